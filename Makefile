@@ -1,0 +1,50 @@
+.DEFAULT_GOAL := help
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
+
+help: ## show this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+$(STAMP): requirements-dev.lock pyproject.toml
+	@test -x $(PYTHON) || python3 -m venv $(VENV)
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+setup: $(STAMP) ## create .venv from the hashed lock
+
+demo: $(STAMP) ## the whole way of an event in about a minute: simulator, devices, a goal, a sale
+	@$(VENV)/bin/clarion demo
+
+test: $(STAMP) ## every test, in parallel
+	@$(PYTHON) -m pytest -n $(WORKERS) --dist loadgroup -m "not long" tests
+
+test-long: $(STAMP) ## full examples and chaos
+	@CLARION_HYPOTHESIS=long $(PYTHON) -m pytest -n $(WORKERS) --dist loadgroup tests
+
+check: $(STAMP) ## format, lint, types, layers, fast tests, the example campaigns
+	@$(VENV)/bin/ruff format --check --quiet .
+	@$(VENV)/bin/ruff check --quiet .
+	@$(VENV)/bin/codespell -q 3 scheduler tests docs benchmarks README.md CHANGELOG.md CONTRIBUTING.md
+	@$(VENV)/bin/lint-imports --no-timing > .import-linter.log 2>&1 || (cat .import-linter.log; rm -f .import-linter.log; exit 1)
+	@rm -f .import-linter.log
+	@$(VENV)/bin/mypy
+	@CLARION_HYPOTHESIS=check $(PYTHON) -m pytest -n $(WORKERS) --dist loadgroup -m "not slow and not long" tests
+	@$(VENV)/bin/clarion check --strict
+
+fix: $(STAMP) ## format and repair what can be repaired by a machine
+	@$(VENV)/bin/ruff check --fix --quiet . || true
+	@$(VENV)/bin/ruff format --quiet .
+
+bench: $(STAMP) ## the benchmarks, with the peers measured in the same run
+	@$(PYTHON) benchmarks/express.py
+	@$(PYTHON) benchmarks/events.py
+	@$(PYTHON) benchmarks/pipeline.py
+
+lock: ## resolve the dependencies anew into hashed locks
+	@$(VENV)/bin/pip-compile --quiet --strip-extras --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --allow-unsafe -o requirements.lock pyproject.toml
+	@$(VENV)/bin/pip-compile --quiet --strip-extras --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --allow-unsafe --extra dev -o requirements-dev.lock pyproject.toml
+
+.PHONY: help setup demo test test-long check fix bench lock

@@ -1,0 +1,68 @@
+"""Durations and rates as people write them: `15 minutes`, `24 h`, `9000/s`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+
+_UNIT_SECONDS = {
+    "s": 1, "second": 1, "seconds": 1,
+    "min": 60, "minute": 60, "minutes": 60,
+    "h": 3600, "hour": 3600, "hours": 3600,
+    "day": 86400, "days": 86400,
+    "week": 604800, "weeks": 604800,
+}  # fmt: skip
+_DURATION = re.compile(r"(\d{1,9})\s*([a-z]+)")
+_RATE = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)\s*/\s*(s|min)")
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """At most this many starts a second, on average; `burst` may start at once."""
+
+    per_second: float
+    burst: int
+
+    @classmethod
+    def of(cls, per_second: float, burst: int | None = None) -> Rate:
+        """A rate with its default burst: a tenth of a second of the rate, at least one."""
+        return cls(per_second, max(1, int(per_second / 10)) if burst is None else burst)
+
+
+def parse_duration(text: str) -> timedelta:
+    """`15 minutes` → 15 minutes. A day has 24 hours here. ValueError says which units there are.
+
+    >>> parse_duration("2 hours"), parse_duration("30 s")
+    (datetime.timedelta(seconds=7200), datetime.timedelta(seconds=30))
+    """
+    match = _DURATION.fullmatch(text.strip())
+    if match is None or match[2] not in _UNIT_SECONDS:
+        raise ValueError(f"{text!r} is not a duration; write a whole number and s, min, h, day or week: '15 minutes'")
+    return timedelta(seconds=int(match[1]) * _UNIT_SECONDS[match[2]])
+
+
+def parse_rate(text: str) -> float:
+    """`9000/s` or `30/min` → starts per second. ValueError says how a rate is written.
+
+    >>> parse_rate("30/min")
+    0.5
+    """
+    match = _RATE.fullmatch(text.strip())
+    if match is None or float(match[1]) <= 0:
+        raise ValueError(f"{text!r} is not a rate; write a number above 0 and /s or /min: '500/s'")
+    return float(match[1]) / (1 if match[2] == "s" else 60)
+
+
+def format_duration(duration: timedelta) -> str:
+    """The largest unit that divides it: 900 s → `15 minutes`.
+
+    >>> format_duration(timedelta(minutes=15)), format_duration(timedelta(seconds=1))
+    ('15 minutes', '1 second')
+    """
+    seconds = int(duration.total_seconds())
+    for unit, size in (("week", 604800), ("day", 86400), ("hour", 3600), ("minute", 60), ("second", 1)):
+        if seconds and seconds % size == 0:
+            count = seconds // size
+            return f"{count} {unit}{'' if count == 1 else 's'}"
+    return "0 seconds"
