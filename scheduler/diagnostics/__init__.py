@@ -1,0 +1,1 @@
+"""Where a problem is and how to say it: source text, YAML with exact positions, diagnostics and their printers."""
