@@ -1,0 +1,79 @@
+"""Apple's words for a refused request, and the bodies that carry them.
+
+Source: Apple, "Handling notification responses from APNs", table of `reason` values.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import msgspec
+
+
+class Reason(StrEnum):
+    """What is wrong with a request. The value is Apple's own spelling; `status` is the HTTP status beside it."""
+
+    BAD_COLLAPSE_ID = "BadCollapseId"
+    BAD_DEVICE_TOKEN = "BadDeviceToken"
+    BAD_EXPIRATION_DATE = "BadExpirationDate"
+    BAD_MESSAGE_ID = "BadMessageId"
+    BAD_PRIORITY = "BadPriority"
+    BAD_TOPIC = "BadTopic"
+    DEVICE_TOKEN_NOT_FOR_TOPIC = "DeviceTokenNotForTopic"
+    DUPLICATE_HEADERS = "DuplicateHeaders"
+    INVALID_PUSH_TYPE = "InvalidPushType"
+    MISSING_DEVICE_TOKEN = "MissingDeviceToken"
+    MISSING_TOPIC = "MissingTopic"
+    PAYLOAD_EMPTY = "PayloadEmpty"
+    EXPIRED_PROVIDER_TOKEN = "ExpiredProviderToken"
+    INVALID_PROVIDER_TOKEN = "InvalidProviderToken"
+    MISSING_PROVIDER_TOKEN = "MissingProviderToken"
+    BAD_PATH = "BadPath"
+    METHOD_NOT_ALLOWED = "MethodNotAllowed"
+    UNREGISTERED = "Unregistered"
+    PAYLOAD_TOO_LARGE = "PayloadTooLarge"
+    TOO_MANY_PROVIDER_TOKEN_UPDATES = "TooManyProviderTokenUpdates"
+
+    @property
+    def status(self) -> int:
+        """The HTTP status that Apple sends with this reason."""
+        return _STATUSES.get(self, 400)
+
+
+_STATUSES = {
+    Reason.EXPIRED_PROVIDER_TOKEN: 403,
+    Reason.INVALID_PROVIDER_TOKEN: 403,
+    Reason.MISSING_PROVIDER_TOKEN: 403,
+    Reason.BAD_PATH: 404,
+    Reason.METHOD_NOT_ALLOWED: 405,
+    Reason.UNREGISTERED: 410,
+    Reason.PAYLOAD_TOO_LARGE: 413,
+    Reason.TOO_MANY_PROVIDER_TOKEN_UPDATES: 429,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the simulator says to one request: accepted if `reason` is None.
+
+    `timestamp` goes with status 410 alone: milliseconds since 1970, when the token was found to be inactive.
+    """
+
+    reason: Reason | None = None
+    timestamp: int | None = None
+
+    @property
+    def status(self) -> int:
+        return 200 if self.reason is None else self.reason.status
+
+    def body(self) -> bytes:
+        """The JSON that Apple sends: empty for 200, else `{"reason": …}` and perhaps `timestamp`."""
+        if self.reason is None:
+            return b""
+        if self.timestamp is None:
+            return msgspec.json.encode({"reason": self.reason})
+        return msgspec.json.encode({"reason": self.reason, "timestamp": self.timestamp})
+
+
+ACCEPTED = Answer()
