@@ -1,0 +1,153 @@
+"""Opening the database, and its two kinds of transaction.
+
+SQLite in WAL mode with synchronous=FULL: what is committed survives a power loss. There is one connection that
+writes, every transaction on it begins IMMEDIATE; readers see a snapshot and never wait for the writer
+(sqlite.org: Write-Ahead Logging; Isolation).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeAlias
+from uuid import UUID
+
+from sqlalchemy import Connection, Engine, create_engine, event, select, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DatabaseError, OperationalError
+
+from scheduler.domain.errors import OperatorError
+from scheduler.store.tables import META
+
+Transaction: TypeAlias = Connection
+"""What the functions of the store take first: an open transaction, of a reader or of the writer."""
+
+SCHEMA_REVISION = "0001"
+"""The newest migration; a test holds it against the migrations folder."""
+
+_BUSY_MS = 30_000
+
+
+class Store:
+    """An open database. Threads may share it; the engine keeps one writer at a time by its own limiter."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.path = sqlite_path(url)
+        self._writer = _engine(url, begin="BEGIN IMMEDIATE", pool_size=1)
+        self._reader = _engine(url, begin="BEGIN", pool_size=8)
+
+    @contextmanager
+    def write(self) -> Iterator[Transaction]:
+        """A transaction that may write; commits when the block ends without an exception."""
+        with self._writer.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[Transaction]:
+        """A consistent snapshot."""
+        with self._reader.begin() as connection:
+            yield connection
+
+    def data_version(self) -> int:
+        """Changes when another process committed (sqlite.org: PRAGMA data_version). Ask from one thread at a time."""
+        with self._writer.connect() as connection:
+            return int(connection.exec_driver_sql("PRAGMA data_version").scalar_one())
+
+    def rows_written(self) -> int:
+        """Rows that this process inserted, updated or deleted since it opened the database."""
+        with self._writer.connect() as connection:
+            return int(_driver(connection).total_changes)
+
+    def namespace(self) -> UUID:
+        """The random namespace of this database's run ids."""
+        with self.read() as tx:
+            return UUID(tx.execute(select(META.c.value).where(META.c.key == "namespace")).scalar_one())
+
+    def close(self) -> None:
+        self._reader.dispose()
+        self._writer.dispose()
+
+
+def sqlite_path(url: str) -> Path:
+    """The file of an SQLite URL. OperatorError for any other database."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite" or not parsed.database:
+        raise OperatorError(
+            f"store.url {parsed.render_as_string()!r} is not built yet",
+            where="clarion.yaml",
+            hint="write sqlite:///clarion.db; PostgreSQL is to come",
+        )
+    return Path(parsed.database)
+
+
+def open_store(url: str) -> Store:
+    """Open the store at the current schema; a missing database is made. An older or newer one is refused."""
+    path = sqlite_path(url)
+    if not path.exists():
+        from scheduler.store.migrating import upgrade  # Alembic takes 0.2 s to import, and is needed once
+
+        path.parent.mkdir(parents=True, exist_ok=True)
+        upgrade(url)
+    revision = schema_revision(url)
+    if revision != SCHEMA_REVISION:
+        older = revision is None or revision < SCHEMA_REVISION
+        raise OperatorError(
+            f"the database is at schema {revision or 'none'}, this Clarion needs {SCHEMA_REVISION}",
+            where=str(path),
+            hint="run 'clarion db upgrade'" if older else "it was used by a newer Clarion: upgrade this one",
+        )
+    return Store(url)
+
+
+def schema_revision(url: str) -> str | None:
+    """The migration that the database is at, or None for a file that is not ours yet."""
+    engine = _engine(url, begin="BEGIN", pool_size=1)
+    try:
+        with engine.connect() as connection:
+            if not _has_table(connection, "alembic_version"):
+                return None
+            return connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
+    except (DatabaseError, OperationalError) as problem:
+        raise OperatorError(
+            f"cannot read the database: {problem.orig}",
+            where=str(sqlite_path(url)),
+            hint="is it an SQLite file, and may this user read and write it?",
+        ) from problem
+    finally:
+        engine.dispose()
+
+
+def _has_table(connection: Connection, name: str) -> bool:
+    query = text("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = :name")
+    return connection.execute(query, {"name": name}).first() is not None
+
+
+def _engine(url: str, *, begin: str, pool_size: int) -> Engine:
+    engine = create_engine(url, pool_size=pool_size, max_overflow=0, connect_args={"timeout": _BUSY_MS / 1000})
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: Any, _record: object) -> None:
+        connection.isolation_level = None  # we say BEGIN ourselves: the driver's own is never IMMEDIATE
+        cursor = connection.cursor()
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            f"busy_timeout={_BUSY_MS}",
+            "cache_size=-65536",
+            "temp_store=MEMORY",
+            "wal_autocheckpoint=4000",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine
+
+
+def _driver(connection: Connection) -> Any:
+    return connection.connection.driver_connection

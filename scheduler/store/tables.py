@@ -1,0 +1,250 @@
+"""The tables, defined with SQLModel. Bulk paths use SQLAlchemy Core on `Model.__table__` (see `table_of`).
+
+Instants are integers: milliseconds since 1970, UTC. JSON is text. A run is named by a number inside the database
+(the ledger appends in order) and by its UUID outside.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, Index, LargeBinary, Table, text
+from sqlmodel import Field, SQLModel
+
+
+class Meta(SQLModel, table=True):
+    """Facts about this database: its random namespace for run ids."""
+
+    __tablename__ = "meta"
+    key: str = Field(primary_key=True)
+    value: str
+
+
+class UserRow(SQLModel, table=True):
+    """The human behind several devices."""
+
+    __tablename__ = "users"
+    __table_args__ = {"sqlite_with_rowid": False}
+    id: str = Field(primary_key=True)
+    attributes: str = Field(default="{}")
+    opt_outs: str = Field(default="[]")
+    locale: str | None = None
+    time_zone: str | None = None
+
+
+class DeviceRow(SQLModel, table=True):
+    """One app installation and its device token. `active` is false once the token is retired."""
+
+    __tablename__ = "devices"
+    __table_args__ = (
+        Index("devices_by_token", "app", "token", unique=True),
+        Index("devices_by_user", "user"),
+    )
+    id: int | None = Field(default=None, primary_key=True)
+    app: str
+    token: str
+    user: str | None = None
+    locale: str | None = None
+    time_zone: str | None = None
+    attributes: str = Field(default="{}")
+    active: bool = True
+    retired_reason: str | None = None
+    retired_at: int | None = None
+    registered_at: int
+    last_seen_at: int
+
+
+class TopicRow(SQLModel, table=True):
+    """A fan group of an app."""
+
+    __tablename__ = "topics"
+    __table_args__ = (Index("topics_by_name", "app", "name", unique=True),)
+    id: int | None = Field(default=None, primary_key=True)
+    app: str
+    name: str
+
+
+class MembershipRow(SQLModel, table=True):
+    """A device in a topic. Read by topic (audiences, in order of devices) and by device (its own topics)."""
+
+    __tablename__ = "memberships"
+    __table_args__ = (Index("memberships_by_device", "device"), {"sqlite_with_rowid": False})
+    topic: int = Field(primary_key=True)
+    device: int = Field(primary_key=True)
+
+
+class EventRow(SQLModel, table=True):
+    """Something that happened. A row exists only when its rules were matched, in the same transaction."""
+
+    __tablename__ = "events"
+    __table_args__ = (
+        Index("events_by_identity", "source", "id", unique=True),
+        Index("events_by_subject", "type", "subject", "time"),
+    )
+    seq: int | None = Field(default=None, primary_key=True)
+    id: str
+    source: str
+    type: str
+    subject: str | None = None
+    time: int
+    arrived_at: int
+    data: str
+
+
+class RuleVersionRow(SQLModel, table=True):
+    """Everything that shaped a run's sends, as source text: a run keeps its version after an edit and a restart."""
+
+    __tablename__ = "rule_versions"
+    __table_args__ = {"sqlite_with_rowid": False}
+    hash: str = Field(primary_key=True)
+    rule: str
+    sources: str
+    created_at: int
+
+
+class RunRow(SQLModel, table=True):
+    """One occasion and its run: the unique id is derived from (rule, occasion key).
+
+    A run of one window has no shards: `intent` is set on this row, at birth where the window opens at once.
+    `event` and `previous` are numbers of events; `given_event` is the event (JSON) that a manual run was fired with:
+    it did not happen for other rules.
+    """
+
+    __tablename__ = "runs"
+    __table_args__ = (
+        Index("runs_by_id", "id", unique=True),
+        Index("runs_by_rule", "rule", "seq"),
+        Index("runs_open", "state", "seq", sqlite_where=text("state != 'finished' AND state != 'cancelled'")),
+    )
+    seq: int | None = Field(default=None, primary_key=True)
+    id: bytes = Field(sa_column=Column(LargeBinary(16), nullable=False))
+    rule: str
+    version: str
+    occasion: str
+    event: int | None = None
+    previous: int | None = None
+    given_event: str | None = None
+    app: str
+    category: str
+    lane: str
+    supersede: str | None = None
+    state: str
+    note: str | None = None
+    due: int
+    created_at: int
+    started_at: int | None = None
+    finished_at: int | None = None
+    last_device: int | None = None
+    intent: int | None = None
+    selected: int = 0
+    sharded: bool = False
+
+
+class ShardRow(SQLModel, table=True):
+    """A range of device ids, (after, last], of a run's audience.
+
+    `cursor`: every selected device up to here has a ledger row or a work row.
+    `intent`: devices up to here may have been sent. cursor ≤ intent ≤ last.
+    """
+
+    __tablename__ = "shards"
+    __table_args__ = {"sqlite_with_rowid": False}
+    run: int = Field(primary_key=True)
+    number: int = Field(primary_key=True)
+    last: int
+    cursor: int
+    intent: int
+    selected: int = 0
+    not_before: int
+
+
+class LedgerRow(SQLModel, table=True):
+    """The final outcome of a device in a run. Written once, in batches, and never updated.
+
+    No index on device, user or time: it would drop inserts from hundreds of thousands a second to tens.
+    """
+
+    __tablename__ = "ledger"
+    __table_args__ = {"sqlite_with_rowid": False}
+    run: int = Field(primary_key=True)
+    step: str = Field(primary_key=True)
+    device: int = Field(primary_key=True)
+    outcome: str
+    reason: str | None = None
+    at: int
+    attempts: int
+    maybe_repeated: bool = False
+
+
+class WorkRow(SQLModel, table=True):
+    """A device of a run that is not final: unsent, to retry, awaiting an answer, or taken up (intended)."""
+
+    __tablename__ = "work"
+    __table_args__ = (Index("work_by_time", "not_before", "run"), {"sqlite_with_rowid": False})
+    run: int = Field(primary_key=True)
+    step: str = Field(primary_key=True)
+    device: int = Field(primary_key=True)
+    state: str
+    reason: str | None = None
+    not_before: int
+    attempts: int
+    process: str | None = None
+    maybe_repeated: bool = False
+
+
+class ClaimRow(SQLModel, table=True):
+    """A place under a cap or a re-entry limit, taken inside the transaction that commits the intent."""
+
+    __tablename__ = "claims"
+    __table_args__ = {"sqlite_with_rowid": False}
+    kind: str = Field(primary_key=True)
+    scope: str = Field(primary_key=True)
+    person: str = Field(primary_key=True)
+    bucket: str = Field(primary_key=True)
+    run: int = Field(primary_key=True)
+
+
+class MissRow(SQLModel, table=True):
+    """Events that a rule listens to but could not judge: counted by rule, reason and the missing name."""
+
+    __tablename__ = "misses"
+    __table_args__ = {"sqlite_with_rowid": False}
+    rule: str = Field(primary_key=True)
+    reason: str = Field(primary_key=True)
+    detail: str = Field(primary_key=True)
+    count: int
+    last_at: int
+
+
+class ApiKeyRow(SQLModel, table=True):
+    """An API key: only its SHA-256 is kept."""
+
+    __tablename__ = "api_keys"
+    __table_args__ = (Index("api_keys_by_hash", "hash", unique=True),)
+    id: int | None = Field(default=None, primary_key=True)
+    name: str
+    hash: str
+    scopes: str
+    created_at: int
+    revoked_at: int | None = None
+
+
+def table_of(model: type[SQLModel]) -> Table:
+    """The SQLAlchemy Core table of a model."""
+    table = model.metadata.tables[str(model.__tablename__)]
+    assert isinstance(table, Table)
+    return table
+
+
+META = table_of(Meta)
+USERS = table_of(UserRow)
+DEVICES = table_of(DeviceRow)
+TOPICS = table_of(TopicRow)
+MEMBERSHIPS = table_of(MembershipRow)
+EVENTS = table_of(EventRow)
+RULE_VERSIONS = table_of(RuleVersionRow)
+RUNS = table_of(RunRow)
+SHARDS = table_of(ShardRow)
+LEDGER = table_of(LedgerRow)
+WORK = table_of(WorkRow)
+CLAIMS = table_of(ClaimRow)
+MISSES = table_of(MissRow)
+API_KEYS = table_of(ApiKeyRow)
