@@ -112,7 +112,7 @@ class RunRow(SQLModel, table=True):
     __table_args__ = (
         Index("runs_by_id", "id", unique=True),
         Index("runs_by_rule", "rule", "seq"),
-        Index("runs_open", "state", "seq", sqlite_where=text("state != 'finished' AND state != 'cancelled'")),
+        Index("runs_open", "state", "lane", "seq", sqlite_where=text("state != 'finished' AND state != 'cancelled'")),
     )
     seq: int | None = Field(default=None, primary_key=True)
     id: bytes = Field(sa_column=Column(LargeBinary(16), nullable=False))

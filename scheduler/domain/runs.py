@@ -1,0 +1,118 @@
+"""A run and its parts as values: what the store keeps, the services decide on and the engine moves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from scheduler.domain.events import Event
+from scheduler.domain.json_values import Json
+from scheduler.domain.lanes import Lane
+
+
+class RunState(StrEnum):
+    """Where a run is in its life; `runs/lifecycle.py` says which may follow which."""
+
+    PENDING = "pending"
+    """Its occasion came; no window was opened yet."""
+    RUNNING = "running"
+    PAUSED = "paused"
+    """Nothing new is sent. What is in flight gets its outcome."""
+    CANCELLED = "cancelled"
+    FINISHED = "finished"
+
+
+class WorkState(StrEnum):
+    """Why a device of a run is not final yet."""
+
+    UNSENT = "unsent"
+    """Certainly not processed: sent again as soon as a link takes it."""
+    RETRY = "retry"
+    """Answered with a passing failure: sent again at `not_before`."""
+    AWAITING = "awaiting"
+    """Sent, its window is closed, the answer may still come until `not_before`."""
+    INTENDED = "intended"
+    """Taken up: it may have been sent by `process`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """The work of one occasion, pinned to a rule version. `seq` is its number in this database."""
+
+    seq: int
+    id: UUID
+    rule: str
+    version: str
+    occasion: str
+    state: RunState
+    app: str
+    category: str
+    lane: Lane
+    due: datetime
+    event: Event | None = None
+    previous: Event | None = None
+    supersede: str | None = None
+    note: str | None = None
+    created_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    last_device: int | None = None
+    intent: int | None = None
+    selected: int = 0
+    sharded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """A range of device ids of a run's audience, up to `last`. A run of one window is its own only shard (None)."""
+
+    run: int
+    number: int | None
+    last: int
+    cursor: int
+    intent: int
+    selected: int = 0
+
+
+@dataclass(slots=True)
+class Recipient:
+    """A device as a window sees it. Not frozen: a million of these are made in a run, and frozen costs double.
+
+    `user` and `device` are the scopes that conditions and templates read.
+    """
+
+    id: int
+    token: str
+    locale: str | None
+    user: dict[str, Json]
+    device: dict[str, Json]
+    opt_outs: frozenset[str]
+    attempts: int = 0
+    maybe_repeated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerEntry:
+    """One final outcome, as it goes to the ledger."""
+
+    run: int
+    device: int
+    outcome: str
+    reason: str | None
+    attempts: int
+    maybe_repeated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WorkEntry:
+    """One device of a run that is not final, as it goes to the work rows. `not_before` is an instant."""
+
+    run: int
+    device: int
+    state: WorkState
+    reason: str | None
+    not_before: datetime
+    attempts: int
+    maybe_repeated: bool = False

@@ -1,0 +1,215 @@
+"""Reading an audience page by page, in order of device ids, through an index wherever there is one.
+
+Each page is a keyset scan: `id > after`, never OFFSET. A topic's devices come from its own range of the membership
+key; several topics are merged from one bounded range each, so that a page costs the same at the end of a run as at
+its beginning (sqlite.org: The SQLite Query Optimizer Overview, on compound selects and ORDER BY).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+from sqlalchemy import ColumnElement, Row, Select, and_, func, select, true, union
+
+from scheduler.conditions.condition import Condition
+from scheduler.domain.runs import Recipient
+from scheduler.store.criteria import lower
+from scheduler.store.database import Transaction
+from scheduler.store.instants import from_ms
+from scheduler.store.tables import DEVICES, MEMBERSHIPS, TOPICS, USERS
+
+_decode = msgspec.json.Decoder().decode
+_NO_OPT_OUTS: frozenset[str] = frozenset()
+_RECIPIENT_COLUMNS = (
+    DEVICES.c.id,
+    DEVICES.c.token,
+    DEVICES.c.user,
+    DEVICES.c.locale,
+    DEVICES.c.time_zone,
+    DEVICES.c.attributes,
+    DEVICES.c.registered_at,
+    DEVICES.c.last_seen_at,
+    USERS.c.attributes.label("user_attributes"),
+    USERS.c.locale.label("user_locale"),
+    USERS.c.time_zone.label("user_time_zone"),
+    USERS.c.opt_outs,
+)
+_WITH_USERS = DEVICES.outerjoin(USERS, USERS.c.id == DEVICES.c.user)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audience:
+    """Whom a run is about. `users` and `topics` are None when the rule does not name any (both: and).
+
+    `where` is what is left of the condition once the event is known; `names` are the dotted paths that conditions and
+    templates of the rule use: what nobody reads is not loaded.
+    """
+
+    app: str
+    environment: str
+    users: tuple[str, ...] | None = None
+    topics: tuple[str, ...] | None = None
+    where: Condition | None = None
+    names: frozenset[str] = field(default_factory=frozenset)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Devices that the SQL let through, and the device id up to which everything was looked at."""
+
+    recipients: list[Recipient]
+    end: int
+
+
+def highest_device(tx: Transaction) -> int:
+    """The highest device id there is: a run's audience is fixed at its start by it."""
+    return int(tx.execute(select(func.coalesce(func.max(DEVICES.c.id), 0))).scalar_one())
+
+
+def page(tx: Transaction, audience: Audience, *, after: int, last: int, limit: int) -> Page:
+    """Up to `limit` active devices with after < id ≤ last. The residual condition is the caller's to evaluate."""
+    statement = page_statement(tx, audience, after=after, last=last, limit=limit)
+    if statement is None:
+        return Page([], last)
+    if audience.topics is not None and audience.users is None:
+        return _page_of_members(tx, audience, statement, last=last, limit=limit)
+    rows = tx.execute(statement).all()
+    return Page(_recipients(tx, audience, rows), rows[-1].id if len(rows) == limit else last)
+
+
+def page_statement(tx: Transaction, audience: Audience, *, after: int, last: int, limit: int) -> Select[Any] | None:
+    """The query of a page, or None where no such topic exists. Public for EXPLAIN QUERY PLAN."""
+    in_range = and_(DEVICES.c.id > after, DEVICES.c.id <= last)
+    if audience.topics is None:
+        query = _devices(audience).where(in_range).limit(limit)
+        return query.where(DEVICES.c.user.in_(audience.users)) if audience.users is not None else query
+    topics = _topic_ids(tx, audience.app, audience.topics)
+    if not topics:
+        return None
+    if audience.users is not None:
+        member = select(MEMBERSHIPS.c.device).where(
+            MEMBERSHIPS.c.topic.in_(topics), MEMBERSHIPS.c.device == DEVICES.c.id
+        )
+        return _devices(audience).where(DEVICES.c.user.in_(audience.users), in_range, member.exists()).limit(limit)
+    members = union(
+        *(
+            select(
+                select(MEMBERSHIPS.c.device)
+                .where(MEMBERSHIPS.c.topic == topic, MEMBERSHIPS.c.device > after, MEMBERSHIPS.c.device <= last)
+                .order_by(MEMBERSHIPS.c.device)
+                .limit(limit)
+                .subquery(f"topic_{number}")
+                .c.device
+            )
+            for number, topic in enumerate(topics)
+        )
+    )
+    bounded = members.order_by("device").limit(limit).subquery("members")
+    # The outer join keeps every member, so that the page knows how far it has looked.
+    joined = bounded.outerjoin(DEVICES, and_(DEVICES.c.id == bounded.c.device, _wanted(audience))).outerjoin(
+        USERS, USERS.c.id == DEVICES.c.user
+    )
+    passes = _prefilter(audience)
+    return (
+        select(bounded.c.device.label("member"), passes.label("passes"), *_RECIPIENT_COLUMNS)
+        .select_from(joined)
+        .order_by(bounded.c.device)
+    )
+
+
+def recipients_of_users(tx: Transaction, audience: Audience, users: Sequence[str]) -> dict[str, list[Recipient]]:
+    """The active devices of many users at once, by user: for batches of small runs."""
+    found: dict[str, list[Recipient]] = {}
+    for start in range(0, len(users), 500):
+        query = _devices(audience).where(DEVICES.c.user.in_(users[start : start + 500]))
+        rows = tx.execute(query).all()
+        for row, recipient in zip(rows, _recipients(tx, audience, rows), strict=True):
+            found.setdefault(row.user, []).append(recipient)
+    return found
+
+
+def recipients_by_id(tx: Transaction, audience: Audience, devices: Sequence[int]) -> dict[int, Recipient]:
+    """These devices, as far as they are still active: for work rows that are taken up."""
+    found: dict[int, Recipient] = {}
+    for start in range(0, len(devices), 500):
+        query = _devices(audience, filtered=False).where(DEVICES.c.id.in_(devices[start : start + 500]))
+        for recipient in _recipients(tx, audience, tx.execute(query).all()):
+            found[recipient.id] = recipient
+    return found
+
+
+def _devices(audience: Audience, *, filtered: bool = True) -> Select[Any]:
+    query = select(*_RECIPIENT_COLUMNS).select_from(_WITH_USERS).where(_wanted(audience)).order_by(DEVICES.c.id)
+    return query.where(_prefilter(audience)) if filtered and audience.where is not None else query
+
+
+def _wanted(audience: Audience) -> ColumnElement[bool]:
+    return and_(DEVICES.c.app == audience.app, DEVICES.c.active)
+
+
+def _prefilter(audience: Audience) -> ColumnElement[bool]:
+    return lower(audience.where, DEVICES, USERS).clause if audience.where is not None else true()
+
+
+def _topic_ids(tx: Transaction, app: str, names: Sequence[str]) -> list[int]:
+    query = select(TOPICS.c.id).where(TOPICS.c.app == app, TOPICS.c.name.in_(names)).order_by(TOPICS.c.id)
+    return list(tx.execute(query).scalars())
+
+
+def _page_of_members(tx: Transaction, audience: Audience, statement: Select[Any], *, last: int, limit: int) -> Page:
+    rows = tx.execute(statement).all()
+    passing = [row for row in rows if row.id is not None and row.passes]
+    return Page(_recipients(tx, audience, passing), rows[-1].member if len(rows) == limit else last)
+
+
+def _recipients(tx: Transaction, audience: Audience, rows: Sequence[Row[Any]]) -> list[Recipient]:
+    topics = _topics_of(tx, [row.id for row in rows]) if _uses(audience, "device.topics") else {}
+    instants = _uses(audience, "device.registered_at") or _uses(audience, "device.last_seen_at")
+    recipients = []
+    for row in rows:
+        locale = row.locale or row.user_locale
+        device: dict[str, Any] = {
+            "id": row.id,
+            "app": audience.app,
+            "environment": audience.environment,
+            "locale": locale,
+            "language": locale.replace("_", "-").split("-")[0] if locale else None,
+            "time_zone": row.time_zone or row.user_time_zone,
+            "attributes": _decode(row.attributes) if row.attributes != "{}" else {},
+        }
+        if topics is not None:
+            device["topics"] = topics.get(row.id, [])
+        if instants:
+            device["registered_at"] = from_ms(row.registered_at)
+            device["last_seen_at"] = from_ms(row.last_seen_at)
+        user: dict[str, Any] = {}
+        opt_outs = _NO_OPT_OUTS
+        if row.user is not None:
+            user = {"id": row.user, "locale": row.user_locale, "time_zone": row.user_time_zone, "attributes": {}}
+            if row.user_attributes is not None and row.user_attributes != "{}":
+                user["attributes"] = _decode(row.user_attributes)
+            if row.opt_outs is not None and row.opt_outs != "[]":
+                opt_outs = frozenset(_decode(row.opt_outs))
+        recipients.append(Recipient(row.id, row.token, locale, user, device, opt_outs))
+    return recipients
+
+
+def _topics_of(tx: Transaction, devices: Sequence[int]) -> dict[int, list[str]]:
+    found: dict[int, list[str]] = {}
+    for start in range(0, len(devices), 500):
+        query = (
+            select(MEMBERSHIPS.c.device, TOPICS.c.name)
+            .join(TOPICS, TOPICS.c.id == MEMBERSHIPS.c.topic)
+            .where(MEMBERSHIPS.c.device.in_(devices[start : start + 500]))
+            .order_by(MEMBERSHIPS.c.device, TOPICS.c.name)
+        )
+        for device, name in tx.execute(query):
+            found.setdefault(device, []).append(name)
+    return found
+
+
+def _uses(audience: Audience, name: str) -> bool:
+    return any(used == name or used == "device" for used in audience.names)

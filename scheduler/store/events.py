@@ -1,0 +1,108 @@
+"""Events on disk: deduplicated by (source, id), and found again as `previous`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import Row, func, insert, select, tuple_
+
+from scheduler.domain.events import Event
+from scheduler.store.database import Transaction
+from scheduler.store.instants import from_ms, to_ms
+from scheduler.store.tables import EVENTS
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+def known(tx: Transaction, events: Sequence[Event]) -> set[tuple[str, str]]:
+    """Which of these (source, id) are stored already."""
+    found: set[tuple[str, str]] = set()
+    for start in range(0, len(events), 250):
+        identities = [(event.source, event.id) for event in events[start : start + 250]]
+        query = select(EVENTS.c.source, EVENTS.c.id).where(tuple_(EVENTS.c.source, EVENTS.c.id).in_(identities))
+        found.update((source, id_) for source, id_ in tx.execute(query))
+    return found
+
+
+def next_seq(tx: Transaction) -> int:
+    """The number of the next event. Only inside a write transaction."""
+    return int(tx.execute(select(func.coalesce(func.max(EVENTS.c.seq), 0))).scalar_one()) + 1
+
+
+def add(tx: Transaction, events: Sequence[Event], *, first_seq: int, arrived_at: datetime) -> None:
+    """Insert new events, numbered from `first_seq` in their order."""
+    arrived = to_ms(arrived_at)
+    rows = [
+        {
+            "seq": first_seq + number,
+            "id": event.id,
+            "source": event.source,
+            "type": event.type,
+            "subject": event.subject,
+            "time": to_ms(event.time),
+            "arrived_at": arrived,
+            "data": _encode(event.data).decode(),
+        }
+        for number, event in enumerate(events)
+    ]
+    if rows:
+        tx.execute(insert(EVENTS), rows)
+
+
+def previous(tx: Transaction, event: Event) -> tuple[int, Event] | None:
+    """The stored event of the same type and subject with the greatest time before this one's."""
+    if event.subject is None:
+        return None
+    query = (
+        select(EVENTS)
+        .where(EVENTS.c.type == event.type, EVENTS.c.subject == event.subject, EVENTS.c.time < to_ms(event.time))
+        .order_by(EVENTS.c.time.desc(), EVENTS.c.seq.desc())
+        .limit(1)
+    )
+    row = tx.execute(query).first()
+    return None if row is None else (row.seq, _event(row))
+
+
+def by_seq(tx: Transaction, numbers: Sequence[int]) -> dict[int, Event]:
+    """Events by their numbers."""
+    found: dict[int, Event] = {}
+    for start in range(0, len(numbers), 500):
+        query = select(EVENTS).where(EVENTS.c.seq.in_(numbers[start : start + 500]))
+        found.update((row.seq, _event(row)) for row in tx.execute(query))
+    return found
+
+
+def encode(event: Event) -> str:
+    """An event as JSON text in CloudEvents' structured form: what a manual run keeps of the event it was given."""
+    return _encode(
+        {
+            "id": event.id,
+            "source": event.source,
+            "type": event.type,
+            "subject": event.subject,
+            "time": to_ms(event.time),
+            "data": event.data,
+        }
+    ).decode()
+
+
+def decode(text: str) -> Event:
+    """The reverse of `encode`."""
+    fields = _decode(text)
+    fields["time"] = from_ms(fields["time"])
+    return Event(**fields)
+
+
+def _event(row: Row[Any]) -> Event:
+    return Event(
+        id=row.id,
+        source=row.source,
+        type=row.type,
+        subject=row.subject,
+        time=from_ms(row.time),
+        data=_decode(row.data),
+    )

@@ -1,0 +1,174 @@
+"""Outcomes: the ledger of what is final, and the work rows of what is not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, bindparam, delete, func, insert, select, update
+
+from scheduler.domain.ids import MAIN_STEP
+from scheduler.domain.runs import LedgerEntry, WorkEntry, WorkState
+from scheduler.store.database import Transaction
+from scheduler.store.instants import from_ms, to_ms
+from scheduler.store.tables import LEDGER, WORK
+
+_WAITING = (WorkState.UNSENT.value, WorkState.RETRY.value)
+_INSERT_LEDGER = insert(LEDGER)
+_DELETE_WORK = delete(WORK).where(
+    WORK.c.run == bindparam("r"), WORK.c.step == MAIN_STEP, WORK.c.device == bindparam("d")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many devices of a run ended with this outcome and reason."""
+
+    outcome: str
+    reason: str | None
+    count: int
+
+
+def record(tx: Transaction, entries: Sequence[LedgerEntry], now: datetime) -> None:
+    """Write final outcomes. A device that has one already is a bug, and the database refuses it."""
+    if entries:
+        at = to_ms(now)
+        tx.execute(
+            _INSERT_LEDGER,
+            [
+                {
+                    "run": entry.run,
+                    "step": MAIN_STEP,
+                    "device": entry.device,
+                    "outcome": entry.outcome,
+                    "reason": entry.reason,
+                    "at": at,
+                    "attempts": entry.attempts,
+                    "maybe_repeated": entry.maybe_repeated,
+                }
+                for entry in entries
+            ],
+        )
+
+
+def put_work(tx: Transaction, entries: Sequence[WorkEntry], process: str) -> None:
+    """Write what is not final; a row of the same device is replaced."""
+    drop_work(tx, [(entry.run, entry.device) for entry in entries])
+    if entries:
+        tx.execute(
+            insert(WORK),
+            [
+                {
+                    "run": entry.run,
+                    "step": MAIN_STEP,
+                    "device": entry.device,
+                    "state": entry.state.value,
+                    "reason": entry.reason,
+                    "not_before": to_ms(entry.not_before),
+                    "attempts": entry.attempts,
+                    "process": process,
+                    "maybe_repeated": entry.maybe_repeated,
+                }
+                for entry in entries
+            ],
+        )
+
+
+def drop_work(tx: Transaction, devices: Sequence[tuple[int, int]]) -> None:
+    """Remove the work rows of (run, device)."""
+    if devices:
+        tx.execute(_DELETE_WORK, [{"r": run, "d": device} for run, device in devices])
+
+
+def intend_work(tx: Transaction, devices: Sequence[tuple[int, int]], process: str) -> None:
+    """Work rows of (run, device) are taken up: they may be sent from now on."""
+    if devices:
+        tx.execute(
+            update(WORK)
+            .where(WORK.c.run == bindparam("r"), WORK.c.step == MAIN_STEP, WORK.c.device == bindparam("d"))
+            .values(state=WorkState.INTENDED.value, process=process, attempts=WORK.c.attempts + 1),
+            [{"r": run, "d": device} for run, device in devices],
+        )
+
+
+def due_work(tx: Transaction, now: datetime, *, runs: Iterable[int], limit: int) -> list[WorkEntry]:
+    """Work rows of these runs that may be taken up, the longest waiting first."""
+    query = (
+        select(WORK)
+        .where(WORK.c.not_before <= to_ms(now), WORK.c.state.in_(_WAITING), WORK.c.run.in_(list(runs)))
+        .order_by(WORK.c.not_before, WORK.c.run, WORK.c.device)
+        .limit(limit)
+    )
+    return [_work(row) for row in tx.execute(query)]
+
+
+def overdue_answers(tx: Transaction, now: datetime, *, limit: int) -> list[WorkEntry]:
+    """Work rows that wait for an answer past their deadline."""
+    query = select(WORK).where(WORK.c.not_before <= to_ms(now), WORK.c.state == WorkState.AWAITING.value).limit(limit)
+    return [_work(row) for row in tx.execute(query)]
+
+
+def left_behind(tx: Transaction) -> list[WorkEntry]:
+    """Work rows that a process which is gone had taken up, or whose answers it awaited."""
+    states = (WorkState.INTENDED.value, WorkState.AWAITING.value)
+    return [_work(row) for row in tx.execute(select(WORK).where(WORK.c.state.in_(states)))]
+
+
+def next_work(tx: Transaction) -> dict[int, datetime]:
+    """For each run with waiting work rows: when its next one may be taken up."""
+    query = select(WORK.c.run, func.min(WORK.c.not_before)).where(WORK.c.state.in_(_WAITING)).group_by(WORK.c.run)
+    return {run: from_ms(at) for run, at in tx.execute(query)}
+
+
+def work_of(tx: Transaction, run: int) -> list[WorkEntry]:
+    """All work rows of a run."""
+    return [_work(row) for row in tx.execute(select(WORK).where(WORK.c.run == run))]
+
+
+def with_rows(tx: Transaction, run: int, devices: Sequence[int]) -> set[int]:
+    """Which of these devices have a ledger row or a work row in the run."""
+    found: set[int] = set()
+    for table in (LEDGER, WORK):
+        for start in range(0, len(devices), 500):
+            query = select(table.c.device).where(
+                table.c.run == run, table.c.step == MAIN_STEP, table.c.device.in_(devices[start : start + 500])
+            )
+            found.update(tx.execute(query).scalars())
+    return found
+
+
+def tallies(tx: Transaction, run: int) -> list[Tally]:
+    """The outcomes of a run, counted by outcome and reason."""
+    query = (
+        select(LEDGER.c.outcome, LEDGER.c.reason, func.count())
+        .where(LEDGER.c.run == run)
+        .group_by(LEDGER.c.outcome, LEDGER.c.reason)
+        .order_by(LEDGER.c.outcome, LEDGER.c.reason)
+    )
+    return [Tally(outcome, reason, count) for outcome, reason, count in tx.execute(query)]
+
+
+def maybe_repeated(tx: Transaction, run: int) -> int:
+    """How many devices of a run may have been sent more than once."""
+    return sum(
+        int(
+            tx.execute(
+                select(func.count()).select_from(table).where(table.c.run == run, table.c.maybe_repeated)
+            ).scalar_one()
+        )
+        for table in (LEDGER, WORK)
+    )
+
+
+def _work(row: Row[Any]) -> WorkEntry:
+    return WorkEntry(
+        row.run,
+        row.device,
+        WorkState(row.state),
+        row.reason,
+        from_ms(row.not_before),
+        row.attempts,
+        row.maybe_repeated,
+    )

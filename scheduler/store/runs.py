@@ -1,0 +1,328 @@
+"""Runs, their shards, and the versions they are pinned to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, and_, bindparam, exists, func, insert, select, update
+
+from scheduler.domain.ids import MAIN_STEP
+from scheduler.domain.lanes import Lane
+from scheduler.domain.runs import Run, RunState, Shard
+from scheduler.store import events
+from scheduler.store.database import Transaction
+from scheduler.store.instants import from_ms, to_ms
+from scheduler.store.tables import LEDGER, MISSES, RULE_VERSIONS, RUNS, SHARDS, WORK
+
+_OPEN = (RunState.PENDING, RunState.RUNNING, RunState.PAUSED)
+
+
+@dataclass(frozen=True, slots=True)
+class NewRun:
+    """A run to insert, with the numbers of its event and of the event before."""
+
+    run: Run
+    event: int | None
+    previous: int | None
+
+
+def existing(tx: Transaction, ids: Sequence[UUID]) -> set[UUID]:
+    """Which of these runs exist already: their occasions were had."""
+    found: set[UUID] = set()
+    for start in range(0, len(ids), 500):
+        keys = [run_id.bytes for run_id in ids[start : start + 500]]
+        found.update(UUID(bytes=key) for key in tx.execute(select(RUNS.c.id).where(RUNS.c.id.in_(keys))).scalars())
+    return found
+
+
+def next_seq(tx: Transaction) -> int:
+    """The number of the next run. Only inside a write transaction."""
+    return int(tx.execute(select(func.coalesce(func.max(RUNS.c.seq), 0))).scalar_one()) + 1
+
+
+def add(tx: Transaction, new_runs: Sequence[NewRun]) -> None:
+    """Insert runs as they are born: pending, or running with their intent."""
+    rows = [
+        {
+            "seq": new.run.seq,
+            "id": new.run.id.bytes,
+            "rule": new.run.rule,
+            "version": new.run.version,
+            "occasion": new.run.occasion,
+            "event": new.event,
+            "previous": new.previous,
+            "given_event": events.encode(new.run.event) if new.run.event is not None and new.event is None else None,
+            "app": new.run.app,
+            "category": new.run.category,
+            "lane": new.run.lane.value,
+            "supersede": new.run.supersede,
+            "state": new.run.state.value,
+            "note": new.run.note,
+            "due": to_ms(new.run.due),
+            "created_at": to_ms(new.run.created_at),
+            "started_at": _ms(new.run.started_at),
+            "finished_at": _ms(new.run.finished_at),
+            "last_device": new.run.last_device,
+            "intent": new.run.intent,
+            "selected": new.run.selected,
+            "sharded": new.run.sharded,
+        }
+        for new in new_runs
+    ]
+    if rows:
+        tx.execute(insert(RUNS), rows)
+
+
+def open_runs(tx: Transaction, states: Iterable[RunState] = _OPEN, *, after_seq: int = 0, limit: int = -1) -> list[Run]:
+    """Runs that are not over, in the order of their birth."""
+    query = (
+        select(RUNS)
+        .where(
+            RUNS.c.state.in_([state.value for state in states]),
+            RUNS.c.state != RunState.FINISHED.value,
+            RUNS.c.state != RunState.CANCELLED.value,
+            RUNS.c.seq > after_seq,
+        )
+        .order_by(RUNS.c.seq)
+        .limit(limit)
+    )
+    return _runs(tx, tx.execute(query).all())
+
+
+def by_seq(tx: Transaction, numbers: Sequence[int]) -> dict[int, Run]:
+    """Runs by their numbers."""
+    found: dict[int, Run] = {}
+    for start in range(0, len(numbers), 500):
+        rows = tx.execute(select(RUNS).where(RUNS.c.seq.in_(numbers[start : start + 500]))).all()
+        found.update((run.seq, run) for run in _runs(tx, rows))
+    return found
+
+
+def by_id_prefix(tx: Transaction, prefix: str) -> list[Run]:
+    """Runs whose id begins with these hex digits; at most ten."""
+    digits = prefix.replace("-", "").lower()
+    low, high = bytes.fromhex(digits.ljust(32, "0")), bytes.fromhex(digits.ljust(32, "f"))
+    query = select(RUNS).where(RUNS.c.id >= low, RUNS.c.id <= high).limit(10)
+    return _runs(tx, tx.execute(query).all())
+
+
+def latest(tx: Transaction, limit: int, rule: str | None = None) -> list[Run]:
+    """The newest runs first."""
+    query = select(RUNS).order_by(RUNS.c.seq.desc()).limit(limit)
+    if rule is not None:
+        query = query.where(RUNS.c.rule == rule)
+    return _runs(tx, tx.execute(query).all())
+
+
+def set_states(tx: Transaction, numbers: Sequence[int], state: RunState, *, note: str | None, now: datetime) -> None:
+    """Write a transition that `runs/lifecycle.py` has allowed."""
+    over = state in (RunState.FINISHED, RunState.CANCELLED)
+    for start in range(0, len(numbers), 500):
+        tx.execute(
+            update(RUNS)
+            .where(RUNS.c.seq.in_(numbers[start : start + 500]))
+            .values(state=state.value, note=note, finished_at=to_ms(now) if over else None)
+        )
+
+
+_OPEN_ONE_WINDOW = (
+    update(RUNS)
+    .where(RUNS.c.seq == bindparam("run"))
+    .values(
+        state=RunState.RUNNING.value,
+        started_at=bindparam("now"),
+        last_device=bindparam("end"),
+        intent=bindparam("end"),
+        selected=bindparam("count"),
+    )
+)
+
+
+def open_single_windows(tx: Transaction, windows: Sequence[tuple[int, int, int]], now: datetime) -> None:
+    """Commit the intent of runs of one window: (run, last device, devices selected) each."""
+    if windows:
+        at = to_ms(now)
+        tx.execute(
+            _OPEN_ONE_WINDOW, [{"run": run, "end": end, "count": count, "now": at} for run, end, count in windows]
+        )
+
+
+def start_sharded(tx: Transaction, run: int, shards: Sequence[Shard], *, last_device: int, now: datetime) -> None:
+    """A run with a large audience begins: its range is fixed and cut into shards."""
+    tx.execute(
+        update(RUNS)
+        .where(RUNS.c.seq == run)
+        .values(state=RunState.RUNNING.value, started_at=to_ms(now), last_device=last_device, sharded=True)
+    )
+    if shards:
+        at = to_ms(now)
+        tx.execute(
+            insert(SHARDS),
+            [
+                {
+                    "run": run,
+                    "number": shard.number,
+                    "last": shard.last,
+                    "cursor": shard.cursor,
+                    "intent": shard.intent,
+                    "selected": 0,
+                    "not_before": at,
+                }
+                for shard in shards
+            ],
+        )
+
+
+def shards_of(tx: Transaction, runs: Sequence[int]) -> list[Shard]:
+    """The unfinished shards of these runs, in order."""
+    query = (
+        select(SHARDS)
+        .where(SHARDS.c.run.in_(runs), SHARDS.c.cursor < SHARDS.c.last)
+        .order_by(SHARDS.c.run, SHARDS.c.number)
+    )
+    return [_shard(row) for row in tx.execute(query)]
+
+
+def commit_intent(tx: Transaction, shard: Shard, *, intent: int, selected: int) -> None:
+    """Devices up to `intent` may be sent from now on; `selected` more of them are in the run."""
+    tx.execute(
+        update(SHARDS)
+        .where(SHARDS.c.run == shard.run, SHARDS.c.number == shard.number)
+        .values(intent=intent, selected=SHARDS.c.selected + selected)
+    )
+
+
+def advance(tx: Transaction, cursors: Mapping[tuple[int, int], int]) -> None:
+    """Every selected device of (run, shard number) up to the cursor has a ledger row or a work row."""
+    for (run, number), cursor in cursors.items():
+        tx.execute(update(SHARDS).where(SHARDS.c.run == run, SHARDS.c.number == number).values(cursor=cursor))
+
+
+def recount(tx: Transaction, shard: Shard, *, after: int) -> None:
+    """Set what a shard selected to what its rows say: after a crash, whose windows were decided again."""
+    counted = sum(
+        int(
+            tx.execute(
+                select(func.count())
+                .select_from(table)
+                .where(
+                    table.c.run == shard.run,
+                    table.c.step == MAIN_STEP,
+                    table.c.device > after,
+                    table.c.device <= shard.last,
+                )
+            ).scalar_one()
+        )
+        for table in (LEDGER, WORK)
+    )
+    if shard.number is None:
+        tx.execute(update(RUNS).where(RUNS.c.seq == shard.run).values(selected=counted))
+    else:
+        tx.execute(
+            update(SHARDS).where(SHARDS.c.run == shard.run, SHARDS.c.number == shard.number).values(selected=counted)
+        )
+
+
+_FINISH = (
+    update(RUNS)
+    .where(
+        RUNS.c.seq == bindparam("run"),
+        RUNS.c.state == RunState.RUNNING.value,
+        ~exists(select(WORK.c.run).where(WORK.c.run == RUNS.c.seq)),
+        ~exists(select(SHARDS.c.run).where(SHARDS.c.run == RUNS.c.seq, SHARDS.c.cursor < SHARDS.c.last)),
+    )
+    .values(state=RunState.FINISHED.value, finished_at=bindparam("now"))
+)
+
+
+def finish(tx: Transaction, runs: Sequence[int], now: datetime) -> None:
+    """Finish those of these runs whose shards are done and that have no work rows. Their windows are closed."""
+    if runs:
+        at = to_ms(now)
+        tx.execute(_FINISH, [{"run": run, "now": at} for run in runs])
+
+
+def selected_by_shards(tx: Transaction, run: int) -> int:
+    """How many devices the shards of a run have selected so far."""
+    query = select(func.coalesce(func.sum(SHARDS.c.selected), 0)).where(SHARDS.c.run == run)
+    return int(tx.execute(query).scalar_one())
+
+
+def keep_version(tx: Transaction, version: str, rule: str, sources: Mapping[str, str], now: datetime) -> None:
+    """Store the sources of a rule version, once."""
+    if tx.execute(select(RULE_VERSIONS.c.hash).where(RULE_VERSIONS.c.hash == version)).first() is None:
+        row = {"hash": version, "rule": rule, "sources": json.dumps(dict(sources)), "created_at": to_ms(now)}
+        tx.execute(insert(RULE_VERSIONS), row)
+
+
+def version_sources(tx: Transaction, version: str) -> dict[str, str] | None:
+    """path → text of a stored rule version."""
+    query = select(RULE_VERSIONS.c.sources).where(RULE_VERSIONS.c.hash == version)
+    text = tx.execute(query).scalar_one_or_none()
+    return None if text is None else dict(json.loads(text))
+
+
+def count_misses(tx: Transaction, misses: Mapping[tuple[str, str, str], int], now: datetime) -> None:
+    """Add to the counts of (rule, reason, detail): events that a rule could not judge."""
+    at = to_ms(now)
+    for (rule, reason, detail), count in misses.items():
+        known = and_(MISSES.c.rule == rule, MISSES.c.reason == reason, MISSES.c.detail == detail)
+        changed = tx.execute(update(MISSES).where(known).values(count=MISSES.c.count + count, last_at=at))
+        if changed.rowcount == 0:
+            row = {"rule": rule, "reason": reason, "detail": detail, "count": count, "last_at": at}
+            tx.execute(insert(MISSES), row)
+
+
+def misses(tx: Transaction) -> list[tuple[str, str, str, int, datetime]]:
+    """(rule, reason, detail, count, last) of everything that could not be judged."""
+    query = select(MISSES).order_by(MISSES.c.rule, MISSES.c.reason, MISSES.c.detail)
+    return [(row.rule, row.reason, row.detail, row[3], from_ms(row.last_at)) for row in tx.execute(query)]
+
+
+def _runs(tx: Transaction, rows: Sequence[Row[Any]]) -> list[Run]:
+    numbers = {number for row in rows for number in (row.event, row.previous) if number is not None}
+    known = events.by_seq(tx, sorted(numbers))
+    return [_run(row, known) for row in rows]
+
+
+def _run(row: Row[Any], known: Mapping[int, Any]) -> Run:
+    return Run(
+        seq=row.seq,
+        id=UUID(bytes=row.id),
+        rule=row.rule,
+        version=row.version,
+        occasion=row.occasion,
+        state=RunState(row.state),
+        app=row.app,
+        category=row.category,
+        lane=Lane(row.lane),
+        due=from_ms(row.due),
+        event=known.get(row.event) if row.given_event is None else events.decode(row.given_event),
+        previous=known.get(row.previous),
+        supersede=row.supersede,
+        note=row.note,
+        created_at=from_ms(row.created_at),
+        started_at=_instant(row.started_at),
+        finished_at=_instant(row.finished_at),
+        last_device=row.last_device,
+        intent=row.intent,
+        selected=row.selected,
+        sharded=row.sharded,
+    )
+
+
+def _shard(row: Row[Any]) -> Shard:
+    return Shard(row.run, row.number, row.last, row.cursor, row.intent, row.selected)
+
+
+def _ms(instant: datetime | None) -> int | None:
+    return None if instant is None else to_ms(instant)
+
+
+def _instant(milliseconds: int | None) -> datetime | None:
+    return None if milliseconds is None else from_ms(milliseconds)
