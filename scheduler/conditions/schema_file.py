@@ -1,0 +1,120 @@
+"""schema.yaml → Schema. Its shape is strict: every problem is found at once, with its place."""
+
+from __future__ import annotations
+
+from scheduler.conditions.types import FieldType, Schema, Section, ValueType
+from scheduler.diagnostics.diagnostic import Diagnostic, did_you_mean, error
+from scheduler.diagnostics.yaml_nodes import MappingNode, Node, ScalarNode, SequenceNode, core_scalar
+
+_TYPE_WORDS = tuple(kind.value for kind in ValueType if kind is not ValueType.ENUM)
+
+
+def read_schema(root: Node | None) -> tuple[Schema, list[Diagnostic]]:
+    """What the root of schema.yaml declares, and everything that is wrong with it.
+
+    A section that is not there declares nothing, so no name in it is known; `open: true` relaxes that.
+    """
+    reader = _Reader()
+    return reader.schema(root), reader.findings
+
+
+class _Reader:
+    def __init__(self) -> None:
+        self.findings: list[Diagnostic] = []
+
+    def schema(self, root: Node | None) -> Schema:
+        parts = self._mapping(root, ("users", "devices", "events"))
+        events: dict[str, Section] = {}
+        open_events = False
+        for key, node in self._entries(parts.get("events")):
+            if key.text == "open":
+                open_events = self._flag(node)
+            else:
+                events[key.text] = self._section(node)
+        if open_events:
+            events = {name: Section(section.fields, open=True) for name, section in events.items()}
+        return Schema(
+            events=events,
+            users=self._registry_section(parts.get("users")),
+            devices=self._registry_section(parts.get("devices")),
+            open_events=open_events,
+        )
+
+    def _registry_section(self, node: Node | None) -> Section:
+        parts = self._mapping(node, ("attributes", "open"))
+        section = self._section(parts.get("attributes"))
+        is_open = section.open or ("open" in parts and self._flag(parts["open"]))
+        return Section(section.fields, open=is_open)
+
+    def _section(self, node: Node | None) -> Section:
+        fields: dict[str, FieldType] = {}
+        is_open = False
+        for key, value in self._entries(node):
+            # A field may be called `open` too: then a type stands there, not true or false.
+            if key.text == "open" and isinstance(value, ScalarNode) and value.text in ("true", "false"):
+                is_open = self._flag(value)
+            else:
+                fields[key.text] = self._field(value)
+        return Section(fields, open=is_open)
+
+    def _field(self, node: Node) -> FieldType:
+        if isinstance(node, ScalarNode):
+            return self._type_word(node, optional=node.text.endswith("?"))
+        parts = self._mapping(node, ("type", "enum", "optional"))
+        optional = "optional" in parts and self._flag(parts["optional"])
+        if "enum" in parts:
+            if "type" in parts:
+                self._report("schema", "a field has a type or an enum, not both", parts["type"], "remove one of them")
+            return self._enum(parts["enum"], optional=optional)
+        kind = parts.get("type")
+        if isinstance(kind, ScalarNode):
+            return self._type_word(kind, optional=optional or kind.text.endswith("?"))
+        self._report("schema", "a field needs a type", node, "write a word such as `string`, or `{enum: [a, b]}`")
+        return FieldType(ValueType.ANY, optional=True)
+
+    def _type_word(self, node: ScalarNode, *, optional: bool) -> FieldType:
+        word = node.text.removesuffix("?")
+        if word in _TYPE_WORDS:
+            return FieldType(ValueType(word), optional=optional)
+        hint = did_you_mean(word, _TYPE_WORDS) or f"the types are {', '.join(_TYPE_WORDS)} and {{enum: […]}}"
+        self._report("schema", f"'{word}' is not a type", node, hint)
+        return FieldType(ValueType.ANY, optional=True)
+
+    def _enum(self, node: Node, *, optional: bool) -> FieldType:
+        if not isinstance(node, SequenceNode) or not node.items:
+            self._report("schema", "an enum is a list of values", node, "write `{enum: [free, pro]}`")
+            return FieldType(ValueType.ANY, optional=optional)
+        values = []
+        for item in node.items:
+            if not isinstance(item, ScalarNode) or item.is_null:
+                self._report("schema", "a value of an enum is a word, a number or true or false", item,
+                             "optional fields are written `{enum: […], optional: true}`")  # fmt: skip
+            else:
+                values.append(core_scalar(item.text) if item.plain else item.text)
+        return FieldType(ValueType.ENUM, optional=optional, values=tuple(values))
+
+    def _flag(self, node: Node) -> bool:
+        if isinstance(node, ScalarNode) and node.text in ("true", "false"):
+            return node.text == "true"
+        self._report("schema", "expected true or false", node)
+        return False
+
+    def _entries(self, node: Node | None) -> list[tuple[ScalarNode, Node]]:
+        if isinstance(node, MappingNode):
+            return list(node)
+        if node is not None and not (isinstance(node, ScalarNode) and node.is_null):
+            self._report("schema", "expected names with their types", node, "write `name: type` on lines of their own")
+        return []
+
+    def _mapping(self, node: Node | None, known: tuple[str, ...]) -> dict[str, Node]:
+        parts = {}
+        for key, value in self._entries(node):
+            if key.text in known:
+                parts[key.text] = value
+            else:
+                hint = did_you_mean(key.text, known) or f"the keys here are {', '.join(known)}"
+                self._report("unknown-key", f"unknown key '{key.text}'", key, hint)
+        return parts
+
+    def _report(self, code: str, message: str, node: Node, hint: str | None = None) -> None:
+        self.findings.append(error(code, message, node.span, hint))
