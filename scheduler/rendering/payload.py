@@ -1,0 +1,201 @@
+"""A payload template with its overlays: checked with positions, compiled once per chain of locales.
+
+The constant part of a payload is bytes; the leaves with Jinja are one fused function; each of its texts becomes JSON
+of the type that its place wants and fills a hole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from jinja2 import nodes
+
+from scheduler.diagnostics.diagnostic import Diagnostic, has_errors
+from scheduler.diagnostics.yaml_nodes import Node
+from scheduler.domain.json_values import Json
+from scheduler.rendering.fusing import SEPARATOR, Fused, LeafText, fuse, parse_body, single_expression
+from scheduler.rendering.names import Names, check_text
+from scheduler.rendering.overlays import chain, fallbacks, overlay
+from scheduler.rendering.paths import PERSONAL, Path, dotted, look_up
+from scheduler.rendering.results import Aborted, RenderFailure
+from scheduler.rendering.skeleton import ENCODE, Part, chunks
+from scheduler.rendering.tree import Leaf, read_tree
+from scheduler.rendering.with_values import WithValues
+
+MAX_KNOWN_LOCALES = 10_000
+_OMITTED_JSON = '""'
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """The payload of one chain of locales. `personal` are the paths that differ from device to device."""
+
+    chain: tuple[str, ...]
+    fused: Fused | None
+    fixed: tuple[tuple[str, Path, object], ...]
+    personal: tuple[tuple[str, Path, object], ...]
+    """(variable, path, what stands for missing)."""
+    _leaves: tuple[_CompiledLeaf, ...]
+    _tree: Part
+    _chunks: tuple[bytes, ...]
+    _omittable: bool
+
+    def render(self, values: dict[str, object]) -> bytes | RenderFailure | Aborted:
+        """The payload as JSON in UTF-8, for the values of the fused function's variables."""
+        if self.fused is None:
+            return self._chunks[0]
+        text = self.fused.render(values)
+        if type(text) is not str:
+            return text  # type: ignore[return-value]  # narrowing by exact type, as this is the hot path
+        parts = text.split(SEPARATOR)
+        leaves = self._leaves
+        if len(parts) != len(leaves):
+            return RenderFailure("payload", "a value contains a NUL character")
+        around = self._chunks
+        if self._omittable:
+            omitted = frozenset(n for n, (leaf, part) in enumerate(zip(leaves, parts, strict=True)) if leaf.omits(part))
+            if omitted:
+                around = chunks(self._tree, omitted)
+                leaves = tuple(leaf for n, leaf in enumerate(leaves) if n not in omitted)
+                parts = [part for n, part in enumerate(parts) if n not in omitted]
+        pieces = [around[0]]
+        for leaf, part, after in zip(leaves, parts, around[1:], strict=True):
+            try:
+                pieces.append(leaf.to_json(part))
+            except UnicodeEncodeError:
+                return RenderFailure(leaf.path, "the text contains half of a surrogate pair")
+            except ValueError:
+                return RenderFailure(leaf.path, f"must be {leaf.wanted}, not {_short(part)}")
+            pieces.append(after)
+        return b"".join(pieces)
+
+
+@dataclass(frozen=True, slots=True)
+class _CompiledLeaf:
+    path: str
+    wanted: str
+    to_json: Callable[[str], bytes]
+    is_json: bool
+    omittable: bool
+
+    def omits(self, part: str) -> bool:
+        return self.omittable and (not part or (self.is_json and part == _OMITTED_JSON))
+
+
+@dataclass(frozen=True, slots=True)
+class PayloadTemplate:
+    """All variants of one payload. `variables` are the dotted paths that any of them reads."""
+
+    variables: tuple[str, ...]
+    locales: tuple[str, ...]
+    """Canonical tags that overlays or localised values know; the base is not among them."""
+    _variants: Mapping[tuple[str, ...], Variant]
+    _by_locale: dict[str | None, Variant] = field(default_factory=dict)
+
+    @property
+    def is_personal(self) -> bool:
+        """Whether devices of one locale may get different payloads."""
+        return any(variant.personal for variant in self._variants.values())
+
+    def variant(self, locale: str | None) -> Variant:
+        """The variant that devices of a locale get; every string is a locale, most of them the base."""
+        found = self._by_locale.get(locale)
+        if found is None:
+            found = self._variants[chain(locale, self.locales)]
+            if len(self._by_locale) >= MAX_KNOWN_LOCALES:
+                self._by_locale.clear()
+            self._by_locale[locale] = found
+        return found
+
+    def render(self, locale: str | None, scope: Mapping[str, object]) -> bytes | RenderFailure | Aborted:
+        """One payload for the names in `scope`: `{"event": …, "user": …, "device": …, "now": …}`."""
+        variant = self.variant(locale)
+        values: dict[str, object] = {}
+        for name, path, absent in (*variant.fixed, *variant.personal):
+            value = look_up(scope, path)
+            values[name] = absent if value is None else value
+        return variant.render(values)
+
+
+def compile_payload(
+    base: Node,
+    overlays: Mapping[str, Node],
+    with_values: WithValues,
+    names: Names,
+    default_locale: str,
+) -> tuple[PayloadTemplate | None, list[Diagnostic]]:
+    """The template of a rule, or what is wrong with it. `overlays` by canonical locale; `names` without `with`'s."""
+    inside = Names(names.schema, names.event_type, names.roots, frozenset(with_values.names))
+    findings: list[Diagnostic] = []
+    locales = tuple(sorted({*overlays, *with_values.locales}))
+    chains = {(): None, **{chain(locale, locales): None for locale in locales}}
+    trees: dict[tuple[str, ...], tuple[Part, tuple[Leaf, ...]]] = {}
+    for steps in chains:
+        merged = base
+        for step in reversed(steps):
+            if step in overlays:
+                merged = overlay(merged, overlays[step])
+        tree, leaves, problems = read_tree(merged)
+        findings.extend(problems)
+        for leaf in leaves:
+            findings.extend(check_text(leaf.node, inside))
+        trees[steps] = tree, leaves
+    findings = _once(findings)
+    if has_errors(findings) or has_errors(with_values.findings):
+        return None, findings
+    base_chain = fallbacks(default_locale)
+    variants = {
+        steps: _compile(steps, tree, leaves, with_values, [*steps, *base_chain])
+        for steps, (tree, leaves) in trees.items()
+    }
+    read = {dotted(path) for one in variants.values() for _, path, _ in (*one.fixed, *one.personal)}
+    return PayloadTemplate(tuple(sorted(read)), locales, variants), findings
+
+
+def _compile(
+    steps: tuple[str, ...], tree: Part, leaves: tuple[Leaf, ...], with_values: WithValues, preferred: list[str]
+) -> Variant:
+    bodies = [parse_body(leaf.node.text) for leaf in leaves]
+    compiled = tuple(_leaf(leaf, body) for leaf, body in zip(leaves, bodies, strict=True))
+    fused = None
+    if leaves:
+        constants: dict[str, Json] = {}
+        computed: list[LeafText] = []
+        for name, value in with_values.chosen(preferred).items():
+            if isinstance(value, LeafText):
+                computed.append(value)
+            else:
+                constants[name] = value.value
+        texts = [LeafText(leaf.path, leaf.node.text, one.is_json) for leaf, one in zip(leaves, compiled, strict=True)]
+        fused = fuse(texts, constants=constants, computed=computed)
+    variables = list(zip(fused.names, fused.paths, fused.absent, strict=True)) if fused else []
+    return Variant(
+        chain=steps,
+        fused=fused,
+        fixed=tuple(variable for variable in variables if variable[1][0] not in PERSONAL),
+        personal=tuple(variable for variable in variables if variable[1][0] in PERSONAL),
+        _leaves=compiled,
+        _tree=tree,
+        _chunks=chunks(tree),
+        _omittable=any(leaf.omittable for leaf in compiled),
+    )
+
+
+def _leaf(leaf: Leaf, body: list[nodes.Node]) -> _CompiledLeaf:
+    keeps_type = leaf.type is None and single_expression(body) is not None
+    omittable = any(found.name == "omit" for found in nodes.Template(body).find_all(nodes.Filter))
+    if leaf.type is not None:
+        return _CompiledLeaf(leaf.path, leaf.type.wanted, leaf.type.to_json, is_json=False, omittable=omittable)
+    to_json = str.encode if keeps_type else ENCODE
+    return _CompiledLeaf(leaf.path, "a value", to_json, is_json=keeps_type, omittable=omittable)
+
+
+def _once(findings: list[Diagnostic]) -> list[Diagnostic]:
+    """Each finding once: variants share most of their leaves."""
+    seen = {(f.code, f.message, f.span.source.path, f.span.start): f for f in findings}
+    return list(seen.values())
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 40 else text[:37] + "…")

@@ -1,0 +1,59 @@
+"""Templates that are one text: `once_per`, `collapse`, `supersede`, the values of `users` and `topics`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from scheduler.rendering.fusing import Fused, LeafText, fuse
+from scheduler.rendering.paths import PERSONAL, dotted, look_up
+from scheduler.rendering.results import Aborted, Missing, RenderFailure
+
+
+def is_template(text: str) -> bool:
+    """Whether a text has a template part at all; what has none is taken as it stands."""
+    return "{{" in text or "{%" in text or "{#" in text
+
+
+@dataclass(frozen=True, slots=True)
+class TextTemplate:
+    """A text with variables. `constant` is the whole text when there are none."""
+
+    source_text: str
+    constant: str | None
+    _fused: Fused | None
+
+    @classmethod
+    def compile(cls, label: str, text: str) -> TextTemplate:
+        """A text that was checked before; `label` names its place in failures (`trigger.once_per`)."""
+        if not is_template(text):
+            return cls(text, text, None)
+        return cls(text, None, fuse([LeafText(label, text)]))
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Dotted paths that it reads."""
+        return tuple(dotted(path) for path in self._fused.paths) if self._fused else ()
+
+    @property
+    def is_personal(self) -> bool:
+        """Whether it may differ from device to device."""
+        return self._fused is not None and any(path[0] in PERSONAL for path in self._fused.paths)
+
+    def render(self, scope: Mapping[str, object]) -> str | Missing | RenderFailure:
+        """The text for the names in `scope`: `{"event": …, "device": …}`, each a mapping."""
+        if self._fused is None:
+            assert self.constant is not None
+            return self.constant
+        fused = self._fused
+        values: dict[str, object] = {}
+        for path, name, absent in zip(fused.paths, fused.names, fused.absent, strict=True):
+            value = look_up(scope, path)
+            values[name] = absent if value is None else value
+        match fused.render(values):
+            case RenderFailure(variable=str(variable)):
+                return Missing(variable)
+            case Aborted(reason=reason):
+                return RenderFailure(fused.labels[0], f"abort({reason!r}) belongs into a payload template")
+            case result:
+                return result

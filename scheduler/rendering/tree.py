@@ -1,0 +1,132 @@
+"""A payload's YAML tree read as fixed JSON and leaves with templates, each leaf of the type that its place wants."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from scheduler.diagnostics.diagnostic import Diagnostic, did_you_mean, error, warning
+from scheduler.diagnostics.yaml_nodes import MappingNode, Node, ScalarNode, SequenceNode, core_value
+from scheduler.rendering.aps import APS, LIVE_ACTIVITY_KEYS, EitherOr, LeafType, ListOf, Shape
+from scheduler.rendering.skeleton import ENCODE, Array, Fixed, Hole, Object, Part
+from scheduler.rendering.texts import is_template
+
+_NO_JSON = Fixed(b"null")
+"""Stands where a finding says that there is no value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """A leaf with a template: its place (`aps.alert.body`), its text, and its type (None: the payload's own key)."""
+
+    path: str
+    node: ScalarNode
+    type: LeafType | None
+
+
+def read_tree(root: Node) -> tuple[Part, tuple[Leaf, ...], list[Diagnostic]]:
+    """The fixed part with numbered holes, the leaves in the order of the holes, and what is wrong."""
+    reader = _Reader()
+    if not isinstance(root, MappingNode):
+        return _NO_JSON, (), [error("wrong-type", "a payload is a mapping with the key `aps`", root.span)]
+    if root.get("aps") is None:
+        reader.findings.append(error("wrong-type", "the payload has no `aps`", root.span,
+                                     "every notification needs it: `aps: {alert: {…}}`"))  # fmt: skip
+    part = reader.payload(root)
+    return part, tuple(reader.leaves), reader.findings
+
+
+class _Reader:
+    def __init__(self) -> None:
+        self.leaves: list[Leaf] = []
+        self.findings: list[Diagnostic] = []
+
+    def payload(self, root: MappingNode) -> Part:
+        entries: list[tuple[str, Part]] = []
+        for key, value in root:
+            if key.text == "aps":
+                entries.append(("aps", self._fields(value, APS, "aps")))
+            else:
+                entries.append((self._key(key), self._own(value, key.text)))
+        return Object(tuple(entries))
+
+    def _fields(self, node: Node, fields: Mapping[str, Shape], path: str) -> Part:
+        if not isinstance(node, MappingNode):
+            return self._wrong(node, path, "a mapping")
+        entries: list[tuple[str, Part]] = []
+        for key, value in node:
+            below = f"{path}.{key.text}"
+            shape = fields.get(key.text)
+            if shape is not None:
+                entries.append((key.text, self._shaped(value, shape, below)))
+            elif path == "aps" and key.text in LIVE_ACTIVITY_KEYS:
+                self.findings.append(warning("not-yet", f"`{below}` belongs to a push type that is not built yet",
+                                             key.span))  # fmt: skip
+                entries.append((key.text, self._own(value, below)))
+            else:
+                hint = did_you_mean(key.text, fields) or "keys of your own stand beside `aps`, not in it"
+                self.findings.append(error("unknown-key", f"`{path}` has no key '{key.text}'", key.span, hint))
+        return Object(tuple(entries))
+
+    def _shaped(self, node: Node, shape: Shape, path: str) -> Part:
+        match shape:
+            case LeafType():
+                return self._typed(node, shape, path)
+            case ListOf(item=item):
+                if not isinstance(node, SequenceNode):
+                    return self._wrong(node, path, "a list")
+                return Array(tuple(self._typed(one, item, f"{path}[{n}]") for n, one in enumerate(node.items)))
+            case EitherOr(single=single, fields=fields):
+                if isinstance(node, MappingNode):
+                    return self._fields(node, fields, path)
+                return self._typed(node, single, path, also=" or a mapping")
+
+    def _typed(self, node: Node, leaf_type: LeafType, path: str, also: str = "") -> Part:
+        if not isinstance(node, ScalarNode) or node.is_null:
+            return self._wrong(node, path, leaf_type.wanted + also)
+        if is_template(node.text):
+            return self._hole(Leaf(path, node, leaf_type))
+        try:
+            return Fixed(leaf_type.to_json(node.text))
+        except ValueError:
+            return self._wrong(node, path, leaf_type.wanted + also)
+
+    def _own(self, node: Node, path: str) -> Part:
+        """A value beside `aps`: whatever YAML 1.2's core schema makes of it."""
+        match node:
+            case MappingNode():
+                return Object(tuple((self._key(key), self._own(value, f"{path}.{key.text}")) for key, value in node))
+            case SequenceNode():
+                return Array(tuple(self._own(item, f"{path}[{n}]") for n, item in enumerate(node.items)))
+            case ScalarNode() if is_template(node.text):
+                return self._hole(Leaf(path, node, None))
+            case _:
+                return self._constant(node, path)
+
+    def _constant(self, node: ScalarNode, path: str) -> Part:
+        try:
+            return Fixed(ENCODE(core_value(node)))
+        except (UnicodeEncodeError, OverflowError):
+            return self._wrong(node, path, "a value that JSON can hold")
+
+    def _hole(self, leaf: Leaf) -> Part:
+        self.leaves.append(leaf)
+        return Hole(len(self.leaves) - 1)
+
+    def _key(self, key: ScalarNode) -> str:
+        if is_template(key.text):
+            self.findings.append(error("wrong-type", "a key cannot be a template", key.span))
+        return key.text
+
+    def _wrong(self, node: Node, path: str, wanted: str) -> Part:
+        match node:
+            case ScalarNode(text=text) if not node.is_null:
+                found = f"'{text if len(text) <= 40 else text[:37] + '…'}'"
+            case ScalarNode():
+                found = "nothing"
+            case SequenceNode():
+                found = "a list"
+            case MappingNode():
+                found = "a mapping"
+        self.findings.append(error("wrong-type", f"`{path}` is {wanted}, not {found}", node.span))
+        return _NO_JSON

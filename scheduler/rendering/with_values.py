@@ -1,0 +1,122 @@
+"""The values of `message.with`: texts and templates under names of their own, localised where the rule says so.
+
+A mapping whose keys are all locales is localised, with the fallback of overlays. Everything else that is no template
+is a constant of YAML 1.2's core types and costs nothing per device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from scheduler.diagnostics.diagnostic import Diagnostic, error
+from scheduler.diagnostics.yaml_nodes import MappingNode, Node, ScalarNode, SequenceNode, core_value
+from scheduler.domain.json_values import Json
+from scheduler.rendering.fusing import LeafText
+from scheduler.rendering.names import Names, check_text
+from scheduler.rendering.overlays import canonical, fallbacks, is_locale
+from scheduler.rendering.texts import is_template
+
+RESERVED = frozenset({"event", "previous", "device", "user", "now", "today", "slot", "exit", "range", "abort"})
+"""Names that mean something else in templates."""
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """A value that is known when the template is compiled."""
+
+    value: Json
+
+
+@dataclass(frozen=True, slots=True)
+class WithValues:
+    """By name, by canonical locale ("" for what is not localised), the value."""
+
+    values: Mapping[str, Mapping[str, Constant | LeafText]]
+    findings: tuple[Diagnostic, ...] = ()
+
+    @property
+    def names(self) -> frozenset[str]:
+        return frozenset(self.values)
+
+    @property
+    def locales(self) -> frozenset[str]:
+        """Canonical tags that any value is localised for."""
+        return frozenset(locale for by_locale in self.values.values() for locale in by_locale if locale)
+
+    def chosen(self, preferred: Sequence[str]) -> dict[str, Constant | LeafText]:
+        """The value of each name for locales in the order of preference, which ends in the default's."""
+        return {
+            name: next(by_locale[locale] for locale in (*preferred, "") if locale in by_locale)
+            for name, by_locale in self.values.items()
+        }
+
+
+NO_VALUES = WithValues({})
+
+
+def read_with(node: Node | None, names: Names, default_locale: str) -> WithValues:
+    """The values of `message.with` and what is wrong with them."""
+    if node is None:
+        return NO_VALUES
+    if not isinstance(node, MappingNode):
+        return WithValues({}, (error("wrong-type", "`with` is a mapping of names to values", node.span),))
+    values: dict[str, Mapping[str, Constant | LeafText]] = {}
+    findings: list[Diagnostic] = []
+    for key, value in node:
+        findings.extend(_name_findings(key))
+        findings.extend(_value_findings(value, names))
+        by_locale = _by_locale(value)
+        if by_locale and not any(step in by_locale for step in (*fallbacks(default_locale), "")):
+            findings.append(error("no-default-text", f"`with.{key.text}` has no text for the default locale "
+                                  f"'{default_locale}'", key.span, f"add `{default_locale}: …`"))  # fmt: skip
+        values[key.text] = {
+            locale: LeafText(f"with.{key.text}", one.text)
+            if isinstance(one, ScalarNode) and is_template(one.text)
+            else Constant(core_value(one))
+            for locale, one in by_locale.items()
+        }
+    return WithValues(values, tuple(findings))
+
+
+def is_localised(node: Node) -> bool:
+    """Whether a value is a mapping whose keys are all locales."""
+    return isinstance(node, MappingNode) and bool(node.entries) and all(is_locale(key.text) for key, _ in node)
+
+
+def _by_locale(node: Node) -> dict[str, Node]:
+    if isinstance(node, MappingNode) and is_localised(node):
+        return {canonical(key.text): value for key, value in node}
+    return {"": node}
+
+
+def _name_findings(key: ScalarNode) -> Iterator[Diagnostic]:
+    if key.text in RESERVED:
+        yield error("shadowed-name", f"'{key.text}' already has a meaning in templates", key.span,
+                    "choose another name")  # fmt: skip
+    elif not key.text.isidentifier() or key.text.startswith("_"):
+        yield error("bad-name", f"'{key.text}' cannot be a name in a template", key.span,
+                    "use letters, digits and `_`, beginning with a letter")  # fmt: skip
+
+
+def _value_findings(node: Node, names: Names) -> Iterator[Diagnostic]:
+    for value in _by_locale(node).values():
+        if isinstance(value, ScalarNode):
+            yield from check_text(value, names)
+        else:
+            for inner in _scalars(value):
+                if is_template(inner.text):
+                    yield error("wrong-type", "a template stands directly under its name in `with`, not deeper",
+                                inner.span, "give it a name of its own")  # fmt: skip
+
+
+def _scalars(node: Node) -> Iterator[ScalarNode]:
+    match node:
+        case ScalarNode():
+            yield node
+        case SequenceNode(items=items):
+            for item in items:
+                yield from _scalars(item)
+        case MappingNode():
+            for _, value in node:
+                yield from _scalars(value)
