@@ -103,6 +103,7 @@ class ServerConnection:
     def _apply(self, events: list[Event]) -> list[int]:
         """Take in what happened; the streams whose request is complete, in order."""
         complete: list[int] = []
+        over_limit: set[int] = set()
         for event in events:
             match event:
                 case DataReceived():
@@ -113,16 +114,19 @@ class ServerConnection:
                     if len(self._open) + len(self._unsent) < self._limit:
                         self._open[event.stream_id] = Request(event.headers)
                     else:
-                        self.refused_streams += 1
-                        self._h2.reset_stream(event.stream_id, ErrorCodes.REFUSED_STREAM)
+                        over_limit.add(event.stream_id)
                 case StreamEnded():
                     if event.stream_id in self._open:
                         complete.append(event.stream_id)
                 case StreamReset():
                     self._open.pop(event.stream_id, None)
                     self._unsent.pop(event.stream_id, None)
+                    over_limit.discard(event.stream_id)
                 case ConnectionTerminated():
                     self.closed = True
+        for stream in over_limit:
+            self._h2.reset_stream(stream, ErrorCodes.REFUSED_STREAM)
+        self.refused_streams += len(over_limit)
         return complete
 
     def _answer(self, stream: int, now: float) -> Exchange | None:

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import ssl
+from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import h2.settings
 import pytest
 import trio
+from h2.config import H2Configuration
+from h2.connection import H2Connection
 from h2.errors import ErrorCodes
+from h2.events import Event, ResponseReceived, StreamEnded
 from hyperframe.frame import DataFrame, GoAwayFrame, SettingsFrame
-from simulator_client import H2Client, connect, receive, request_headers
+from hypothesis import given
+from hypothesis import strategies as st
+from simulator_client import NOW, TOPIC, H2Client, connect, receive, request_headers
 
-from scheduler.simulator.connection import ServerConnection
+from scheduler.simulator.checks import World
+from scheduler.simulator.checks import judge as judge_request
+from scheduler.simulator.connection import Exchange, ServerConnection
 from scheduler.simulator.provider_tokens import ConnectionTokens, TokenReader
 from scheduler.simulator.reasons import ACCEPTED
 
@@ -173,6 +182,74 @@ async def test_the_clients_goaway_closes_the_connection(start: Any) -> None:
         while not client.closed:
             await client.read()
     assert simulator.statistics.requests == 1
+
+
+class _InMemory:
+    """A stock client and the server's side, with no network between them."""
+
+    def __init__(self) -> None:
+        judge = partial(judge_request, World())
+        self.server = ServerConnection(1, ConnectionTokens(TokenReader({})), judge)
+        self.client = H2Connection(H2Configuration(header_encoding="utf-8", validate_outbound_headers=False))
+        self.client.initiate_connection()
+        self.exchanges: list[Exchange] = []
+        self.events: list[Event] = self.client.receive_data(self.server.greeting())
+
+    def send(self, topic: str | None, body: bytes, *, cancel: bool = False) -> int:
+        stream = self.client.get_next_available_stream_id()
+        self.client.send_headers(stream, request_headers(apns_topic=topic), end_stream=not body)
+        if body:
+            self.client.send_data(stream, body, end_stream=not cancel)
+        if cancel:
+            self.client.reset_stream(stream, ErrorCodes.CANCEL)
+        return stream
+
+    def deliver(self, pieces: list[bytes]) -> None:
+        for piece in pieces:
+            exchanges, answers = self.server.receive(piece, NOW.timestamp())
+            self.exchanges += exchanges
+            self.events += self.client.receive_data(answers)
+
+
+@given(requests=st.lists(st.tuples(st.booleans(), st.booleans(), st.integers(1, 300)), max_size=30), data=st.data())
+def test_every_complete_request_has_one_answer_however_the_bytes_are_cut(
+    requests: list[tuple[bool, bool, int]], data: st.DataObject
+) -> None:
+    link = _InMemory()
+    link.send(TOPIC, BODY)
+    link.deliver([link.client.data_to_send()])
+    expected = {1: "200"}
+    for in_order, cancel, size in requests:
+        stream = link.send(TOPIC if in_order else None, b"x" * size, cancel=cancel)
+        if not cancel:
+            expected[stream] = "200" if in_order else "400"
+    sent = link.client.data_to_send()
+    cuts = [0, *sorted(data.draw(st.sets(st.integers(0, len(sent)), max_size=12))), len(sent)]
+    link.deliver([sent[start:end] for start, end in pairwise(cuts)])
+    answered = {
+        event.stream_id: dict(event.headers)[":status"] for event in link.events if isinstance(event, ResponseReceived)
+    }
+    assert answered == expected
+    assert sorted(event.stream_id for event in link.events if isinstance(event, StreamEnded)) == sorted(expected)
+    assert [exchange.stream for exchange in link.exchanges] == sorted(expected)
+    assert not link.server.closed
+
+
+@given(cancels=st.lists(st.booleans(), min_size=2, max_size=20))
+def test_before_the_token_is_proved_one_request_at_a_time_passes(cancels: list[bool]) -> None:
+    """A cancelled request makes room; a complete one does only when its answer has left."""
+    link = _InMemory()
+    link.client.remote_settings[h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS] = 100
+    link.client.remote_settings.acknowledge()
+    open_streams, refused = 0, 0
+    for cancel in cancels:
+        link.send(None, BODY, cancel=cancel)
+        refused += open_streams == 1 and not cancel
+        open_streams = 1 if open_streams or not cancel else 0
+    link.deliver([link.client.data_to_send()])
+    assert not link.server.closed
+    assert len(link.exchanges) == open_streams
+    assert link.server.refused_streams == refused
 
 
 async def test_http1_is_not_spoken(start: Any) -> None:
