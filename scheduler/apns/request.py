@@ -1,0 +1,130 @@
+"""What is sent to APNs: the headers a campaign shares, and one request.
+
+Rules of Apple's "Sending notification requests to APNs". Values are checked at the door, by the functions here:
+neither we nor the libraries below would ever notice a CR or LF inside a header otherwise.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+MAX_COLLAPSE_BYTES: Final = 64
+MAX_TOKEN_DIGITS: Final = 512
+_MAX_TOPIC: Final = 255
+_PRIORITIES: Final = (1, 5, 10)
+_HEX: Final = re.compile(r"[0-9A-Fa-f]+")
+_TOPIC: Final = re.compile(r"[!-~]+")
+
+
+class PushType(StrEnum):
+    """`apns-push-type`, and what Apple ties to it."""
+
+    ALERT = "alert"
+    BACKGROUND = "background"
+    LIVE_ACTIVITY = "liveactivity"
+    VOIP = "voip"
+    COMPLICATION = "complication"
+    FILE_PROVIDER = "fileprovider"
+    MDM = "mdm"
+    LOCATION = "location"
+    PUSH_TO_TALK = "pushtotalk"
+    WIDGETS = "widgets"
+    CONTROLS = "controls"
+
+    @property
+    def topic_suffix(self) -> str:
+        """What follows the bundle id in `apns-topic`. (An MDM topic is no bundle id and stands alone.)"""
+        return _SUFFIXES.get(self, "")
+
+    @property
+    def default_priority(self) -> int:
+        """10 means now. A background push must say 5; file provider pushes do by custom."""
+        return 5 if self in (PushType.BACKGROUND, PushType.FILE_PROVIDER) else 10
+
+    @property
+    def payload_limit(self) -> int:
+        """Bytes."""
+        return 5120 if self is PushType.VOIP else 4096
+
+
+_SUFFIXES: Final = {
+    PushType.LIVE_ACTIVITY: ".push-type.liveactivity",
+    PushType.VOIP: ".voip",
+    PushType.COMPLICATION: ".complication",
+    PushType.FILE_PROVIDER: ".pushkit.fileprovider",
+    PushType.LOCATION: ".location-query",
+    PushType.PUSH_TO_TALK: ".voip-ptt",
+    PushType.WIDGETS: ".push-type.widgets",
+    PushType.CONTROLS: ".push-type.controls",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderSet:
+    """The headers that all requests of a campaign share. ValueError says what is wrong with them."""
+
+    topic: str
+    """The whole `apns-topic`, its suffix included."""
+    push_type: PushType
+    priority: int
+
+    def __post_init__(self) -> None:
+        if not _TOPIC.fullmatch(self.topic) or len(self.topic) > _MAX_TOPIC:
+            raise ValueError(
+                f"{self.topic!r} is not an apns-topic: 1 to {_MAX_TOPIC} printable ASCII characters, no spaces"
+            )
+        if not self.topic.endswith(self.push_type.topic_suffix):
+            raise ValueError(
+                f"the topic of a {self.push_type} push ends in {self.push_type.topic_suffix!r}, not {self.topic!r}"
+            )
+        if self.priority not in _PRIORITIES:
+            raise ValueError(f"priority is 1, 5 or 10, not {self.priority}")
+        if self.push_type is PushType.BACKGROUND and self.priority == 10:
+            raise ValueError("a background push has priority 5 or 1; Apple refuses 10")
+
+
+@dataclass(slots=True)
+class PushRequest:
+    """One notification for one device. Made by the million, so nothing is checked here: see `check_token`."""
+
+    device: int
+    """Our number of the device; also chooses the link."""
+    token: str
+    """The device token in hex."""
+    apns_id: str
+    """A canonical lower-case UUID."""
+    payload: bytes
+    expiration: int | None = None
+    """UNIX seconds; 0 = try once, do not store. None leaves it to Apple, which is not the same as 0."""
+    collapse_id: str | None = None
+    context: object = field(default=None, repr=False, compare=False)
+    """Belongs to the pool: where the result goes."""
+    resends: int = field(default=0, repr=False, compare=False)
+    """Belongs to the pool: how often it was sent again because it had not been processed."""
+
+
+def check_token(text: str) -> str:
+    """A device token as it is, or ValueError. Apple: no assumption about its length; bytes in hex, so even.
+
+    >>> check_token("0aFF")
+    '0aFF'
+    """
+    if not 2 <= len(text) <= MAX_TOKEN_DIGITS or len(text) % 2 or not _HEX.fullmatch(text):
+        raise ValueError(f"a device token is 2 to {MAX_TOKEN_DIGITS} hex digits, an even number of them")
+    return text
+
+
+def check_collapse_id(text: str) -> str:
+    """A collapse id as it is, or ValueError: 1 to 64 bytes of UTF-8, printable.
+
+    >>> check_collapse_id("sale-7")
+    'sale-7'
+    """
+    if not text or not text.isprintable():
+        raise ValueError("a collapse id is not empty and has printable characters only")
+    if len(text.encode("utf-8", "replace")) > MAX_COLLAPSE_BYTES:
+        raise ValueError(f"a collapse id has at most {MAX_COLLAPSE_BYTES} bytes")
+    return text
