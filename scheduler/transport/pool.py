@@ -1,0 +1,308 @@
+"""All links of one environment, team and key: which link gets what, when to connect again, what to send again."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
+
+import trio
+
+from scheduler.apns.link_laws import CloseReason, Ended, LinkLaws
+from scheduler.apns.provider_token import ProviderTokenSource
+from scheduler.apns.request import PushRequest
+from scheduler.apns.results import Result, Unsent
+from scheduler.delivery.retry_times import reconnect_delay
+from scheduler.domain.clock import Clock
+from scheduler.domain.errors import Bug
+from scheduler.http2.frames import DEFAULT_TABLE_SIZE
+from scheduler.transport.batches import Batch, LaneQueue
+from scheduler.transport.link import Counters, Link
+from scheduler.transport.tls import ConnectFailed, Endpoint, TlsStream, client_context
+
+CONNECT_TIMEOUT: Final = 10.0
+"""Seconds for TCP, TLS and the server's SETTINGS."""
+MAX_RESENDS: Final = 2
+
+OnResults: TypeAlias = "Callable[[object, list[tuple[PushRequest, Result]]], None]"
+
+log = logging.getLogger("clarion.transport")
+
+
+@dataclass(slots=True)
+class _Slot:
+    """A place for one link. Its queue stays when links come and go."""
+
+    number: int
+    queue: LaneQueue = field(default_factory=LaneQueue)
+    link: Link | None = None
+    failures: int = 0
+
+
+@dataclass(slots=True)
+class _Account:
+    """What is open under one tag."""
+
+    outstanding: int = 0
+    withdrawn: bool = False
+
+
+class Pool:
+    """Sends batches over its links and reports each request exactly once, unless it was withdrawn before its start.
+
+    Everything but `run` and `drain` is synchronous and cheap; call it from the Trio thread.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        tokens: ProviderTokenSource,
+        *,
+        links: int,
+        clock: Clock,
+        jitter: Callable[[], float],
+        on_results: OnResults,
+        name: str,
+    ) -> None:
+        """`jitter` gives floats in [0, 1). `on_results` gets a tag and what has ended under it, once per read.
+
+        `name` is for the log.
+        """
+        self.counters = Counters()
+        self.stopped: str | None = None
+        """The reason for which this app cannot send; only another pool, with other credentials, can."""
+        self.without_link_since: float | None = clock.monotonic()
+        """Monotonic; None while at least one link is up."""
+        self.last_failure: str | None = None
+        """Why the latest attempt to connect failed, or the latest link was closed."""
+        self._endpoint = endpoint
+        self._context = client_context(endpoint)
+        self._tokens = tokens
+        self._clock = clock
+        self._jitter = jitter
+        self._on_results = on_results
+        self._name = name
+        self._slots = [_Slot(number) for number in range(links)]
+        self._links: set[Link] = set()
+        self._accounts: dict[object, _Account] = {}
+        self._draining = False
+        self._link_ended = trio.Event()
+        self._header_table_size = 0
+
+    @property
+    def connected(self) -> int:
+        """Links that take requests."""
+        return sum(slot.link is not None for slot in self._slots)
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that were started and have no result yet."""
+        return sum(link.laws.in_flight for link in self._links)
+
+    @property
+    def waiting(self) -> int:
+        """Requests that have not been started."""
+        return sum(slot.queue.waiting for slot in self._slots)
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Keep the links up until cancelled. What is in flight then is reported as unanswered."""
+        async with trio.open_nursery() as nursery:
+            for slot in self._slots:
+                nursery.start_soon(self._keep_connected, slot, nursery, name=f"{self._name} link {slot.number}")
+            task_status.started()
+            await trio.sleep_forever()
+
+    def submit(self, batch: Batch) -> None:
+        """Queue it. Each device has its link, so that its requests keep their order; another one if that is down."""
+        account = self._accounts.setdefault(batch.tag, _Account())
+        account.outstanding += len(batch.requests)
+        account.withdrawn = False
+        self._distribute(batch, batch.requests, LaneQueue.add)
+
+    def withdraw(self, tag: object) -> list[PushRequest]:
+        """Take back what has not been started under this tag: it gets no result. The rest still does."""
+        taken: list[PushRequest] = []
+        for slot in self._slots:
+            taken += slot.queue.withdraw(lambda batch: batch.tag == tag)
+        account = self._accounts.get(tag)
+        if account is not None:
+            account.withdrawn = True
+            self._close_account(tag, account, len(taken))
+        return taken
+
+    async def drain(self) -> None:
+        """Start nothing more, ever, and wait for what is in flight. The caller sets the limit of its patience."""
+        self._draining = True
+        for link in list(self._links):
+            link.retire(CloseReason.CLOSED)
+        while self._links:
+            self._link_ended = trio.Event()
+            await self._link_ended.wait()
+
+    async def _keep_connected(self, slot: _Slot, nursery: trio.Nursery) -> None:
+        while not self._draining and self.stopped is None:
+            await trio.sleep(reconnect_delay(slot.failures, self._jitter()))
+            try:
+                with trio.fail_after(CONNECT_TIMEOUT):
+                    link = await self._connect(slot, nursery)
+            except ConnectFailed as error:
+                self._failed(slot, str(error))
+                continue
+            except trio.TooSlowError:
+                self._failed(slot, f"{self._endpoint} did not get ready in {CONNECT_TIMEOUT:.0f} s")
+                continue
+            if link.laws.retirement is None:
+                self._up(slot, link)
+            await link.retired.wait()
+            slot.failures = 0 if link.laws.proved else slot.failures + 1
+
+    async def _connect(self, slot: _Slot, nursery: trio.Nursery) -> Link:
+        stream = await TlsStream.connect(self._endpoint, self._context)
+        laws = LinkLaws(
+            self._endpoint.authority,
+            self._tokens,
+            self._clock.monotonic(),
+            header_table_size=self._header_table_size,
+        )
+        link = Link(
+            stream,
+            laws,
+            slot.queue,
+            self._clock,
+            self.counters,
+            on_ended=self._ended,
+            on_retired=lambda link: self._retired(slot, link),
+        )
+        self._links.add(link)
+        if self._draining or self.stopped is not None:
+            link.retire(CloseReason.CLOSED)
+        nursery.start_soon(self._run, link)
+        try:
+            await link.ready.wait()
+        except trio.Cancelled:
+            link.retire(CloseReason.NOT_READY)
+            raise
+        return link
+
+    async def _run(self, link: Link) -> None:
+        try:
+            await link.run()
+        finally:
+            self._links.discard(link)
+            self._link_ended.set()
+
+    def _up(self, slot: _Slot, link: Link) -> None:
+        slot.link = link
+        slot.failures = 0 if link.laws.proved else slot.failures
+        self.counters.connects += 1
+        self.without_link_since = None
+        log.info("link.up pool=%s link=%d endpoint=%s", self._name, slot.number, self._endpoint)
+        for other in self._slots:
+            if other.link is None and other.failures:
+                self._move(other)
+        link.wake()
+
+    def _retired(self, slot: _Slot, link: Link) -> None:
+        """The link takes no more: what waits for it goes to others, and the slot connects anew."""
+        retirement = link.laws.retirement
+        if retirement is None:
+            raise Bug("a link was retired without a reason")
+        self.counters.closes[retirement.reason] += 1
+        self.last_failure = f"{retirement.reason}: {retirement.detail}" if retirement.detail else retirement.reason
+        log.info(
+            "link.closed pool=%s link=%d reason=%s detail=%r",
+            self._name,
+            slot.number,
+            retirement.reason,
+            retirement.detail,
+        )
+        if retirement.reason is CloseReason.TABLE_IGNORED:
+            self._header_table_size = DEFAULT_TABLE_SIZE
+        if slot.link is link:
+            slot.link = None
+            if not self.connected:
+                self.without_link_since = self._clock.monotonic()
+            self._move(slot)
+        if link.laws.stop_app is not None and self.stopped is None:
+            self._stop(link.laws.stop_app)
+
+    def _stop(self, reason: str) -> None:
+        log.error("app.stopped pool=%s reason=%s", self._name, reason)
+        self.stopped = reason
+        for link in list(self._links):
+            link.retire(CloseReason.CLOSED, reason)
+
+    def _failed(self, slot: _Slot, text: str) -> None:
+        slot.failures += 1
+        self.counters.connect_failures += 1
+        self.last_failure = text
+        log.warning("link.failed pool=%s link=%d failures=%d error=%r", self._name, slot.number, slot.failures, text)
+        self._move(slot)
+
+    def _move(self, slot: _Slot) -> None:
+        """Give what waits at a slot without a link to the links that are up, if there are any."""
+        if self.connected:
+            for batch in slot.queue.take_all():
+                self._distribute(batch, batch.next(batch.waiting), LaneQueue.add)
+
+    def _distribute(self, batch: Batch, requests: list[PushRequest], add: Callable[[LaneQueue, Batch], None]) -> None:
+        shares: dict[int, list[PushRequest]] = {}
+        slots = self._slots
+        up = [slot.number for slot in slots if slot.link is not None] or [slot.number for slot in slots]
+        home, others = len(slots), len(up)
+        alive = set(up)
+        for request in requests:
+            choice = request.device + request.resends
+            number = choice % home
+            if number not in alive:
+                number = up[choice % others]
+            shares.setdefault(number, []).append(request)
+        for number, chosen in shares.items():
+            share = batch.share(chosen)
+            for request in chosen:
+                request.context = share
+            slot = slots[number]
+            add(slot.queue, share)
+            if slot.link is not None:
+                slot.link.wake()
+
+    def _ended(self, ended: list[Ended]) -> None:
+        """Report by tag; what was not processed is sent again while that makes sense."""
+        results: dict[object, list[Ended]] = {}
+        again: dict[Batch, list[PushRequest]] = {}
+        batch: Batch | None = None
+        group: list[Ended] = []
+        for pair in ended:
+            request, result = pair
+            if request.context is not batch:
+                batch = _batch_of(request)
+                group = results.setdefault(batch.tag, [])
+            if type(result) is Unsent and batch is not None and self._may_resend(request, batch):
+                request.resends += 1
+                again.setdefault(batch, []).append(request)
+            else:
+                group.append(pair)
+        for unsent_batch, requests in again.items():
+            self.counters.resent += len(requests)
+            self._distribute(unsent_batch, requests, LaneQueue.add_first)
+        for tag, pairs in results.items():
+            if pairs:
+                self._close_account(tag, self._accounts[tag], len(pairs))
+                self._on_results(tag, pairs)
+
+    def _may_resend(self, request: PushRequest, batch: Batch) -> bool:
+        if self._draining or self.stopped is not None or self._accounts[batch.tag].withdrawn:
+            return False
+        return request.resends < MAX_RESENDS
+
+    def _close_account(self, tag: object, account: _Account, count: int) -> None:
+        account.outstanding -= count
+        if account.outstanding == 0:
+            del self._accounts[tag]
+
+
+def _batch_of(request: PushRequest) -> Batch:
+    if not isinstance(request.context, Batch):
+        raise Bug(f"device {request.device}: a result for a request that was never submitted")
+    return request.context
