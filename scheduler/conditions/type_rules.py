@@ -1,0 +1,108 @@
+"""Which types may stand beside each other: pure rules, without positions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from scheduler.conditions.expressions import Comparison, Constant, Expression
+from scheduler.conditions.types import FieldType, ValueType
+from scheduler.diagnostics.diagnostic import did_you_mean
+from scheduler.domain.json_values import JsonScalar
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A name that may be missing, where it stands, and whether the schema says so (else nobody declared it)."""
+
+    name: str
+    start: int
+    end: int
+    declared: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """An expression with its type, and the names whose absence would make it unknown."""
+
+    expression: Expression
+    type: ValueType
+    values: tuple[JsonScalar, ...] = ()
+    missing: tuple[Missing, ...] = ()
+
+
+ANYTHING = Typed(Constant(None), ValueType.ANY)
+"""Stands where a finding was made: fits everywhere, and is unknown should it ever be evaluated."""
+
+_COMPARABLE = {
+    ValueType.STRING: "string",
+    ValueType.INTEGER: "number",
+    ValueType.NUMBER: "number",
+    ValueType.BOOLEAN: "boolean",
+    ValueType.DATE: "date",
+    ValueType.INSTANT: "instant",
+}
+_ORDER = (Comparison.LESS, Comparison.AT_MOST, Comparison.GREATER, Comparison.AT_LEAST)
+
+
+def type_of_scalar(value: object) -> ValueType:
+    match value:
+        case bool():
+            return ValueType.BOOLEAN
+        case int():
+            return ValueType.INTEGER
+        case float():
+            return ValueType.NUMBER
+        case str():
+            return ValueType.STRING
+        case _:
+            return ValueType.ANY
+
+
+def type_of_field(field: FieldType, *, built_in: bool) -> ValueType:
+    """The type a name has in a condition. Dates and instants inside JSON are text: they count as dates, and only
+    built-in instants (`now`, `event.time`) as instants."""
+    if field.type is ValueType.INSTANT and not built_in:
+        return ValueType.DATE
+    if field.type is ValueType.ENUM:
+        kinds = {type_of_scalar(value) for value in field.values}
+        return kinds.pop() if len(kinds) == 1 else ValueType.ANY
+    return field.type
+
+
+def is_number(kind: ValueType) -> bool:
+    return kind in (ValueType.INTEGER, ValueType.NUMBER, ValueType.ANY)
+
+
+def is_date_question(left: Typed, right: Typed) -> bool:
+    """Whether a comparison needs a date to be read in a person's zone."""
+    kinds = {left.type, right.type}
+    literal = isinstance(left.expression, Constant) or isinstance(right.expression, Constant)
+    return ValueType.DATE in kinds or (kinds == {ValueType.INSTANT, ValueType.STRING} and literal)
+
+
+def comparison_problem(comparison: Comparison, left: Typed, right: Typed) -> str | None:
+    """Why two types cannot be compared; None when they can."""
+    for side in (left, right):
+        if side.type in (ValueType.LIST, ValueType.OBJECT):
+            return f"{with_article(side.type)} cannot be compared with `{comparison}`"
+    if ValueType.ANY not in (left.type, right.type) and _COMPARABLE[left.type] != _COMPARABLE[right.type]:
+        return f"`{comparison}` compares {with_article(left.type)} with {with_article(right.type)}"
+    if comparison in _ORDER and ValueType.BOOLEAN in (left.type, right.type):
+        return f"true and false have no order for `{comparison}`"
+    return None
+
+
+def enum_problem(field: Typed, literal: Typed) -> tuple[str, str | None] | None:
+    """A literal beside an enum that it never equals: message and hint. None when it may."""
+    if not field.values or not isinstance(literal.expression, Constant):
+        return None
+    value = literal.expression.value
+    if value is None or any(type(value) is type(one) and value == one for one in field.values):
+        return None
+    words = ", ".join(repr(one) for one in field.values)
+    near = did_you_mean(value, [w for w in field.values if isinstance(w, str)]) if isinstance(value, str) else None
+    return f"{value!r} is never equal: the values are {words}", near
+
+
+def with_article(kind: ValueType) -> str:
+    return f"an {kind}" if kind.value[0] in "aeio" else f"a {kind}"
