@@ -127,7 +127,7 @@ class Checker:
             if operand.op in _COMPARISONS:
                 parts.append(self._compare(_COMPARISONS[operand.op], left, right, left_node, operand.expr))
             else:
-                parts.append(self._in(left, right, left_node, operand.expr, negated=operand.op == "notin"))
+                parts.append(self._in(left, right, left_node, operand.expr, negated=operand.op != "in"))
             left_node, left = operand.expr, right
         if len(parts) == 1:
             return parts[0]

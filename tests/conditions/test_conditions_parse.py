@@ -90,7 +90,7 @@ def shown(text: str, found: Diagnostic) -> tuple[str, str, str, str | None]:
         ("starts('a', 'b')", "not-in-language", "starts('a', 'b')", "the function `starts` is not part of conditions",
          "did you mean 'startswith'?"),
         ("event.id.upper() == 'A'", "not-in-language", "event.id.upper()", "a call is not part of conditions", None),
-        ("event.id | uper == 'A'", "not-in-language", "event.id | uper", "the filter `uper` is not part of conditions",
+        ("event.id | uppr == 'A'", "not-in-language", "event.id | uppr", "the filter `uppr` is not part of conditions",
          "did you mean 'upper'?"),
         ("event.id | zzz == 'A'", "not-in-language", "event.id | zzz", "the filter `zzz` is not part of conditions",
          "conditions know `default`"),
