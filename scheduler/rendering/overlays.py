@@ -1,40 +1,24 @@
 """Locales: which overlays a device gets, and what laying one template over another means.
 
-Fallback is by BCP 47 look-up (RFC 4647, section 3.4): `zh-Hant-TW` → `zh-Hant` → `zh` → base. Case does not matter
-and `_` counts as `-`.
+Fallback is by BCP 47 look-up (RFC 4647, section 3.4): `zh-Hant-TW` → `zh-Hant` → `zh` → base.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 from scheduler.diagnostics.yaml_nodes import MappingNode, Node, ScalarNode
-
-_TAG = re.compile(r"[a-z]{2,3}(-[a-z]{4})?(-([a-z]{2}|[0-9]{3}))?(-[a-z0-9]{5,8})*", re.IGNORECASE)
-
-
-def canonical(tag: str) -> str:
-    """The form in which tags are compared: `de_AT` → `de-at`."""
-    return tag.replace("_", "-").lower()
-
-
-def is_locale(word: str) -> bool:
-    """Whether a word is a language tag: language, then perhaps script, region, variants (RFC 5646, section 2.1).
-
-    >>> [is_locale(word) for word in ("de", "de-AT", "zh_Hant_TW", "title", "x")]
-    [True, True, True, False, False]
-    """
-    return _TAG.fullmatch(word.replace("_", "-")) is not None
+from scheduler.domain.locales import canonical_locale
 
 
 def fallbacks(tag: str) -> list[str]:
-    """A tag and what it falls back to, most specific first, canonical.
+    """A tag and what it falls back to, most specific first, canonical; [] for what is no tag.
 
     >>> fallbacks("zh_Hant_TW")
-    ['zh-hant-tw', 'zh-hant', 'zh']
+    ['zh-Hant-TW', 'zh-Hant', 'zh']
     """
-    parts = canonical(tag).split("-")
+    canonical = canonical_locale(tag)
+    parts = canonical.split("-") if canonical else []
     return ["-".join(parts[:length]) for length in range(len(parts), 0, -1)]
 
 

@@ -10,8 +10,7 @@ from scheduler.rendering.payload import PayloadTemplate, Variant
 from scheduler.rendering.results import Aborted, RenderFailure, TooLarge
 
 MAX_PAYLOAD = 4_096
-MAX_VOIP_PAYLOAD = 5_120
-"""Bytes. Apple, "Sending notification requests to APNs": 4 KB, for VoIP 5 KB."""
+"""Bytes, for every push type but VoIP. Apple, "Sending notification requests to APNs"."""
 MAX_REMEMBERED = 4_096
 
 Scope: TypeAlias = "Mapping[str, object] | None"

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from scheduler.diagnostics.diagnostic import Diagnostic, error
 from scheduler.diagnostics.yaml_nodes import MappingNode, Node, ScalarNode, SequenceNode, core_value
 from scheduler.domain.json_values import Json
+from scheduler.domain.locales import canonical_locale
 from scheduler.rendering.fusing import LeafText
 from scheduler.rendering.names import Names, check_text
-from scheduler.rendering.overlays import canonical, fallbacks, is_locale
+from scheduler.rendering.overlays import fallbacks
 from scheduler.rendering.texts import is_template
 
 RESERVED = frozenset({"event", "previous", "device", "user", "now", "today", "slot", "exit", "range", "abort"})
@@ -81,12 +82,12 @@ def read_with(node: Node | None, names: Names, default_locale: str) -> WithValue
 
 def is_localised(node: Node) -> bool:
     """Whether a value is a mapping whose keys are all locales."""
-    return isinstance(node, MappingNode) and bool(node.entries) and all(is_locale(key.text) for key, _ in node)
+    return isinstance(node, MappingNode) and bool(node.entries) and all(canonical_locale(key.text) for key, _ in node)
 
 
 def _by_locale(node: Node) -> dict[str, Node]:
     if isinstance(node, MappingNode) and is_localised(node):
-        return {canonical(key.text): value for key, value in node}
+        return {canonical_locale(key.text) or key.text: value for key, value in node}
     return {"": node}
 
 

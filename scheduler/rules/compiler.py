@@ -1,0 +1,184 @@
+"""A rule's file → Rule: read by the table, conditions parsed, parts checked against each other, problems collected."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+from scheduler.conditions.condition import Condition
+from scheduler.conditions.parse import parse_condition
+from scheduler.conditions.types import Schema
+from scheduler.diagnostics.diagnostic import Diagnostic, did_you_mean, error, has_errors, note
+from scheduler.diagnostics.yaml_nodes import MappingNode, ScalarNode
+from scheduler.diagnostics.yaml_reader import YamlFile
+from scheduler.domain.lanes import Lane
+from scheduler.domain.quantities import Rate
+from scheduler.rules.fields import Values
+from scheduler.rules.rule import Audience, Collapse, Delivery, Message, OnUnknown, Rule, Trigger
+from scheduler.rules.rule_table import RULE_TABLE
+
+WHEN_ROOTS = frozenset({"event", "previous", "now"})
+WHERE_ROOTS = frozenset({"event", "device", "user", "now"})
+ONE_DAY = timedelta(days=1)
+
+_NAME_PATH = re.compile(r"(event|previous|user|device|now)(\.\w+)+")
+
+
+def compile_rule(file: YamlFile, stem: str, schema: Schema) -> tuple[Rule | None, list[Diagnostic]]:
+    """The rule that a file describes, and everything that is wrong with it. None exactly when there is an error."""
+    values, findings = RULE_TABLE.read(file.root, file.source.span(0))
+    # A flow mapping of unquoted braces is one mistake; it has a message of its own, so its inner keys get none.
+    unquoted = [one.span for one in findings if one.code == "unquoted-template"]
+    inner = (one for one in file.findings if not any(s.start <= one.span.start < s.end for s in unquoted))
+    compiler = _Compiler(values, schema, [*inner, *findings])
+    rule = compiler.rule(stem)
+    return (None if has_errors(compiler.findings) else rule), compiler.findings
+
+
+class _Compiler:
+    def __init__(self, values: Values, schema: Schema, findings: list[Diagnostic]) -> None:
+        self.values = values
+        self.schema = schema
+        self.findings = findings
+        self.event = values.optional("trigger.event", str)
+
+    def rule(self, stem: str) -> Rule | None:
+        self._check_name(stem)
+        trigger, audience, message, delivery = self._trigger(), self._audience(), self._message(), self._delivery()
+        category = self.values.node("category")
+        if message is None or not isinstance(category, ScalarNode):
+            return None
+        return Rule(
+            name=stem,
+            description=self.values.get("description", str, ""),
+            owner=self.values.get("owner", str, ""),
+            category=category.text,
+            category_node=category,
+            enabled=self.values.get("enabled", bool, True),
+            trigger=trigger,
+            audience=audience,
+            message=message,
+            delivery=delivery,
+        )
+
+    def _check_name(self, stem: str) -> None:
+        name = self.values.optional("rule", str)
+        if name is not None and name != stem:
+            self._error("wrong-name", f"`rule` is '{name}', but the file is called '{stem}'", "rule",
+                        f"write `rule: {stem}`, leave it out, or rename the file")  # fmt: skip
+        elif name is None and not re.fullmatch(r"[a-z0-9][a-z0-9-]*", stem):
+            self._error("wrong-name", f"'{stem}' cannot be the name of a rule", "",
+                        "name the file with lower-case letters, digits and `-`")  # fmt: skip
+
+    def _trigger(self) -> Trigger:
+        values = self.values
+        manual = values.get("trigger.manual", bool, False)
+        others = any(values.node(f"trigger.{word}") for word in ("event", "manual", "schedule", "at"))
+        if not others or (self.event is None and values.has("trigger.manual") and not manual):
+            self._error("missing-key", "nothing starts this rule", "trigger",
+                        "add `trigger: {event: …}` or `trigger: {manual: true}`")  # fmt: skip
+        self._check_event_type()
+        if self.event is None and values.node("trigger.event") is None:
+            for key in ("when", "once_per"):
+                if values.has(f"trigger.{key}"):
+                    self._error("unused-key", f"`trigger.{key}` is about events, and no event starts this rule",
+                                f"trigger.{key}", "add `trigger.event`, or leave it out")  # fmt: skip
+        return Trigger(
+            event=self.event,
+            when=self._condition("trigger.when", WHEN_ROOTS),
+            once_per=self._template("trigger.once_per"),
+            manual=manual,
+        )
+
+    def _check_event_type(self) -> None:
+        event, schema = self.event, self.schema
+        if event is None or schema.open_events:
+            return
+        known = any(name.startswith(event[:-1]) for name in schema.events) if event.endswith("*") else (
+            event in schema.events
+        )  # fmt: skip
+        if not known:
+            self._error("unknown-event", f"schema.yaml does not declare '{event}'", "trigger.event",
+                        did_you_mean(event, schema.events) or "declare it under `events`")  # fmt: skip
+
+    def _audience(self) -> Audience:
+        values = self.values
+        app = values.node("audience.app")
+        users = values.get("audience.users", tuple, ())
+        topics = values.get("audience.topics", tuple, ())
+        everyone = values.get("audience.everyone", bool, False)
+        narrowed = any(values.node(f"audience.{word}") for word in ("users", "topics", "where"))
+        if not narrowed and not everyone:
+            self._error("no-audience", "the audience is not said", "audience",
+                        "add `users`, `topics` or `where`; for all devices write `everyone: true`")  # fmt: skip
+        if everyone and (users or topics):
+            self._error("no-audience", "`everyone` contradicts `users` and `topics`", "audience.everyone",
+                        "leave one of them out")  # fmt: skip
+        return Audience(
+            app=values.optional("audience.app", str),
+            app_node=app if isinstance(app, ScalarNode) else None,
+            users=tuple(self._checked_template(one) for one in users),
+            topics=tuple(self._checked_template(one) for one in topics),
+            where=self._condition("audience.where", WHERE_ROOTS),
+            everyone=everyone,
+        )
+
+    def _message(self) -> Message | None:
+        if self.values.node("message") is None:
+            self._error("missing-key", "`message.template` is missing", "", "add `message: {template: NAME}`")
+        template = self.values.node("message.template")
+        if not isinstance(template, ScalarNode):
+            return None
+        return Message(
+            template=template.text,
+            template_node=template,
+            with_values=self.values.optional("message.with", MappingNode),
+        )
+
+    def _delivery(self) -> Delivery:
+        values = self.values
+        push_type = values.get("delivery.type", str, "alert")
+        background = push_type == "background"
+        priority = int(values.get("delivery.priority", str, "5" if background else "10"))
+        if background and priority == 10:
+            self._error("wrong-value", "a background notification cannot have priority 10", "delivery.priority",
+                        "leave it out: it is 5. Apple counts 10 as an error")  # fmt: skip
+        collapse = self._template("delivery.collapse")
+        supersede = self._template("delivery.supersede")
+        if supersede is not None:
+            place = values.span("delivery.supersede")
+            self.findings.append(note("supersede", "`delivery.supersede` is stored with each run; it does not act yet",
+                                      place))  # fmt: skip
+        default = Collapse.NONE if background else Collapse.DERIVED
+        return Delivery(
+            push_type=push_type,
+            priority=priority,
+            expires_after=values.get("delivery.expires_after", timedelta, ONE_DAY),
+            collapse=default if collapse is None else Collapse.NONE if collapse.text == "none" else collapse,
+            supersede=supersede,
+            lane=values.get("delivery.lane", Lane, Lane.NORMAL),
+            rate=values.optional("delivery.rate", Rate),
+            max_age=values.get("delivery.max_age", timedelta, ONE_DAY),
+            on_unknown=values.get("delivery.on_unknown", OnUnknown, OnUnknown.RESEND),
+        )
+
+    def _condition(self, path: str, roots: frozenset[str]) -> Condition | None:
+        node = self.values.optional(path, ScalarNode)
+        if node is None:
+            return None
+        condition, findings = parse_condition(node, self.schema, names=roots, event_type=self.event)
+        self.findings.extend(findings)
+        return condition
+
+    def _template(self, path: str) -> ScalarNode | None:
+        node = self.values.optional(path, ScalarNode)
+        return None if node is None else self._checked_template(node)
+
+    def _checked_template(self, node: ScalarNode) -> ScalarNode:
+        if _NAME_PATH.fullmatch(node.text):
+            self.findings.append(error("constant-key", f"'{node.text}' is taken as this text, not as a name",
+                                       node.span, f'for its value write "{{{{ {node.text} }}}}"'))  # fmt: skip
+        return node
+
+    def _error(self, code: str, message: str, path: str, hint: str | None = None) -> None:
+        self.findings.append(error(code, message, self.values.span(path), hint))

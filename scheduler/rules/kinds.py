@@ -1,0 +1,174 @@
+"""Kinds of values that a YAML field can hold: how each is read from a node, said in words, and put in JSON Schema.
+
+A scalar is typed by its field: what stands there is text until a kind reads it (rule-language: `22:00` and `no` work
+unquoted). A kind raises Misfit, which becomes a finding at the exact place.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TypeVar
+
+from scheduler.diagnostics.diagnostic import did_you_mean
+from scheduler.diagnostics.yaml_nodes import MappingNode, Node, ScalarNode, SequenceNode
+from scheduler.domain.quantities import Rate, parse_duration, parse_rate
+
+Schema = Mapping[str, object]
+E = TypeVar("E", bound=StrEnum)
+
+_WORD = re.compile(r"[a-z0-9][a-z0-9-]*")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+_EVENT_TYPE = re.compile(r"[!-)+-~]+\*?|\*")
+_OPEN_QUOTE = {'"': '"', "'": "'"}
+
+
+class Misfit(Exception):
+    """A node does not hold what its field wants. Raised by kinds, turned into a finding by a table's reading."""
+
+    def __init__(self, message: str, node: Node, hint: str | None = None, code: str = "wrong-value") -> None:
+        super().__init__(message)
+        self.message = message
+        self.node = node
+        self.hint = hint
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of value. `words` completes "… must be"; `unbuilt` are values that are in the language but not built."""
+
+    words: str
+    read: Callable[[Node], object]
+    json_schema: Schema
+    unbuilt: frozenset[str] = field(default_factory=frozenset)
+
+
+def text_of(node: Node, words: str) -> str:
+    """The text of a scalar that has one."""
+    return scalar_of(node, words).text
+
+
+def scalar_of(node: Node, words: str) -> ScalarNode:
+    """A scalar with a text in it; the traps of YAML that make something else of a template have their own messages."""
+    if not isinstance(node, ScalarNode):
+        _refuse_unquoted_braces(node)
+        found = "a list" if isinstance(node, SequenceNode) else "a mapping"
+        raise Misfit(f"must be {words}, not {found}", node)
+    if node.is_null:
+        raise Misfit(f"must be {words}; there is nothing here", node)
+    _refuse_cut(node)
+    return node
+
+
+def _refuse_unquoted_braces(node: Node) -> None:
+    text = node.span.source.text
+    if isinstance(node, MappingNode) and text.startswith("{{", node.span.start):
+        line_end = text.find("\n", node.span.start)
+        written = text[node.span.start : line_end if line_end >= 0 else len(text)].strip()
+        raise Misfit("braces without quotes are a YAML mapping, not a template", node, f'write "{written}"',
+                     "unquoted-template")  # fmt: skip
+
+
+def _refuse_cut(node: ScalarNode) -> None:
+    """`where: x == "vip #1"` ends at `#` for YAML: a plain value with an open quote before a comment."""
+    source = node.span.source.text
+    behind = re.compile(r"[ \t]+#[^\n]*").match(source, node.span.end)
+    if node.plain and behind and any(node.text.count(quote) % 2 for quote in _OPEN_QUOTE):
+        whole = f"{node.text}{behind[0]}".strip()
+        raise Misfit("the value is cut at `#`, which begins a comment in YAML", node,
+                     f"write it in a block: `>-`, and on the next line, indented: {whole}",
+                     "cut-at-comment")  # fmt: skip
+
+
+def _matching(pattern: re.Pattern[str], words: str) -> Kind:
+    def read(node: Node) -> object:
+        text = text_of(node, words)
+        if pattern.fullmatch(text) is None:
+            raise Misfit(f"must be {words}, not '{text}'", node)
+        return text
+
+    return Kind(words, read, {"type": "string", "pattern": f"^(?:{pattern.pattern})$"})
+
+
+def _read_boolean(node: Node) -> object:
+    text = text_of(node, "true or false")
+    if text not in ("true", "false"):
+        raise Misfit(f"must be true or false, not '{text}'", node)
+    return text == "true"
+
+
+def _parsed(words: str, parse: Callable[[str], object], json_schema: Schema | None = None) -> Kind:
+    """A kind whose parser raises ValueError with a whole sentence."""
+
+    def read(node: Node) -> object:
+        try:
+            return parse(text_of(node, words))
+        except ValueError as problem:
+            raise Misfit(str(problem), node) from None
+
+    return Kind(words, read, json_schema or {"type": "string"})
+
+
+def _never_or_duration(text: str) -> object:
+    return None if text == "never_store" else parse_duration(text)
+
+
+def _whole_number(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,12}", text):
+        raise ValueError(f"must be a whole number, not '{text}'")
+    return int(text)
+
+
+def _read_texts(node: Node) -> object:
+    words = "a list of texts"
+    if not isinstance(node, SequenceNode):
+        _refuse_unquoted_braces(node)
+        raise Misfit(f"must be {words}: put it in [ ]", node)
+    if not node.items:
+        raise Misfit(f"must be {words}; this one is empty", node, "leave the key out")
+    return tuple(scalar_of(item, "a text") for item in node.items)
+
+
+def _read_mapping(node: Node) -> object:
+    if not isinstance(node, MappingNode):
+        raise Misfit("must be a mapping", node)
+    return node
+
+
+def choice(values: Iterable[str], unbuilt: Iterable[str] = ()) -> Kind:
+    """One of some words; of those, `unbuilt` are known and refused as not built."""
+    allowed, later = tuple(values), frozenset(unbuilt)
+    words = " or ".join((", ".join(allowed[:-1]), allowed[-1])) if len(allowed) > 1 else allowed[0]
+
+    def read(node: Node) -> object:
+        text = text_of(node, words)
+        if text not in allowed and text not in later:
+            raise Misfit(f"must be {words}, not '{text}'", node, did_you_mean(text, (*allowed, *later)))
+        return text
+
+    return Kind(words, read, {"enum": [*allowed, *sorted(later)]}, later)
+
+
+def one_of(enum: type[E]) -> Kind:
+    """A member of an enum, by its value."""
+    base = choice([member.value for member in enum])
+    return Kind(base.words, lambda node: enum(str(base.read(node))), base.json_schema)
+
+
+WORD = _matching(_WORD, "a word of lower-case letters, digits and `-`")
+NAME = _matching(_NAME, "a name of letters, digits, `-` and `_`")
+EVENT_TYPE = _matching(_EVENT_TYPE, "a type of event such as com.example.order.placed; `*` may only be its end")
+TEXT = Kind("a text", lambda node: text_of(node, "a text"), {"type": "string"})
+BOOLEAN = Kind("true or false", _read_boolean, {"type": "boolean"})
+CONDITION = Kind("a condition", lambda node: scalar_of(node, "a condition"), {"type": ["string", "boolean"]})
+TEMPLATE = Kind("a template", lambda node: scalar_of(node, "a template"), {"type": ["string", "number"]})
+TEMPLATES = Kind("a list of templates", _read_texts, {"type": "array", "items": {"type": ["string", "number"]}})
+MAPPING = Kind("a mapping", _read_mapping, {"type": "object"})
+ANYTHING = Kind("a value", lambda node: node, {})
+DURATION = _parsed("a duration such as 15 minutes", parse_duration)
+EXPIRY = _parsed("a duration such as 15 minutes, or never_store", _never_or_duration)
+WHOLE_NUMBER = _parsed("a whole number", _whole_number, {"type": "integer", "minimum": 0})
+RATE = _parsed("a rate such as 500/s", lambda text: Rate.of(parse_rate(text)))

@@ -1,0 +1,95 @@
+"""One campaign as a value: what its file says, read and checked, with every default in place.
+
+Templates stay positioned nodes here: they are compiled a layer above, where rendering is known.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+
+from scheduler.conditions.condition import Condition
+from scheduler.diagnostics.yaml_nodes import MappingNode, ScalarNode
+from scheduler.domain.lanes import Lane
+from scheduler.domain.quantities import Rate
+
+
+class OnUnknown(StrEnum):
+    """What is done with a device that may or may not have been sent to."""
+
+    RESEND = "resend"
+    """Send again, with the same apns-id: it may be seen twice, never not at all."""
+    DROP = "drop"
+    """Give up: it may not be seen, never twice."""
+
+
+class Collapse(StrEnum):
+    """The collapse ids that are no template of the rule."""
+
+    DERIVED = "derived"
+    """Made from the occasion, so that a resend replaces the first one on the screen."""
+    NONE = "none"
+    """No collapse id."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trigger:
+    """What starts the rule: events of a type (a final `*` stands for any rest), people, or both."""
+
+    event: str | None
+    when: Condition | None
+    once_per: ScalarNode | None
+    manual: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audience:
+    """Whom it is for. `app` is None when the file leaves it out."""
+
+    app: str | None
+    app_node: ScalarNode | None
+    users: tuple[ScalarNode, ...]
+    topics: tuple[ScalarNode, ...]
+    where: Condition | None
+    everyone: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """What is sent: a template of the workspace and the values that the rule gives it."""
+
+    template: str
+    template_node: ScalarNode
+    with_values: MappingNode | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """How it is sent. `expires_after` None is never_store; `push_type` is Apple's word."""
+
+    push_type: str
+    priority: int
+    expires_after: timedelta | None
+    collapse: ScalarNode | Collapse
+    supersede: ScalarNode | None
+    lane: Lane
+    rate: Rate | None
+    max_age: timedelta
+    on_unknown: OnUnknown
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """One campaign. `name` is the file's stem."""
+
+    name: str
+    description: str
+    owner: str
+    category: str
+    category_node: ScalarNode
+    enabled: bool
+    trigger: Trigger
+    audience: Audience
+    message: Message
+    delivery: Delivery

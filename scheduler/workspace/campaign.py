@@ -1,0 +1,213 @@
+"""A rule joined with its templates: the immutable thing that runs. Made from today's texts or a stored version's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from scheduler.apns.request import PushType
+from scheduler.conditions.condition import Condition
+from scheduler.conditions.types import Schema
+from scheduler.diagnostics.diagnostic import Diagnostic, error, has_errors, note
+from scheduler.diagnostics.yaml_nodes import ScalarNode
+from scheduler.domain.lanes import Lane
+from scheduler.domain.quantities import Rate
+from scheduler.rendering.names import Names, check_text
+from scheduler.rendering.payload import PayloadTemplate, compile_payload
+from scheduler.rendering.texts import TextTemplate
+from scheduler.rendering.with_values import WithValues, read_with
+from scheduler.rules.rule import Collapse, OnUnknown, Rule
+from scheduler.workspace.templates import TemplateFiles
+
+MESSAGE_ROOTS = frozenset({"event", "previous", "user", "device", "now"})
+OCCASION_ROOTS = frozenset({"event", "previous"})
+COLLAPSE_ROOTS = frozenset({"event", "previous", "user", "device"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Campaign:
+    """One version of a rule, ready to run. Nothing in it changes; `version` names everything that shaped it.
+
+    `collapse` is a template, or the word for none and for one derived from the occasion. `expires_after` None is
+    never_store. `event` may end in `*`. `sources` are the texts that the version is made of: see versions.py.
+    """
+
+    name: str
+    version: str
+    sources: Mapping[str, str]
+    description: str
+    owner: str
+    category: str
+    enabled: bool
+    app: str
+    event: str | None
+    when: Condition | None
+    once_per: TextTemplate | None
+    manual: bool
+    users: tuple[TextTemplate, ...]
+    topics: tuple[TextTemplate, ...]
+    where: Condition | None
+    everyone: bool
+    payload: PayloadTemplate
+    push_type: PushType
+    priority: int
+    expires_after: timedelta | None
+    collapse: TextTemplate | Collapse
+    supersede: TextTemplate | None
+    lane: Lane
+    rate: Rate | None
+    max_age: timedelta
+    on_unknown: OnUnknown
+    uses_previous: bool
+    """Whether anything reads `previous`: otherwise it need not be looked up."""
+    uses_user: bool
+    """Whether anything about one device reads `user`."""
+
+    def listens_to(self, event_type: str) -> bool:
+        """Whether events of a type may start it."""
+        if self.event is None or not self.enabled:
+            return False
+        return event_type.startswith(self.event[:-1]) if self.event.endswith("*") else event_type == self.event
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a rule is compiled in: everything outside its own file that shapes its sends."""
+
+    schema: Schema
+    templates: TemplateFiles
+    default_locale: str
+    app: str
+    """The app of a rule that names none; "" when it must name one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What compiling a rule gave, before it has a version."""
+
+    payload: PayloadTemplate
+    once_per: TextTemplate | None
+    users: tuple[TextTemplate, ...]
+    topics: tuple[TextTemplate, ...]
+    collapse: TextTemplate | Collapse
+    supersede: TextTemplate | None
+
+
+def compile_parts(rule: Rule, around: Surroundings) -> tuple[Parts | None, list[Diagnostic]]:
+    """The templates of a rule, checked and compiled; None exactly when one of the findings is an error."""
+    names = Names(around.schema, rule.trigger.event, MESSAGE_ROOTS)
+    with_values = read_with(rule.message.with_values, names, around.default_locale)
+    findings = list(with_values.findings)
+    payload = _payload(rule, around, with_values, names, findings)
+    texts = _Texts(rule, around.schema, findings)
+    parts = (
+        texts.optional("trigger.once_per", rule.trigger.once_per, OCCASION_ROOTS, missing_is_expected=True),
+        texts.all("audience.users", rule.audience.users),
+        texts.all("audience.topics", rule.audience.topics),
+        texts.optional("delivery.collapse", _node(rule.delivery.collapse), COLLAPSE_ROOTS),
+        texts.optional("delivery.supersede", rule.delivery.supersede, OCCASION_ROOTS),
+    )
+    if payload is None or has_errors(findings):
+        return None, findings
+    once_per, users, topics, collapse_text, supersede = parts
+    written = rule.delivery.collapse
+    if isinstance(written, Collapse):
+        return Parts(payload, once_per, users, topics, written, supersede), findings
+    assert collapse_text is not None
+    if supersede is None and not collapse_text.is_personal:
+        supersede = collapse_text
+        message = "`delivery.supersede`, by default `collapse`, is stored with each run; it does not act yet"
+        findings.append(note("supersede", message, written.span))
+    return Parts(payload, once_per, users, topics, collapse_text, supersede), findings
+
+
+def join(rule: Rule, parts: Parts, app: str, version: str, sources: Mapping[str, str]) -> Campaign:
+    """The campaign of a rule, its compiled parts and its version."""
+    trigger, audience, delivery = rule.trigger, rule.audience, rule.delivery
+    texts = [*parts.users, *parts.topics]
+    texts.extend(one for one in (parts.once_per, parts.collapse, parts.supersede) if isinstance(one, TextTemplate))
+    read = {name for one in texts for name in one.variables} | set(parts.payload.variables)
+    read.update(name for condition in (trigger.when, audience.where) if condition for name in condition.names)
+    return Campaign(
+        name=rule.name,
+        version=version,
+        sources=sources,
+        description=rule.description,
+        owner=rule.owner,
+        category=rule.category,
+        enabled=rule.enabled,
+        app=app,
+        event=trigger.event,
+        when=trigger.when,
+        once_per=parts.once_per,
+        manual=trigger.manual,
+        users=parts.users,
+        topics=parts.topics,
+        where=audience.where,
+        everyone=audience.everyone,
+        payload=parts.payload,
+        push_type=PushType(delivery.push_type),
+        priority=delivery.priority,
+        expires_after=delivery.expires_after,
+        collapse=parts.collapse,
+        supersede=parts.supersede,
+        lane=delivery.lane,
+        rate=delivery.rate,
+        max_age=delivery.max_age,
+        on_unknown=delivery.on_unknown,
+        uses_previous=_reads(read, "previous"),
+        uses_user=_reads(read, "user"),
+    )
+
+
+def _payload(
+    rule: Rule, around: Surroundings, with_values: WithValues, names: Names, findings: list[Diagnostic]
+) -> PayloadTemplate | None:
+    node = rule.message.template_node
+    files = around.templates.named(rule.message.template)
+    if files is None:
+        findings.append(error("unknown-template", f"there is no templates/{rule.message.template}.yaml", node.span,
+                              around.templates.hint(rule.message.template)))  # fmt: skip
+        return None
+    if files.base is None:
+        # Its file has findings of its own; nothing can be said about the payload.
+        findings.append(error("broken-template", f"templates/{rule.message.template}.yaml cannot be read", node.span))
+        return None
+    payload, problems = compile_payload(files.base, files.overlays, with_values, names, around.default_locale)
+    findings.extend(problems)
+    return payload
+
+
+class _Texts:
+    """Compiles the one-text templates of a rule, collecting findings."""
+
+    def __init__(self, rule: Rule, schema: Schema, findings: list[Diagnostic]) -> None:
+        self.event_type = rule.trigger.event
+        self.schema = schema
+        self.findings = findings
+
+    def all(self, label: str, nodes: Iterable[ScalarNode]) -> tuple[TextTemplate, ...]:
+        found = (
+            self.optional(f"{label}[{n}]", node, OCCASION_ROOTS, missing_is_expected=True)
+            for n, node in enumerate(nodes)
+        )
+        return tuple(one for one in found if one is not None)
+
+    def optional(
+        self, label: str, node: ScalarNode | None, roots: frozenset[str], *, missing_is_expected: bool = False
+    ) -> TextTemplate | None:
+        if node is None:
+            return None
+        names = Names(self.schema, self.event_type, roots, missing_is_expected=missing_is_expected)
+        problems = check_text(node, names)
+        self.findings.extend(problems)
+        return None if has_errors(problems) else TextTemplate.compile(label, node.text)
+
+
+def _node(collapse: ScalarNode | Collapse) -> ScalarNode | None:
+    return collapse if isinstance(collapse, ScalarNode) else None
+
+
+def _reads(names: set[str], root: str) -> bool:
+    return any(name == root or name.startswith(f"{root}.") for name in names)

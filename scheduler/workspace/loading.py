@@ -1,0 +1,204 @@
+"""A folder of files → Workspace: read once, compiled whole, all problems at once. Opens nothing but those files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from scheduler.conditions.schema_file import read_schema
+from scheduler.conditions.types import Schema
+from scheduler.diagnostics.diagnostic import Diagnostic, did_you_mean, error, has_errors, in_reading_order
+from scheduler.diagnostics.source import Source
+from scheduler.diagnostics.yaml_reader import read_yaml
+from scheduler.domain.errors import OperatorError
+from scheduler.rules.compiler import compile_rule
+from scheduler.rules.rule import Rule
+from scheduler.workspace.campaign import Campaign, Surroundings, compile_parts, join
+from scheduler.workspace.settings import App, Settings, read_settings
+from scheduler.workspace.templates import TemplateFiles, read_templates
+from scheduler.workspace.versions import SCHEMA_PATH, source_texts, version_of
+
+SETTINGS_FILE = "clarion.yaml"
+_UNDECODED = range(0xDC80, 0xDD00)
+"""What `surrogateescape` makes of a byte that is not UTF-8."""
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """Settings, types and campaigns that belong together. Immutable: a reload makes another one."""
+
+    settings: Settings
+    schema: Schema
+    campaigns: Mapping[str, Campaign]
+    """By rule name, disabled ones too."""
+    sources: Mapping[str, Source]
+    _exact: Mapping[str, tuple[Campaign, ...]]
+    _prefixes: tuple[tuple[str, Campaign], ...]
+
+    def campaigns_for(self, event_type: str) -> tuple[Campaign, ...]:
+        """The enabled campaigns that listen to a type: a look-up, however many rules listen to others."""
+        found = self._exact.get(event_type, ())
+        if not self._prefixes:
+            return found
+        return (*found, *(campaign for prefix, campaign in self._prefixes if event_type.startswith(prefix)))
+
+
+@dataclass(frozen=True, slots=True)
+class LoadResult:
+    """The workspace, or None when a finding is an error; and all findings in reading order."""
+
+    workspace: Workspace | None
+    findings: tuple[Diagnostic, ...]
+
+    @property
+    def not_built(self) -> tuple[Diagnostic, ...]:
+        """What would change a decision and is not built: `run` refuses to start with any of these."""
+        return tuple(one for one in self.findings if one.code == "not-yet")
+
+
+def read_folder(root: Path) -> Mapping[str, Source]:
+    """The files of a workspace by their path below `root`, with `/`. Bytes that are not UTF-8 are kept for `load`
+    to report. OperatorError when the folder or a file cannot be read."""
+    paths = [root / SETTINGS_FILE, root / SCHEMA_PATH, *sorted((root / "templates").glob("*"))]
+    paths.extend(path for path in sorted((root / "rules").rglob("*.yaml")) if path.parent != root / "rules" / "tests")
+    sources = {}
+    for path in paths:
+        if not path.is_file() or path.suffix not in (".yaml", ".j2"):
+            continue
+        name = path.relative_to(root).as_posix()
+        try:
+            text = path.read_bytes().decode("utf-8", "surrogateescape")
+        except OSError as problem:
+            raise OperatorError(f"cannot be read: {problem.strerror}", where=str(path)) from problem
+        sources[name] = Source(name, text.removeprefix("\ufeff"))
+    return sources
+
+
+def load(sources: Mapping[str, Source], root: Path, environ: Mapping[str, str]) -> LoadResult:
+    """The workspace that texts describe. Relative paths of settings are relative to `root`; nothing is opened."""
+    loader = _Loader(sources, root, environ)
+    workspace = loader.workspace()
+    findings = tuple(in_reading_order(loader.findings))
+    return LoadResult(None if has_errors(findings) else workspace, findings)
+
+
+class _Loader:
+    def __init__(self, sources: Mapping[str, Source], root: Path, environ: Mapping[str, str]) -> None:
+        self.findings: list[Diagnostic] = []
+        self.sources = {path: self._decoded(source) for path, source in sources.items()}
+        self.root = root
+        self.environ = environ
+
+    def workspace(self) -> Workspace | None:
+        settings = self._settings()
+        schema = self._schema()
+        templates = read_templates(self.sources)
+        self.findings.extend(templates.findings)
+        campaigns: dict[str, Campaign] = {}
+        first_path: dict[str, str] = {}
+        for path in self._rule_paths():
+            stem = PurePosixPath(path).stem
+            rule, findings = compile_rule(read_yaml(self.sources[path]), stem, schema)
+            self.findings.extend(findings)
+            if stem in first_path:
+                message = f"there are two rules called '{stem}'; the other is {first_path[stem]}"
+                self.findings.append(error("wrong-name", message, self.sources[path].span(0), "rename one"))
+                continue
+            first_path[stem] = path
+            if rule is not None and settings is not None:
+                campaign = self._campaign(path, rule, settings, schema, templates)
+                if campaign is not None:
+                    campaigns[stem] = campaign
+        if settings is None or has_errors(self.findings):
+            return None
+        return workspace_of(settings, schema, campaigns, self.sources)
+
+    def _settings(self) -> Settings | None:
+        source = self.sources.get(SETTINGS_FILE, Source(SETTINGS_FILE, ""))
+        settings, findings = read_settings(read_yaml(source), self.root, self.environ)
+        self.findings.extend(findings)
+        return settings
+
+    def _schema(self) -> Schema:
+        if SCHEMA_PATH not in self.sources:
+            return Schema.undeclared()
+        file = read_yaml(self.sources[SCHEMA_PATH])
+        schema, findings = read_schema(file.root)
+        self.findings.extend((*file.findings, *findings))
+        return schema
+
+    def _rule_paths(self) -> Iterable[str]:
+        for path in sorted(self.sources):
+            pure = PurePosixPath(path)
+            if pure.parts[0] == "rules" and pure.suffix == ".yaml" and pure.parts[:2] != ("rules", "tests"):
+                yield path
+
+    def _campaign(
+        self, path: str, rule: Rule, settings: Settings, schema: Schema, templates: TemplateFiles
+    ) -> Campaign | None:
+        app = self._app(path, rule, settings)
+        self._check_category(rule, settings)
+        around = Surroundings(schema, templates, settings.locale, app.name if app else "")
+        parts, findings = compile_parts(rule, around)
+        self.findings.extend(findings)
+        if parts is None or app is None:
+            return None
+        files = templates.named(rule.message.template)
+        texts = source_texts(
+            self.sources[path],
+            {name: self.sources[name] for name in (files.paths if files else ())},
+            self.sources.get(SCHEMA_PATH),
+            locale=settings.locale,
+            time_zone=settings.time_zone,
+            app=app.name,
+        )
+        return join(rule, parts, app.name, version_of(texts), texts)
+
+    def _app(self, path: str, rule: Rule, settings: Settings) -> App | None:
+        name, node = rule.audience.app, rule.audience.app_node
+        if name is None or node is None:
+            if settings.only_app is None:
+                message, hint = "`audience.app` is missing, and there are several apps", ", ".join(settings.apps)
+                self.findings.append(error("missing-key", message, self.sources[path].span(0), f"one of {hint}"))
+            return settings.only_app
+        if name not in settings.apps:
+            self.findings.append(error("unknown-app", f"clarion.yaml has no app '{name}'", node.span,
+                                       did_you_mean(name, settings.apps)
+                                       or f"its apps are {', '.join(settings.apps)}"))  # fmt: skip
+        return settings.apps.get(name)
+
+    def _check_category(self, rule: Rule, settings: Settings) -> None:
+        declared = settings.opt_outs
+        if declared is not None and rule.category not in declared:
+            self.findings.append(error("unknown-category", f"clarion.yaml does not declare the category "
+                                       f"'{rule.category}'", rule.category_node.span,
+                                       did_you_mean(rule.category, declared)
+                                       or f"its categories are {', '.join(declared)}"))  # fmt: skip
+
+    def _decoded(self, source: Source) -> Source:
+        place = next((at for at, char in enumerate(source.text) if ord(char) in _UNDECODED), None)
+        if place is None:
+            return source
+        byte = ord(source.text[place]) - 0xDC00
+        readable = Source(source.path, source.text.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
+        place = readable.text.index("\ufffd")
+        self.findings.append(error("not-utf-8", f"byte 0x{byte:02x} is not UTF-8", readable.span(place),
+                                   "save the file as UTF-8"))  # fmt: skip
+        return readable
+
+
+def workspace_of(
+    settings: Settings, schema: Schema, campaigns: Mapping[str, Campaign], sources: Mapping[str, Source]
+) -> Workspace:
+    """A workspace of campaigns, with the look-up by type of event."""
+    exact: dict[str, tuple[Campaign, ...]] = {}
+    prefixes = []
+    for campaign in campaigns.values():
+        if not campaign.enabled or campaign.event is None:
+            continue
+        if campaign.event.endswith("*"):
+            prefixes.append((campaign.event[:-1], campaign))
+        else:
+            exact[campaign.event] = (*exact.get(campaign.event, ()), campaign)
+    return Workspace(settings, schema, campaigns, sources, exact, tuple(prefixes))

@@ -1,0 +1,214 @@
+"""clarion.yaml as a value: every default in place, every path absolute, CLARION_* variables applied.
+
+One rule for all variables: `CLARION_` and the path of the setting in capitals, with `_` for everything else:
+`store.url` is CLARION_STORE_URL, `apps.scores.auth.key_file` is CLARION_APPS_SCORES_AUTH_KEY_FILE. The value is read
+as if it stood in the file. Variables of apps and categories that the file does not name are ignored.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import Path
+
+from scheduler.diagnostics.diagnostic import Diagnostic, error, has_errors, warning
+from scheduler.diagnostics.source import Source
+from scheduler.diagnostics.yaml_nodes import MappingNode, Node, ScalarNode
+from scheduler.diagnostics.yaml_reader import YamlFile
+from scheduler.domain.lanes import Lane
+from scheduler.domain.quantities import Rate
+from scheduler.rules.fields import Values
+from scheduler.workspace.settings_table import SETTINGS_TABLE, Address
+
+_SQLITE = "sqlite:///"
+
+
+class Environment(StrEnum):
+    """Which of Apple's servers, and which kind of device tokens."""
+
+    SANDBOX = "sandbox"
+    PRODUCTION = "production"
+
+
+_APPLE = {
+    Environment.SANDBOX: Address("api.sandbox.push.apple.com", 443),
+    Environment.PRODUCTION: Address("api.push.apple.com", 443),
+}
+"""Apple, "Sending notification requests to APNs"."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyAuth:
+    """What a provider token is signed with. The file is opened by whoever signs, not here."""
+
+    key_file: Path
+    key_id: str
+    team_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class App:
+    """One app: what transport needs to reach its provider. `name` is the word that rules use."""
+
+    name: str
+    bundle_id: str
+    environment: Environment
+    auth: KeyAuth
+    endpoint: Address
+    ca_file: Path | None
+    links: int
+    rate: Rate | None
+    lane_rates: Mapping[Lane, Rate]
+
+    @property
+    def host(self) -> str:
+        return self.endpoint.host
+
+    @property
+    def port(self) -> int:
+        return self.endpoint.port
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All settings. `categories` is None when none are declared: then any word goes."""
+
+    root: Path
+    store_url: str
+    apps: Mapping[str, App]
+    opt_outs: Mapping[str, bool] | None
+    """By declared category, whether users can opt out of it."""
+    listen: Address | None
+    time_zone: str
+    locale: str
+    shutdown_grace: timedelta
+
+    def honours_opt_outs(self, category: str) -> bool:
+        """Whether an opt-out from a category counts. What nobody declared can be opted out of."""
+        return True if self.opt_outs is None else self.opt_outs.get(category, True)
+
+    @property
+    def only_app(self) -> App | None:
+        """The app of rules that name none."""
+        return next(iter(self.apps.values())) if len(self.apps) == 1 else None
+
+
+def read_settings(file: YamlFile, root: Path, environ: Mapping[str, str]) -> tuple[Settings | None, list[Diagnostic]]:
+    """The settings of a workspace in the folder `root`. Opens no file and no connection."""
+    tree = file.root
+    if tree is None or isinstance(tree, MappingNode):
+        tree = _with_variables(tree, environ, file.source)
+    values, findings = SETTINGS_TABLE.read(tree, file.source.span(0))
+    reader = _Reader(values, root, [*file.findings, *findings])
+    settings = reader.settings()
+    return (None if has_errors(reader.findings) else settings), reader.findings
+
+
+class _Reader:
+    def __init__(self, values: Values, root: Path, findings: list[Diagnostic]) -> None:
+        self.values = values
+        self.root = root
+        self.findings = findings
+
+    def settings(self) -> Settings:
+        values = self.values
+        names = values.names("apps")
+        if not names:
+            self.findings.append(error("missing-key", "no app is described", values.span("apps"),
+                                       "add `apps: {NAME: {bundle_id: …, environment: …, auth: …}}`"))  # fmt: skip
+        categories = values.names("categories")
+        declared = values.node("categories") is not None
+        return Settings(
+            root=self.root,
+            store_url=self._store_url(),
+            apps={name: self._app(name) for name in names},
+            opt_outs={name: values.get(f"categories.{name}.opt_out", bool, True) for name in categories}
+            if declared
+            else None,
+            listen=values.optional("api.listen", Address),
+            time_zone=values.get("defaults.time_zone", str, "UTC"),
+            locale=values.get("defaults.locale", str, "en"),
+            shutdown_grace=values.get("shutdown_grace", timedelta, timedelta(seconds=30)),
+        )
+
+    def _store_url(self) -> str:
+        url = self.values.get("store.url", str, "sqlite:///clarion.db")
+        if url.startswith(_SQLITE):
+            return _SQLITE + str(self.root / url.removeprefix(_SQLITE))
+        self.findings.append(warning("not-yet", "PostgreSQL is not built yet", self.values.span("store.url"),
+                                     "write sqlite:///clarion.db; `run` refuses to start"))  # fmt: skip
+        return url
+
+    def _app(self, name: str) -> App:
+        values, at = self.values, f"apps.{name}"
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
+            self.findings.append(error("wrong-value", f"'{name}' cannot be the name of an app", values.span(at),
+                                       "use letters, digits, `.`, `-` and `_`"))  # fmt: skip
+        environment = Environment(values.get(f"{at}.environment", str, "sandbox"))
+        rates = {lane: values.optional(f"{at}.lanes.{lane}.rate", Rate) for lane in Lane}
+        return App(
+            name=name,
+            bundle_id=values.get(f"{at}.bundle_id", str, name),
+            environment=environment,
+            auth=self._auth(at),
+            endpoint=values.get(f"{at}.endpoint", Address, _APPLE[environment]),
+            ca_file=self._path(f"{at}.ca_file"),
+            links=values.get(f"{at}.links", int, 2),
+            rate=values.optional(f"{at}.rate", Rate),
+            lane_rates={lane: rate for lane, rate in rates.items() if rate is not None},
+        )
+
+    def _auth(self, at: str) -> KeyAuth:
+        values = self.values
+        if values.node(f"{at}.auth.certificate_file") is None:
+            for key in ("key_file", "key_id", "team_id"):
+                if values.node(f"{at}.auth.{key}") is None:
+                    place = values.span(f"{at}.auth")
+                    self.findings.append(error("missing-key", f"`{at}.auth.{key}` is missing", place,
+                                               "auth is {key_file: …, key_id: …, team_id: …}"))  # fmt: skip
+        return KeyAuth(
+            key_file=self._path(f"{at}.auth.key_file") or self.root,
+            key_id=values.get(f"{at}.auth.key_id", str, ""),
+            team_id=values.get(f"{at}.auth.team_id", str, ""),
+        )
+
+    def _path(self, path: str) -> Path | None:
+        text = self.values.optional(path, str)
+        return None if text is None else self.root / text
+
+
+def _with_variables(tree: MappingNode | None, environ: Mapping[str, str], source: Source) -> MappingNode:
+    """The tree with the values of CLARION_* variables in place of what the file says."""
+    tree = tree or MappingNode((), source.span(0))
+    for path in _scalar_paths(tree):
+        variable = "CLARION_" + re.sub(r"[^A-Z0-9]", "_", ".".join(path).upper())
+        if variable in environ:
+            text = environ[variable]
+            span = Source(f"${variable}", text).span(0, len(text))
+            tree = _replaced(tree, path, ScalarNode(text, span, plain=True, places=tuple(range(len(text) + 1))))
+    return tree
+
+
+def _scalar_paths(tree: MappingNode) -> Iterator[tuple[str, ...]]:
+    for one in SETTINGS_TABLE.fields:
+        section, star, rest = one.path.partition(".*.")
+        if not star:
+            yield tuple(one.path.split("."))
+            continue
+        named = tree.get(section)
+        for key, _ in named if isinstance(named, MappingNode) else ():
+            yield (section, key.text, *rest.split("."))
+
+
+def _replaced(tree: MappingNode, path: tuple[str, ...], value: ScalarNode) -> MappingNode:
+    name, rest = path[0], path[1:]
+    old = tree.get(name)
+    new: Node = value
+    if rest:
+        new = _replaced(old if isinstance(old, MappingNode) else MappingNode((), value.span), rest, value)
+    key = tree.key(name) or ScalarNode(name, value.span, plain=True, places=(0,) * (len(name) + 1))
+    others = tuple(entry for entry in tree.entries if entry[0].text != name)
+    return MappingNode((*others, (key, new)), tree.span)

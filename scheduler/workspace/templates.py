@@ -1,0 +1,84 @@
+"""The template files of a workspace: bases, their overlays by locale, and what is wrong with their names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+from scheduler.diagnostics.diagnostic import Diagnostic, did_you_mean, error, has_errors, warning
+from scheduler.diagnostics.source import Source
+from scheduler.diagnostics.yaml_nodes import MappingNode, Node
+from scheduler.diagnostics.yaml_reader import read_yaml
+from scheduler.domain.locales import canonical_locale
+
+
+@dataclass(slots=True)
+class TemplateFile:
+    """A base template with its overlays by canonical locale. `base` is None when its file cannot be read."""
+
+    base: Node | None = None
+    overlays: dict[str, Node] = field(default_factory=dict)
+    paths: list[str] = field(default_factory=list)
+    """All files that it is made of."""
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateFiles:
+    """The templates by name, and what is wrong with the files whoever uses them."""
+
+    by_name: Mapping[str, TemplateFile]
+    findings: tuple[Diagnostic, ...]
+
+    def named(self, name: str) -> TemplateFile | None:
+        return self.by_name.get(name)
+
+    def hint(self, name: str) -> str | None:
+        """Help for a name that is not there."""
+        return did_you_mean(name, self.by_name) or "make the file, or name another"
+
+
+def read_templates(sources: Mapping[str, Source]) -> TemplateFiles:
+    """Every template among `sources` (path → text)."""
+    found: dict[str, TemplateFile] = {}
+    findings: list[Diagnostic] = []
+    bases: set[str] = set()
+    for path in sorted(sources):
+        pure = PurePosixPath(path)
+        if pure.parent != PurePosixPath("templates"):
+            continue
+        if pure.suffix == ".j2":
+            findings.append(warning("not-yet", "macro files are not built yet", sources[path].span(0),
+                                    "write it out in the templates"))  # fmt: skip
+        if pure.suffix != ".yaml":
+            continue
+        name, dot, tag = pure.stem.partition(".")
+        locale = canonical_locale(tag)
+        if dot and locale is None:
+            findings.append(error("wrong-name", f"'{tag}' in '{pure.name}' is no language tag", sources[path].span(0),
+                                  "name overlays NAME.LOCALE.yaml, as in sale.de-AT.yaml"))  # fmt: skip
+            continue
+        file = read_yaml(sources[path])
+        findings.extend(file.findings)
+        entry = found.setdefault(name, TemplateFile())
+        entry.paths.append(path)
+        root = file.root
+        if not isinstance(root, MappingNode):
+            if not has_errors(file.findings):
+                findings.append(error("wrong-type", "a template is a mapping with the key `aps`", file.source.span(0)))
+            root = None
+        elif has_errors(file.findings):
+            root = None
+        if not dot:
+            bases.add(name)
+            entry.base = root
+        elif locale in entry.overlays:
+            findings.append(error("wrong-name", f"there are two overlays of '{name}' for {locale}",
+                                  sources[path].span(0), "keep one of them"))  # fmt: skip
+        elif root is not None and locale is not None:
+            entry.overlays[locale] = root
+    for name, entry in found.items():
+        if name not in bases:
+            findings.append(error("wrong-name", f"an overlay without its base: there is no templates/{name}.yaml",
+                                  sources[entry.paths[0]].span(0), f"make templates/{name}.yaml"))  # fmt: skip
+    return TemplateFiles({name: entry for name, entry in found.items() if name in bases}, tuple(findings))
