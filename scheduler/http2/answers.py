@@ -12,11 +12,21 @@ from typing import Final
 
 import hpack
 
-from scheduler.http2.frames import DEFAULT_TABLE_SIZE, ErrorCode, RemoteProtocolError, TableIgnoredError
+from scheduler.http2.frames import (
+    DEFAULT_TABLE_SIZE,
+    END_HEADERS,
+    END_STREAM,
+    HEADERS,
+    ErrorCode,
+    Frame,
+    RemoteProtocolError,
+    TableIgnoredError,
+    without_padding,
+)
 
 STATUS_200: Final = 0x88  # RFC 7541, Appendix A
-_NO_TABLE: Final = 0x20  # a size update to 0 (RFC 7541 §6.3)
 _BODY_KEPT: Final = 4_096
+_MAX_BLOCK: Final = 65_536
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
@@ -26,7 +36,7 @@ class MalformedAnswerError(Exception):
 
 
 def is_plain_success(block: bytes) -> bool:
-    """A block of a peer without a header table that says 200."""
+    """A block of a peer without a header table that says 200, perhaps behind a size update to 0 (RFC 7541 §6.3)."""
     return block[:1] == b"\x88" or block[:2] == b"\x20\x88"
 
 
@@ -57,6 +67,37 @@ class PartialAnswer:
             raise MalformedAnswerError("DATA before the answer's headers")
         if len(self.body) < _BODY_KEPT:
             self.body += content[: _BODY_KEPT - len(self.body)]
+
+
+class BlockAssembly:
+    """A header block from its HEADERS frame and the CONTINUATIONs that must follow it at once (RFC 9113 §4.3)."""
+
+    def __init__(self) -> None:
+        self._first: Frame | None = None
+        self._block = bytearray()
+
+    @property
+    def unfinished(self) -> bool:
+        """Only a CONTINUATION of the same stream may come next."""
+        return self._first is not None
+
+    def take(self, frame: Frame) -> tuple[int, bytes, bool] | None:
+        """Take a frame; (stream, block, whether the stream ends) once the block is whole."""
+        if frame.kind == HEADERS:
+            self._first = frame
+            self._block = bytearray(without_padding(frame))
+        elif self._first is None:
+            raise RemoteProtocolError("CONTINUATION without HEADERS")
+        elif self._first.stream != frame.stream:
+            raise RemoteProtocolError("a header block is interrupted")
+        else:
+            self._block += frame.payload
+        if len(self._block) > _MAX_BLOCK:
+            raise RemoteProtocolError(f"a header block of over {_MAX_BLOCK} bytes", ErrorCode.ENHANCE_YOUR_CALM)
+        if not frame.flags & END_HEADERS:
+            return None
+        first, self._first = self._first, None
+        return first.stream, bytes(self._block), bool(first.flags & END_STREAM)
 
 
 class HeaderDecoder:

@@ -12,6 +12,7 @@ from typing import Final, Generic
 
 from scheduler.http2.answers import (
     STATUS_200,
+    BlockAssembly,
     HeaderDecoder,
     MalformedAnswerError,
     PartialAnswer,
@@ -60,7 +61,6 @@ from scheduler.http2.sending import Bodies
 
 _WHOLE: Final = END_STREAM | END_HEADERS
 _CREDIT_AT: Final = DEFAULT_WINDOW // 2
-_MAX_BLOCK: Final = 65_536
 
 
 class ExpressConnection(Generic[R]):
@@ -82,7 +82,9 @@ class ExpressConnection(Generic[R]):
         self._partial: dict[int, PartialAnswer] = {}
         self._next_stream = first_stream
         self._last_stream = MAX_STREAM_ID
-        self._block: tuple[Frame, bytearray] | None = None
+        self._blocks = BlockAssembly()
+        self._events: list[Event[R]] = []
+        self._succeeded: list[R] = []
         self._uncredited = 0
         self._failed = False
         self._buffer = b""
@@ -213,26 +215,24 @@ class ExpressConnection(Generic[R]):
         """What the peer's bytes mean. Never raises for them: a broken protocol is the event `Failed`."""
         if self._failed:
             return []
-        buffer = self._buffer + data if self._buffer else data
-        events: list[Event[R]] = []
-        succeeded: list[R] = []
+        buffer = self._buffer + data
+        self._events, self._succeeded = [], []
         try:
-            consumed = self._read(buffer, events, succeeded)
+            consumed = self._read(buffer)
             self._buffer = buffer[consumed:]
         except RemoteProtocolError as error:
             self._failed = True
             self._buffer = b""
             self._out.append(goaway(error.code, str(error)))
-            events.append(Failed(error))
-        if succeeded:
-            events.insert(0, Succeeded(succeeded))
-        return events
+            self._events.append(Failed(error))
+        if self._succeeded:
+            self._events.insert(0, Succeeded(self._succeeded))
+        return self._events
 
-    def _read(self, buffer: bytes, events: list[Event[R]], succeeded: list[R]) -> int:
+    def _read(self, buffer: bytes) -> int:
         """The loop over frames; the answer that nearly all are goes no further than this. Returns what it used."""
         position, end = 0, len(buffer)
-        unpack, take = HEAD.unpack_from, self._open.pop
-        accept = succeeded.append
+        unpack, take, accept = HEAD.unpack_from, self._open.pop, self._succeeded.append
         fast, partial, waiting = self._may_skim(), self._partial, self._bodies.waiting
         while end - position >= FRAME_HEAD_SIZE:
             head, flags, stream = unpack(buffer, position)
@@ -258,9 +258,7 @@ class ExpressConnection(Generic[R]):
                     position = stop
                     continue
             self._receive_frame(
-                Frame(head & 0xFF, flags, stream & MAX_STREAM_ID, buffer[content:stop], buffer[position:stop]),
-                events,
-                succeeded,
+                Frame(head & 0xFF, flags, stream & MAX_STREAM_ID, buffer[content:stop], buffer[position:stop])
             )
             fast = self._may_skim()
             position = stop
@@ -268,48 +266,41 @@ class ExpressConnection(Generic[R]):
 
     def _may_skim(self) -> bool:
         """May a block that begins with the reference for 200 be taken at its first byte?"""
-        return self.ready and self._decoder.stateless and self._block is None
+        return self.ready and self._decoder.stateless and not self._blocks.unfinished
 
-    def _receive_frame(self, frame: Frame, events: list[Event[R]], succeeded: list[R]) -> None:
-        check_place(frame.kind, frame.stream, len(frame.payload))
-        if not self.ready and (frame.kind != SETTINGS or frame.flags & ACK):
+    def _receive_frame(self, frame: Frame) -> None:
+        kind, stream = frame.kind, frame.stream
+        check_place(kind, stream, len(frame.payload))
+        if not self.ready and (kind != SETTINGS or frame.flags & ACK):
             raise RemoteProtocolError("the first frame is not SETTINGS")
-        if self._block is not None and (frame.kind != CONTINUATION or frame.stream != self._block[0].stream):
+        if self._blocks.unfinished and kind != CONTINUATION:
             raise RemoteProtocolError("a header block is interrupted")
-        if frame.stream and (frame.stream >= self._next_stream or frame.stream % 2 == 0) and frame.kind <= CONTINUATION:
-            raise RemoteProtocolError(f"stream {frame.stream} was never opened")
+        if stream and (stream >= self._next_stream or stream % 2 == 0) and kind <= CONTINUATION:
+            raise RemoteProtocolError(f"stream {stream} was never opened")
+        try:
+            self._dispatch(frame)
+        except MalformedAnswerError:
+            self._reset(stream, ErrorCode.PROTOCOL_ERROR)
+
+    def _dispatch(self, frame: Frame) -> None:
         kind = frame.kind
         if kind in (HEADERS, CONTINUATION):
-            self._receive_block(frame, events, succeeded)
+            block = self._blocks.take(frame)
+            if block is not None:
+                self._receive_block(*block)
         elif kind == DATA:
-            self._receive_data(frame, events, succeeded)
+            self._receive_data(frame)
         elif kind == RST_STREAM:
-            self._receive_reset(frame, events)
+            self._receive_reset(frame)
         elif kind == WINDOW_UPDATE:
-            self._receive_window_update(frame, events)
+            self._receive_window_update(frame)
         elif kind in (SETTINGS, PING):
-            self._receive_control(frame, events)
+            self._receive_control(frame)
         elif kind == GOAWAY:
-            self._receive_goaway(frame, events)
+            self._receive_goaway(frame)
         # What is left is PRIORITY and types that are unknown: ignored (RFC 9113 §5.5).
 
-    def _receive_block(self, frame: Frame, events: list[Event[R]], succeeded: list[R]) -> None:
-        if frame.kind == HEADERS:
-            self._block = (frame, bytearray(without_padding(frame)))
-        elif self._block is None:
-            raise RemoteProtocolError("CONTINUATION without HEADERS")
-        else:
-            self._block[1].extend(frame.payload)
-        first, block = self._block
-        if len(block) > _MAX_BLOCK:
-            raise RemoteProtocolError(f"a header block of over {_MAX_BLOCK} bytes", ErrorCode.ENHANCE_YOUR_CALM)
-        if frame.flags & END_HEADERS:
-            self._block = None
-            self._receive_headers(first.stream, bytes(block), bool(first.flags & END_STREAM), events, succeeded)
-
-    def _receive_headers(
-        self, stream: int, block: bytes, ends: bool, events: list[Event[R]], succeeded: list[R]
-    ) -> None:
+    def _receive_block(self, stream: int, block: bytes, ends: bool) -> None:
         if stream not in self._open:
             if not self._decoder.stateless:
                 self._decoder.decode(block)  # the table has to follow, also where nobody waits any more
@@ -317,20 +308,15 @@ class ExpressConnection(Generic[R]):
         answer = self._partial.get(stream)
         if answer is None:
             if ends and self._decoder.stateless and is_plain_success(block):
-                self._finish(stream, PartialAnswer(status=200), events, succeeded)
+                self._finish(stream, PartialAnswer(status=200))
                 return
             answer = PartialAnswer()
-        headers = self._decoder.decode(block)
-        try:
-            answer.take_headers(headers, ends=ends)
-        except MalformedAnswerError:
-            self._reset(stream, ErrorCode.PROTOCOL_ERROR, events)
-            return
+        answer.take_headers(self._decoder.decode(block), ends=ends)
         self._partial[stream] = answer
         if ends:
-            self._finish(stream, answer, events, succeeded)
+            self._finish(stream, answer)
 
-    def _receive_data(self, frame: Frame, events: list[Event[R]], succeeded: list[R]) -> None:
+    def _receive_data(self, frame: Frame) -> None:
         content = without_padding(frame)
         self._uncredited += len(frame.payload)  # padding counts (RFC 9113 §6.9.1)
         if self._uncredited >= _CREDIT_AT:
@@ -342,70 +328,66 @@ class ExpressConnection(Generic[R]):
         answer.received += len(frame.payload)
         if answer.received > DEFAULT_WINDOW:
             raise RemoteProtocolError("an answer larger than its window", ErrorCode.FLOW_CONTROL_ERROR)
-        try:
-            answer.take_body(content)
-        except MalformedAnswerError:
-            self._reset(frame.stream, ErrorCode.PROTOCOL_ERROR, events)
-            return
+        answer.take_body(content)
         if frame.flags & END_STREAM:
-            self._finish(frame.stream, answer, events, succeeded)
+            self._finish(frame.stream, answer)
 
-    def _receive_reset(self, frame: Frame, events: list[Event[R]]) -> None:
+    def _receive_reset(self, frame: Frame) -> None:
         if frame.stream not in self._open:
             return  # also a NO_ERROR behind a complete answer (RFC 9113 §8.1)
         code = int.from_bytes(frame.payload, "big")
         request = self._end(frame.stream)
         if code == ErrorCode.REFUSED_STREAM:
-            events.append(Unprocessed(request, refused=True))
+            self._events.append(Unprocessed(request, refused=True))
         else:
-            events.append(Reset(request, code))
+            self._events.append(Reset(request, code))
 
-    def _receive_window_update(self, frame: Frame, events: list[Event[R]]) -> None:
+    def _receive_window_update(self, frame: Frame) -> None:
         increment = int.from_bytes(frame.payload, "big") & MAX_STREAM_ID
         if frame.stream == 0:
             if not increment:
                 raise RemoteProtocolError("WINDOW_UPDATE by 0")
             self._bodies.credit_connection(increment)
         elif not increment and frame.stream in self._open:
-            self._reset(frame.stream, ErrorCode.PROTOCOL_ERROR, events)
+            self._reset(frame.stream, ErrorCode.PROTOCOL_ERROR)
         elif not self._bodies.credit_stream(frame.stream, increment):
-            self._reset(frame.stream, ErrorCode.FLOW_CONTROL_ERROR, events)
+            self._reset(frame.stream, ErrorCode.FLOW_CONTROL_ERROR)
         self._go_on()
 
-    def _receive_control(self, frame: Frame, events: list[Event[R]]) -> None:
+    def _receive_control(self, frame: Frame) -> None:
         self._control.receive(frame)
         self.ready = True
         self._out.append(self._take_control())
-        events.extend(PingAnswered(opaque) for opaque in self._control.answered_pings)
+        self._events.extend(PingAnswered(opaque) for opaque in self._control.answered_pings)
         self._control.answered_pings.clear()
         peer = self._control.peer
         self._bodies.change(peer.initial_window_size, peer.max_frame_size)
         self._go_on()
 
-    def _receive_goaway(self, frame: Frame, events: list[Event[R]]) -> None:
+    def _receive_goaway(self, frame: Frame) -> None:
         """The first one, or another that lowers the last stream id: it never rises (RFC 9113 §6.8)."""
         self.going_away = True
         self._control.go_away()
         last = int.from_bytes(frame.payload[:4], "big") & MAX_STREAM_ID
         self._last_stream = min(self._last_stream, last)
-        events.append(GoingAway(self._last_stream, int.from_bytes(frame.payload[4:8], "big"), frame.payload[8:]))
+        code = int.from_bytes(frame.payload[4:8], "big")
+        self._events.append(GoingAway(self._last_stream, code, frame.payload[8:]))
         beyond = [stream for stream in self._open if stream > self._last_stream]
-        events.extend(Unprocessed(self._end(stream), refused=False) for stream in beyond)
+        self._events.extend(Unprocessed(self._end(stream), refused=False) for stream in beyond)
 
-    def _finish(self, stream: int, answer: PartialAnswer, events: list[Event[R]], succeeded: list[R]) -> None:
-        if stream in self._bodies.waiting:
-            # Answered before we were done: the rest of the body is of no use to anybody.
+    def _finish(self, stream: int, answer: PartialAnswer) -> None:
+        if stream in self._bodies.waiting:  # answered before we were done: nobody needs the rest
             self._out.append(rst_stream(stream, ErrorCode.CANCEL))
         request = self._end(stream)
         if answer.status == 200:
-            succeeded.append(request)
+            self._succeeded.append(request)
         elif answer.status is not None:
-            events.append(Answered(request, answer.status, answer.headers, bytes(answer.body)))
+            self._events.append(Answered(request, answer.status, answer.headers, bytes(answer.body)))
 
-    def _reset(self, stream: int, code: ErrorCode, events: list[Event[R]]) -> None:
+    def _reset(self, stream: int, code: ErrorCode) -> None:
         """The peer broke HTTP on this stream alone: say so and give up on it (RFC 9113 §5.4.2)."""
         self._out.append(rst_stream(stream, code))
-        events.append(Reset(self._end(stream), code))
+        self._events.append(Reset(self._end(stream), code))
 
     def _end(self, stream: int) -> R:
         self._partial.pop(stream, None)
