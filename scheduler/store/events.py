@@ -67,6 +67,17 @@ def previous(tx: Transaction, event: Event) -> tuple[int, Event] | None:
     return None if row is None else (row.seq, _event(row))
 
 
+def latest(tx: Transaction, pattern: str) -> Event | None:
+    """The newest stored event of a type; a final `*` of the pattern stands for any rest."""
+    query = select(EVENTS).order_by(EVENTS.c.time.desc(), EVENTS.c.seq.desc()).limit(1)
+    if pattern.endswith("*"):
+        query = query.where(EVENTS.c.type.startswith(pattern.removesuffix("*"), autoescape=True))
+    else:
+        query = query.where(EVENTS.c.type == pattern)
+    row = tx.execute(query).first()
+    return None if row is None else _event(row)
+
+
 def by_seq(tx: Transaction, numbers: Sequence[int]) -> dict[int, Event]:
     """Events by their numbers."""
     found: dict[int, Event] = {}

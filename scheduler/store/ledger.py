@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -93,38 +93,39 @@ def intend_work(tx: Transaction, devices: Sequence[tuple[int, int]], process: st
         )
 
 
-def due_work(tx: Transaction, now: datetime, *, runs: Iterable[int], limit: int) -> list[WorkEntry]:
-    """Work rows of these runs that may be taken up, the longest waiting first."""
+def due_work(tx: Transaction, run: int, now: datetime, *, limit: int) -> list[WorkEntry]:
+    """Work rows of a run that may be taken up, the longest waiting first."""
     query = (
         select(WORK)
-        .where(WORK.c.not_before <= to_ms(now), WORK.c.state.in_(_WAITING), WORK.c.run.in_(list(runs)))
-        .order_by(WORK.c.not_before, WORK.c.run, WORK.c.device)
+        .where(WORK.c.run == run, WORK.c.state.in_(_WAITING), WORK.c.not_before <= to_ms(now))
+        .order_by(WORK.c.not_before, WORK.c.device)
         .limit(limit)
     )
     return [_work(row) for row in tx.execute(query)]
 
 
-def overdue_answers(tx: Transaction, now: datetime, *, limit: int) -> list[WorkEntry]:
-    """Work rows that wait for an answer past their deadline."""
-    query = select(WORK).where(WORK.c.not_before <= to_ms(now), WORK.c.state == WorkState.AWAITING.value).limit(limit)
-    return [_work(row) for row in tx.execute(query)]
-
-
-def left_behind(tx: Transaction) -> list[WorkEntry]:
-    """Work rows that a process which is gone had taken up, or whose answers it awaited."""
+def left_behind(tx: Transaction, run: int) -> list[WorkEntry]:
+    """Work rows of a run that a process which is gone had taken up, or whose answers it awaited."""
     states = (WorkState.INTENDED.value, WorkState.AWAITING.value)
-    return [_work(row) for row in tx.execute(select(WORK).where(WORK.c.state.in_(states)))]
+    return [_work(row) for row in tx.execute(select(WORK).where(WORK.c.run == run, WORK.c.state.in_(states)))]
 
 
-def next_work(tx: Transaction) -> dict[int, datetime]:
-    """For each run with waiting work rows: when its next one may be taken up."""
-    query = select(WORK.c.run, func.min(WORK.c.not_before)).where(WORK.c.state.in_(_WAITING)).group_by(WORK.c.run)
-    return {run: from_ms(at) for run, at in tx.execute(query)}
+def waiting_work(tx: Transaction, run: int) -> list[WorkEntry]:
+    """All work rows of a run that wait to be taken up, due or not."""
+    return [_work(row) for row in tx.execute(select(WORK).where(WORK.c.run == run, WORK.c.state.in_(_WAITING)))]
 
 
-def work_of(tx: Transaction, run: int) -> list[WorkEntry]:
-    """All work rows of a run."""
-    return [_work(row) for row in tx.execute(select(WORK).where(WORK.c.run == run))]
+def next_work(tx: Transaction, run: int) -> datetime | None:
+    """When the next waiting work row of a run may be taken up."""
+    query = select(func.min(WORK.c.not_before)).where(WORK.c.run == run, WORK.c.state.in_(_WAITING))
+    at = tx.execute(query).scalar_one()
+    return None if at is None else from_ms(at)
+
+
+def next_due(tx: Transaction) -> datetime | None:
+    """When the next waiting work row of all runs may be taken up."""
+    at = tx.execute(select(func.min(WORK.c.not_before)).where(WORK.c.state.in_(_WAITING))).scalar_one()
+    return None if at is None else from_ms(at)
 
 
 def with_rows(tx: Transaction, run: int, devices: Sequence[int]) -> set[int]:

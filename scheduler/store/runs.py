@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -18,8 +18,6 @@ from scheduler.store import events
 from scheduler.store.database import Transaction
 from scheduler.store.instants import from_ms, to_ms
 from scheduler.store.tables import LEDGER, MISSES, RULE_VERSIONS, RUNS, SHARDS, WORK
-
-_OPEN = (RunState.PENDING, RunState.RUNNING, RunState.PAUSED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,20 +76,33 @@ def add(tx: Transaction, new_runs: Sequence[NewRun]) -> None:
         tx.execute(insert(RUNS), rows)
 
 
-def open_runs(tx: Transaction, states: Iterable[RunState] = _OPEN, *, after_seq: int = 0, limit: int = -1) -> list[Run]:
-    """Runs that are not over, in the order of their birth."""
+def open_runs(
+    tx: Transaction, state: RunState, *, app: str | None = None, lane: Lane | None = None, limit: int = -1
+) -> list[Run]:
+    """Runs in a state that is not the end, in the order of their birth; `limit` -1 is all of them."""
     query = (
         select(RUNS)
         .where(
-            RUNS.c.state.in_([state.value for state in states]),
+            RUNS.c.state == state.value,
+            # Said again as the partial index says it, or SQLite would not use the index.
             RUNS.c.state != RunState.FINISHED.value,
             RUNS.c.state != RunState.CANCELLED.value,
-            RUNS.c.seq > after_seq,
         )
         .order_by(RUNS.c.seq)
         .limit(limit)
     )
+    if lane is not None:
+        query = query.where(RUNS.c.lane == lane.value)
+    if app is not None:
+        query = query.where(RUNS.c.app == app)
     return _runs(tx, tx.execute(query).all())
+
+
+def count_open(tx: Transaction) -> int:
+    """How many runs are pending, running or paused."""
+    over = (RunState.FINISHED.value, RunState.CANCELLED.value)
+    query = select(func.count()).select_from(RUNS).where(RUNS.c.state != over[0], RUNS.c.state != over[1])
+    return int(tx.execute(query).scalar_one())
 
 
 def by_seq(tx: Transaction, numbers: Sequence[int]) -> dict[int, Run]:
@@ -117,6 +128,15 @@ def latest(tx: Transaction, limit: int, rule: str | None = None) -> list[Run]:
     if rule is not None:
         query = query.where(RUNS.c.rule == rule)
     return _runs(tx, tx.execute(query).all())
+
+
+def in_state(tx: Transaction, numbers: Sequence[int], state: RunState) -> set[int]:
+    """Which of these runs are in a state now."""
+    found: set[int] = set()
+    for start in range(0, len(numbers), 500):
+        query = select(RUNS.c.seq).where(RUNS.c.seq.in_(numbers[start : start + 500]), RUNS.c.state == state.value)
+        found.update(tx.execute(query).scalars())
+    return found
 
 
 def set_states(tx: Transaction, numbers: Sequence[int], state: RunState, *, note: str | None, now: datetime) -> None:
@@ -203,29 +223,40 @@ def advance(tx: Transaction, cursors: Mapping[tuple[int, int], int]) -> None:
         tx.execute(update(SHARDS).where(SHARDS.c.run == run, SHARDS.c.number == number).values(cursor=cursor))
 
 
-def recount(tx: Transaction, shard: Shard, *, after: int) -> None:
-    """Set what a shard selected to what its rows say: after a crash, whose windows were decided again."""
-    counted = sum(
+def close_range(tx: Transaction, shard: Shard) -> None:
+    """After recovery: everything up to the intent has its row. What was selected is counted anew from the rows, as
+    the windows that were open were decided again."""
+    counted = _rows_between(tx, shard.run, shard.cursor, shard.intent)
+    if shard.number is None:
+        tx.execute(update(RUNS).where(RUNS.c.seq == shard.run).values(selected=counted))
+        return
+    first = int(
+        tx.execute(
+            select(func.coalesce(func.max(SHARDS.c.last), 0)).where(
+                SHARDS.c.run == shard.run, SHARDS.c.number < shard.number
+            )
+        ).scalar_one()
+    )
+    counted += _rows_between(tx, shard.run, first, shard.cursor)
+    tx.execute(
+        update(SHARDS)
+        .where(SHARDS.c.run == shard.run, SHARDS.c.number == shard.number)
+        .values(selected=counted, cursor=shard.intent)
+    )
+
+
+def _rows_between(tx: Transaction, run: int, after: int, last: int) -> int:
+    """Ledger rows and work rows of the devices in (after, last]."""
+    return sum(
         int(
             tx.execute(
                 select(func.count())
                 .select_from(table)
-                .where(
-                    table.c.run == shard.run,
-                    table.c.step == MAIN_STEP,
-                    table.c.device > after,
-                    table.c.device <= shard.last,
-                )
+                .where(table.c.run == run, table.c.step == MAIN_STEP, table.c.device > after, table.c.device <= last)
             ).scalar_one()
         )
         for table in (LEDGER, WORK)
     )
-    if shard.number is None:
-        tx.execute(update(RUNS).where(RUNS.c.seq == shard.run).values(selected=counted))
-    else:
-        tx.execute(
-            update(SHARDS).where(SHARDS.c.run == shard.run, SHARDS.c.number == shard.number).values(selected=counted)
-        )
 
 
 _FINISH = (

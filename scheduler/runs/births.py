@@ -1,0 +1,41 @@
+"""How a run comes into being: from a campaign and an occasion, as a value; writing it is somebody else's."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from scheduler.domain.events import Event
+from scheduler.domain.ids import run_id
+from scheduler.domain.runs import Run, RunState
+from scheduler.runs.occasions import Occasion
+from scheduler.workspace.campaign import Campaign
+
+
+def prospective_run(
+    campaign: Campaign,
+    occasion: Occasion,
+    event: Event | None,
+    previous: Event | None,
+    now: datetime,
+    *,
+    namespace: UUID,
+) -> Run:
+    """The pending run of an occasion; its number is given when it is written. Due is the event's time, never later
+    than its arrival."""
+    return Run(
+        seq=0,
+        id=run_id(namespace, campaign.name, occasion.key),
+        rule=campaign.name,
+        version=campaign.version,
+        occasion=occasion.key,
+        state=RunState.PENDING,
+        app=campaign.app,
+        category=campaign.category,
+        lane=campaign.lane,
+        due=now if event is None else min(event.time, now),
+        event=event,
+        previous=previous,
+        supersede=occasion.supersede,
+        created_at=now,
+    )

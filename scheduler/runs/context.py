@@ -1,0 +1,125 @@
+"""A run with everything that its windows need and that does not change between them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from scheduler.domain.events import Event
+from scheduler.domain.outcomes import RunEnd
+from scheduler.domain.quantities import Rate
+from scheduler.domain.runs import Run
+from scheduler.planning.decisions import SendTerms
+from scheduler.rendering.results import Missing, RenderFailure
+from scheduler.rendering.texts import TextTemplate
+from scheduler.store.audience import Audience
+from scheduler.workspace.campaign import Campaign
+from scheduler.workspace.settings import App, Settings
+
+
+@dataclass(frozen=True, slots=True)
+class RunContext:
+    """A run, the campaign it is pinned to, whom it is about, and the terms of its sends.
+
+    `scope` holds what conditions and templates know before any device: event, previous, now.
+    """
+
+    run: Run
+    campaign: Campaign
+    audience: Audience
+    terms: SendTerms
+    scope: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class NoAudience:
+    """Nobody can be meant by this run: why, for its note."""
+
+    run: Run
+    end: RunEnd
+    detail: str
+
+    def __str__(self) -> str:
+        return f"{self.end}: {self.detail}"
+
+
+def event_scope(event: Event | None) -> dict[str, object] | None:
+    """An event as conditions and templates read it."""
+    if event is None:
+        return None
+    return {
+        "id": event.id,
+        "source": event.source,
+        "type": event.type,
+        "subject": event.subject,
+        "time": event.time,
+        "data": event.data,
+    }
+
+
+def occasion_scope(event: Event | None, previous: Event | None, now: datetime) -> dict[str, object]:
+    """The names that are known before any device. A missing event is an empty one: its fields are missing."""
+    return {"event": event_scope(event) or {}, "previous": event_scope(previous) or {}, "now": now}
+
+
+def context_of(run: Run, campaign: Campaign, settings: Settings) -> RunContext | NoAudience:
+    """The context of a run. `users` and `topics` that render to missing are left out; it never widens."""
+    scope = occasion_scope(run.event, run.previous, run.created_at)
+    chosen: dict[str, tuple[str, ...] | None] = {}
+    for name, templates in (("users", campaign.users), ("topics", campaign.topics)):
+        if not templates:
+            chosen[name] = None
+            continue
+        rendered = _render_all(templates, scope)
+        match rendered:
+            case RenderFailure():
+                return NoAudience(run, RunEnd.RENDER_ERROR, f"audience.{name}: {rendered.message}")
+            case ():
+                return NoAudience(run, RunEnd.AUDIENCE_MISSING, f"every value of audience.{name} is missing")
+            case _:
+                chosen[name] = rendered
+    app = settings.apps[campaign.app]
+    audience = Audience(
+        app=campaign.app,
+        environment=app.environment,
+        users=chosen["users"],
+        topics=chosen["topics"],
+        where=campaign.where.bind(scope) if campaign.where is not None else None,
+        names=campaign.names,
+    )
+    return RunContext(run, campaign, audience, terms_of(campaign, settings), scope)
+
+
+def terms_of(campaign: Campaign, settings: Settings) -> SendTerms:
+    """What a campaign says about the time and the consent of its sends, with its category's settings."""
+    return SendTerms(
+        category=campaign.category,
+        honours_opt_out=settings.honours_opt_outs(campaign.category),
+        max_age=campaign.max_age,
+        lifetime=campaign.expires_after,
+    )
+
+
+def rate_bounds(context: RunContext, app: App) -> list[tuple[str, Rate]]:
+    """The rates that bound a run, each with the name of what it bounds: its app, its lane there, and the run."""
+    lane = context.run.lane
+    bounds = [
+        (f"app:{app.name}", app.rate),
+        (f"lane:{app.name}:{lane}", app.lane_rates.get(lane)),
+        (f"run:{context.run.seq}", context.campaign.rate),
+    ]
+    return [(scope, rate) for scope, rate in bounds if rate is not None]
+
+
+def _render_all(templates: tuple[TextTemplate, ...], scope: Mapping[str, object]) -> tuple[str, ...] | RenderFailure:
+    values: list[str] = []
+    for template in templates:
+        match template.render(scope):
+            case str(text):
+                values.append(text)
+            case Missing():
+                pass
+            case failure:
+                return failure
+    return tuple(dict.fromkeys(values))

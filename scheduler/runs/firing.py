@@ -1,0 +1,52 @@
+"""Starting a manual rule by hand: an occasion with a key of the operator's, or today's date."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from scheduler.domain.errors import OperatorError
+from scheduler.domain.events import Event
+from scheduler.domain.runs import Run
+from scheduler.rendering.results import Missing
+from scheduler.runs.births import prospective_run
+from scheduler.runs.context import occasion_scope
+from scheduler.runs.occasions import Occasion
+from scheduler.store import runs as run_rows
+from scheduler.store.database import Store
+from scheduler.workspace.campaign import Campaign
+from scheduler.workspace.settings import Settings
+
+
+def fired_occasion(
+    campaign: Campaign, key: str | None, event: Event | None, settings: Settings, now: datetime
+) -> Occasion:
+    """The occasion of a firing. Its key: the operator's, else the event's id, else today's date in the default zone.
+
+    OperatorError if the supersede key cannot be rendered.
+    """
+    if key is None:
+        key = event.id if event is not None else now.astimezone(ZoneInfo(settings.time_zone)).date().isoformat()
+    if campaign.supersede is None:
+        return Occasion(key, None)
+    match campaign.supersede.render(occasion_scope(event, None, now)):
+        case str(supersede):
+            return Occasion(key, supersede)
+        case Missing(variable):
+            problem = f"{variable} is missing for delivery.supersede"
+        case failure:
+            problem = str(failure)
+    raise OperatorError(problem, where=f"rule {campaign.name}", hint="give an event that has it: --event FILE")
+
+
+def fire(store: Store, campaign: Campaign, occasion: Occasion, event: Event | None, now: datetime) -> Run | None:
+    """Write the run of a firing, pending; None if this occasion was had before."""
+    run = prospective_run(campaign, occasion, event, None, now, namespace=store.namespace())
+    with store.write() as tx:
+        if run_rows.existing(tx, [run.id]):
+            return None
+        run_rows.keep_version(tx, campaign.version, campaign.name, campaign.sources, now)
+        born = replace(run, seq=run_rows.next_seq(tx))
+        run_rows.add(tx, [run_rows.NewRun(born, None, None)])
+    return born

@@ -1,0 +1,173 @@
+"""Taking events in: stored, deduplicated and matched against the rules, in one transaction.
+
+An event that is on disk was matched; an occasion that was had is not had again. A small run whose window has room
+is born with its intent, so that an event that reaches one device costs four row writes: event, run, ledger row, and
+the run's end.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from uuid import UUID
+
+from scheduler.domain.events import Event
+from scheduler.domain.ids import run_id
+from scheduler.domain.runs import Recipient, RunState
+from scheduler.runs.births import prospective_run
+from scheduler.runs.context import NoAudience, RunContext, context_of
+from scheduler.runs.occasions import Miss, Occasion, occasion_of
+from scheduler.runs.windows import MAX_WINDOW, Window, decide_window, record_suppressed
+from scheduler.store import audience as audiences
+from scheduler.store import events as event_rows
+from scheduler.store import runs as run_rows
+from scheduler.store.database import Store, Transaction
+from scheduler.workspace.campaign import Campaign
+from scheduler.workspace.loading import Workspace
+
+MAX_EVENTS = 500
+"""Events in one transaction: about 50 ms of the writer's time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ingested:
+    """What became of a batch: which of its events were new (in their order), the runs born, their open windows."""
+
+    fresh: list[bool] = field(default_factory=list)
+    runs: int = 0
+    windows: list[Window] = field(default_factory=list)
+
+    @property
+    def accepted(self) -> int:
+        """Events that were new."""
+        return sum(self.fresh)
+
+    @property
+    def duplicates(self) -> int:
+        """Events that were known already, or twice in the batch."""
+        return len(self.fresh) - self.accepted
+
+
+def ingest(
+    store: Store,
+    workspace: Workspace,
+    namespace: UUID,
+    events: Sequence[Event],
+    now: datetime,
+    *,
+    room: Mapping[str, int] | None = None,
+) -> Ingested:
+    """Store and match up to MAX_EVENTS events. `room`: how many devices of each app may be opened at once; a caller
+    that does not send leaves it out."""
+    with store.write() as tx:
+        fresh = _fresh(tx, events)
+        new = [event for event, is_fresh in zip(events, fresh, strict=True) if is_fresh]
+        first_seq = event_rows.next_seq(tx)
+        event_rows.add(tx, new, first_seq=first_seq, arrived_at=now)
+        births = _births(tx, workspace, namespace, new, first_seq, now)
+        windows = _open_at_once(tx, workspace, births, now, dict(room or {}))
+        run_rows.add(tx, [birth.new for birth in births])
+        record_suppressed(tx, windows, now)
+    return Ingested(fresh, len(births), [window for window in windows if window.recipients])
+
+
+@dataclass(slots=True)
+class _Birth:
+    campaign: Campaign
+    new: run_rows.NewRun
+
+
+def _fresh(tx: Transaction, events: Sequence[Event]) -> list[bool]:
+    seen = event_rows.known(tx, events)
+    fresh = []
+    for event in events:
+        identity = (event.source, event.id)
+        fresh.append(identity not in seen)
+        seen.add(identity)
+    return fresh
+
+
+def _births(
+    tx: Transaction, workspace: Workspace, namespace: UUID, events: Sequence[Event], first_seq: int, now: datetime
+) -> list[_Birth]:
+    found: dict[UUID, tuple[Campaign, Occasion, int, Event, tuple[int, Event] | None]] = {}
+    misses: Counter[tuple[str, str, str]] = Counter()
+    for number, event in enumerate(events, first_seq):
+        for campaign in workspace.campaigns_for(event.type):
+            previous = event_rows.previous(tx, event) if campaign.uses_previous else None
+            match occasion_of(campaign, event, previous[1] if previous else None, now):
+                case Occasion() as occasion:
+                    found.setdefault(
+                        run_id(namespace, campaign.name, occasion.key), (campaign, occasion, number, event, previous)
+                    )
+                case Miss(reason, detail):
+                    misses[campaign.name, reason, detail] += 1
+    run_rows.count_misses(tx, misses, now)
+    had = run_rows.existing(tx, list(found))
+    seq = run_rows.next_seq(tx)
+    births: list[_Birth] = []
+    kept: set[str] = set()
+    for identity, (campaign, occasion, number, event, previous) in found.items():
+        if identity in had:
+            continue
+        if campaign.version not in kept:
+            run_rows.keep_version(tx, campaign.version, campaign.name, campaign.sources, now)
+            kept.add(campaign.version)
+        run = prospective_run(campaign, occasion, event, previous[1] if previous else None, now, namespace=namespace)
+        run = replace(run, seq=seq + len(births))
+        births.append(_Birth(campaign, run_rows.NewRun(run, number, previous[0] if previous else None)))
+    return births
+
+
+def _open_at_once(
+    tx: Transaction, workspace: Workspace, births: Sequence[_Birth], now: datetime, room: dict[str, int]
+) -> list[Window]:
+    """Open the windows of runs that name their users, as far as there is room; many runs share one query."""
+    contexts: list[tuple[_Birth, RunContext]] = []
+    for birth in births:
+        campaign = birth.campaign
+        if not campaign.users or campaign.topics or campaign.rate is not None:
+            continue
+        if room.get(campaign.app, 0) <= 0:
+            continue
+        context = context_of(birth.new.run, birth.campaign, workspace.settings)
+        if isinstance(context, NoAudience):
+            ended = replace(birth.new.run, state=RunState.FINISHED, note=str(context), started_at=now, finished_at=now)
+            birth.new = replace(birth.new, run=ended)
+        else:
+            contexts.append((birth, context))
+    windows: list[Window] = []
+    for app in {context.audience.app for _, context in contexts}:
+        of_app = [(birth, context) for birth, context in contexts if context.audience.app == app]
+        users = dict.fromkeys(user for _, context in of_app for user in context.audience.users or ())
+        names = frozenset[str]().union(*(context.audience.names for _, context in of_app))
+        shared = replace(of_app[0][1].audience, where=None, names=names)
+        by_user = audiences.recipients_of_users(tx, shared, list(users))
+        for birth, context in of_app:
+            devices = [device for user in context.audience.users or () for device in by_user.get(user, ())]
+            if len(devices) <= min(room[app], MAX_WINDOW):
+                window = _born_with_intent(birth, context, devices, now)
+                room[app] -= len(window.recipients)
+                windows.append(window)
+    return windows
+
+
+def _born_with_intent(birth: _Birth, context: RunContext, devices: list[Recipient], now: datetime) -> Window:
+    devices.sort(key=lambda recipient: recipient.id)
+    end = devices[-1].id if devices else 0
+    window = decide_window(context, None, devices, end=end, now=now)
+    over = not window.recipients
+    born = replace(
+        birth.new.run,
+        state=RunState.FINISHED if over else RunState.RUNNING,
+        started_at=now,
+        finished_at=now if over else None,
+        last_device=end,
+        intent=end,
+        selected=window.selected,
+    )
+    birth.new = replace(birth.new, run=born)
+    window.context = replace(context, run=born)
+    return window

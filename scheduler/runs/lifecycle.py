@@ -1,0 +1,18 @@
+"""The one table of a run's life: which state may follow which."""
+
+from __future__ import annotations
+
+from scheduler.domain.runs import RunState
+
+TRANSITIONS: dict[RunState, frozenset[RunState]] = {
+    RunState.PENDING: frozenset({RunState.RUNNING, RunState.PAUSED, RunState.CANCELLED, RunState.FINISHED}),
+    RunState.RUNNING: frozenset({RunState.PAUSED, RunState.CANCELLED, RunState.FINISHED}),
+    RunState.PAUSED: frozenset({RunState.PENDING, RunState.RUNNING, RunState.CANCELLED}),
+    RunState.CANCELLED: frozenset(),
+    RunState.FINISHED: frozenset(),
+}
+"""Pending → finished without running: nobody can be meant (`audience_missing`)."""
+
+
+def may_follow(before: RunState, after: RunState) -> bool:
+    return after in TRANSITIONS[before]

@@ -1,0 +1,154 @@
+"""Opening windows: decide a page of devices and commit the intent to send, before anything is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from itertools import pairwise
+
+from scheduler.domain.outcomes import OutcomeKind, SuppressReason
+from scheduler.domain.runs import LedgerEntry, Recipient, RunState, Shard
+from scheduler.runs.context import NoAudience, RunContext
+from scheduler.runs.windows import MAX_WINDOW, Window, decide_window, record_suppressed
+from scheduler.store import audience as audiences
+from scheduler.store import ledger
+from scheduler.store import runs as run_rows
+from scheduler.store.audience import Page
+from scheduler.store.database import Store, Transaction
+
+SHARD_DEVICES = 250_000
+"""Device ids in a shard."""
+
+
+@dataclass(slots=True)
+class Started:
+    """Runs that began: the open windows of small ones, the shards of large ones."""
+
+    windows: list[Window] = field(default_factory=list)
+    sharded: list[tuple[RunContext, list[Shard]]] = field(default_factory=list)
+    considered: int = 0
+    """So many of the given runs were looked at; there was no room for the others."""
+
+
+def start_runs(
+    store: Store,
+    contexts: Sequence[tuple[RunContext | NoAudience, int]],
+    now: datetime,
+    *,
+    room: int,
+) -> Started:
+    """Begin pending runs, given each with its window limit (devices), until about `room` devices are open.
+
+    A run whose audience fits one window is opened at once, any other is cut into shards, and one that can mean nobody
+    ends with a note. Pages are read before the write transaction begins, so that a long scan keeps no writer waiting.
+    """
+    started = Started()
+    pages: list[tuple[RunContext, Page]] = []
+    ended: dict[str, list[int]] = {}
+    with store.read() as tx:
+        highest = audiences.highest_device(tx)
+        for context, limit in contexts:
+            if room <= 0:
+                break
+            started.considered += 1
+            if isinstance(context, NoAudience):
+                ended.setdefault(str(context), []).append(context.run.seq)
+                continue
+            page = audiences.page(tx, context.audience, after=0, last=highest, limit=limit)
+            room -= len(page.recipients)
+            pages.append((context, page))
+    with store.write() as tx:
+        pending = run_rows.in_state(tx, [context.run.seq for context, _ in contexts], RunState.PENDING)
+        for context, page in pages:
+            if context.run.seq not in pending:
+                continue
+            if page.end < highest:
+                started.sharded.append(_cut(tx, context, highest, now))
+            else:
+                started.windows.append(decide_window(context, None, page.recipients, end=highest, now=now))
+        for note, numbers in ended.items():
+            allowed = [number for number in numbers if number in pending]
+            run_rows.set_states(tx, allowed, RunState.FINISHED, note=note, now=now)
+        single = [(window.context.run.seq, highest, window.selected) for window in started.windows]
+        run_rows.open_single_windows(tx, single, now)
+        record_suppressed(tx, started.windows, now)
+        run_rows.finish(tx, [window.context.run.seq for window in started.windows if not window.recipients], now)
+    return started
+
+
+def open_window(store: Store, context: RunContext, shard: Shard, now: datetime, *, limit: int) -> Window | None:
+    """Decide the next page of a shard and commit its intent; None if the run is not running any more."""
+    with store.read() as tx:
+        page = audiences.page(tx, context.audience, after=shard.intent, last=shard.last, limit=min(limit, MAX_WINDOW))
+    window = decide_window(context, shard, page.recipients, end=page.end, now=now)
+    with store.write() as tx:
+        if not run_rows.in_state(tx, [context.run.seq], RunState.RUNNING):
+            return None
+        run_rows.commit_intent(tx, shard, intent=page.end, selected=window.selected)
+        record_suppressed(tx, [window], now)
+    return window
+
+
+@dataclass(frozen=True, slots=True)
+class TakenUp:
+    """Work rows that were taken up as a window, and when the next one of the run is due."""
+
+    window: Window | None
+    next_due: datetime | None
+
+
+def take_up_work(store: Store, context: RunContext, now: datetime, *, process: str, limit: int) -> TakenUp:
+    """Decide the due work rows of a run again and commit that they may be sent. Who is no longer to be sent to becomes
+    final."""
+    run = context.run.seq
+    with store.write() as tx:
+        if not run_rows.in_state(tx, [run], RunState.RUNNING):
+            return TakenUp(None, None)
+        entries = ledger.due_work(tx, run, now, limit=min(limit, MAX_WINDOW))
+        by_device = {entry.device: entry for entry in entries}
+        active = audiences.recipients_by_id(tx, context.audience, list(by_device))
+        gone = [
+            LedgerEntry(
+                entry.run,
+                entry.device,
+                OutcomeKind.SUPPRESSED,
+                SuppressReason.TOKEN_RETIRED,
+                entry.attempts,
+                entry.maybe_repeated,
+            )
+            for entry in entries
+            if entry.device not in active
+        ]
+        recipients: list[Recipient] = []
+        for device in sorted(active):
+            recipient = active[device]
+            recipient.attempts = by_device[device].attempts
+            recipient.maybe_repeated = by_device[device].maybe_repeated
+            recipients.append(recipient)
+        window = decide_window(_without_where(context), None, recipients, end=0, now=now)
+        window.context = context
+        window.from_work = True
+        window.suppressed.extend(gone)
+        ledger.drop_work(tx, [(entry.run, entry.device) for entry in window.suppressed])
+        record_suppressed(tx, [window], now)
+        ledger.intend_work(tx, [(run, recipient.id) for recipient in window.recipients], process)
+        if not window.recipients:
+            run_rows.finish(tx, [run], now)
+        return TakenUp(window, ledger.next_work(tx, run))
+
+
+def _cut(tx: Transaction, context: RunContext, highest: int, now: datetime) -> tuple[RunContext, list[Shard]]:
+    edges = [*range(0, highest, SHARD_DEVICES), highest]
+    shards = [
+        Shard(context.run.seq, number, last, cursor=after, intent=after)
+        for number, (after, last) in enumerate(pairwise(edges))
+    ]
+    run_rows.start_sharded(tx, context.run.seq, shards, last_device=highest, now=now)
+    running = replace(context.run, state=RunState.RUNNING, started_at=now, last_device=highest, sharded=True)
+    return replace(context, run=running), shards
+
+
+def _without_where(context: RunContext) -> RunContext:
+    """`where` was decided when the window opened; only a delay (`recheck`) asks it again."""
+    return replace(context, audience=replace(context.audience, where=None))

@@ -1,0 +1,69 @@
+"""Runs that stop and go on by hand, or because their rule is gone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from scheduler.domain.errors import OperatorError
+from scheduler.domain.outcomes import OutcomeKind, SuppressReason
+from scheduler.domain.runs import LedgerEntry, Run, RunState, WorkEntry
+from scheduler.runs.lifecycle import may_follow
+from scheduler.runs.reports import find_run
+from scheduler.store import ledger
+from scheduler.store import runs as run_rows
+from scheduler.store.database import Store
+from scheduler.workspace.loading import Workspace
+
+
+def pause_runs_of_absent_rules(store: Store, workspace: Workspace, now: datetime) -> int:
+    """A rule that is disabled or gone starts nothing, and its runs pause until `runs resume` or `cancel`."""
+    with store.write() as tx:
+        runs = run_rows.open_runs(tx, RunState.PENDING) + run_rows.open_runs(tx, RunState.RUNNING)
+        absent = [run.seq for run in runs if not workspace.is_enabled(run.rule)]
+        run_rows.set_states(tx, absent, RunState.PAUSED, note="the rule is disabled or gone", now=now)
+    return len(absent)
+
+
+def pause(store: Store, prefix: str, now: datetime) -> Run:
+    """Nothing new of this run is sent until it is resumed."""
+    return _move(store, prefix, RunState.PAUSED, "paused by hand", now)
+
+
+def resume(store: Store, prefix: str, now: datetime) -> Run:
+    """Go on where the run was paused."""
+    with store.read() as tx:
+        run = find_run(tx, prefix)
+    before = RunState.PENDING if run.started_at is None else RunState.RUNNING
+    return _move(store, prefix, before, None, now)
+
+
+def cancel(store: Store, prefix: str, now: datetime) -> Run:
+    """End the run: what waits is suppressed (`cancelled`), what is in flight still gets its outcome."""
+    run = _move(store, prefix, RunState.CANCELLED, "cancelled by hand", now)
+    with store.write() as tx:
+        waiting = ledger.waiting_work(tx, run.seq)
+        ledger.drop_work(tx, [(entry.run, entry.device) for entry in waiting])
+        ledger.record(tx, [cancelled_entry(entry) for entry in waiting], now)
+    return run
+
+
+def cancelled_entry(entry: WorkEntry) -> LedgerEntry:
+    """What becomes of a device that waited in a run that was cancelled."""
+    return LedgerEntry(
+        entry.run,
+        entry.device,
+        OutcomeKind.SUPPRESSED,
+        SuppressReason.CANCELLED,
+        entry.attempts,
+        entry.maybe_repeated,
+    )
+
+
+def _move(store: Store, prefix: str, state: RunState, note: str | None, now: datetime) -> Run:
+    with store.write() as tx:
+        run = find_run(tx, prefix)
+        if not may_follow(run.state, state):
+            raise OperatorError(f"run {run.id} is {run.state}: it cannot become {state}")
+        run_rows.set_states(tx, [run.seq], state, note=note, now=now)
+        return replace(run, state=state, note=note)

@@ -1,0 +1,81 @@
+"""From recipients to requests: payload, collapse id, apns-id and headers of a run's notifications.
+
+The daemon's sender and the preview both come here, so what is shown is what would be sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
+from uuid import UUID
+
+from scheduler.apns.request import HeaderSet, PushRequest, check_collapse_id
+from scheduler.domain.ids import apns_ids
+from scheduler.domain.runs import Recipient
+from scheduler.rendering.renderer import Renderer
+from scheduler.rendering.results import Missing, RenderFailure
+from scheduler.rules.rule import Collapse
+from scheduler.runs.verdicts import BadCollapseId, Report
+from scheduler.workspace.campaign import Campaign
+
+_Collapse: TypeAlias = "Callable[[Recipient], str | RenderFailure | BadCollapseId | None]"
+
+
+class Preparation:
+    """How the notifications of one run are made. `expiration` is in UNIX seconds, 0 for never store."""
+
+    def __init__(
+        self, campaign: Campaign, run: UUID, scope: Mapping[str, object], *, bundle_id: str, expiration: int
+    ) -> None:
+        push_type = campaign.push_type
+        self.headers = HeaderSet(bundle_id + push_type.topic_suffix, push_type, campaign.priority)
+        self._renderer = Renderer(campaign.payload, scope, push_type.payload_limit)
+        self._apns_id = apns_ids(run)
+        self._collapse_id = _collapse_ids(campaign, run, scope)
+        self._expiration = expiration
+
+    def prepare(self, recipients: Sequence[Recipient]) -> tuple[list[PushRequest], list[tuple[int, Report]]]:
+        """The requests of these recipients, and (device, why) of those that have none."""
+        payloads = self._renderer.render_many([(r.locale, r.user, r.device) for r in recipients])
+        requests: list[PushRequest] = []
+        failures: list[tuple[int, Report]] = []
+        apns_id, collapse_id, expiration = self._apns_id, self._collapse_id, self._expiration
+        for recipient, payload in zip(recipients, payloads, strict=True):
+            if not isinstance(payload, bytes):
+                failures.append((recipient.id, payload))
+                continue
+            collapse = collapse_id(recipient)
+            if isinstance(collapse, (RenderFailure, BadCollapseId)):
+                failures.append((recipient.id, collapse))
+                continue
+            device = recipient.id
+            requests.append(PushRequest(device, recipient.token, apns_id(device), payload, expiration, collapse))
+        return requests, failures
+
+
+def _collapse_ids(campaign: Campaign, run: UUID, scope: Mapping[str, object]) -> _Collapse:
+    """How a run makes its collapse ids: once for all devices, unless the rule's template asks for the device.
+
+    Without a template an alert's is derived from the occasion, so that a resend replaces the first on the screen.
+    """
+    template = campaign.collapse
+    if isinstance(template, Collapse):
+        by_occasion = run.hex if template is Collapse.DERIVED else None
+        return lambda recipient: by_occasion
+
+    def rendered(names: Mapping[str, object]) -> str | RenderFailure | BadCollapseId:
+        match template.render(names):
+            case str(text):
+                try:
+                    return check_collapse_id(text)
+                except ValueError as problem:
+                    return BadCollapseId(str(problem))
+            case Missing(variable):
+                return RenderFailure("delivery.collapse", f"{variable} is missing")
+            case failure:
+                return failure
+
+    if template.is_personal:
+        return lambda recipient: rendered({**scope, "device": recipient.device, "user": recipient.user})
+    same = rendered(scope)
+    return lambda recipient: same

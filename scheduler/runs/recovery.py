@@ -1,0 +1,98 @@
+"""After a crash: what a process that is gone may or may not have sent is unknown, and the rule says what follows.
+
+A device between cursor and intent that has neither a ledger row nor a work row, and a work row that was taken up or
+awaited its answer, is unknown. `on_unknown: resend` makes it a work row, which passes the whole decision again;
+`drop` makes it final.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from scheduler.domain.outcomes import OutcomeKind, UnknownCause
+from scheduler.domain.runs import LedgerEntry, Recipient, Run, RunState, Shard, WorkEntry, WorkState
+from scheduler.rules.rule import OnUnknown
+from scheduler.runs.context import NoAudience, RunContext, context_of
+from scheduler.runs.versions import Versions
+from scheduler.runs.windows import MAX_WINDOW, matching
+from scheduler.store import audience as audiences
+from scheduler.store import ledger
+from scheduler.store import runs as run_rows
+from scheduler.store.database import Store, Transaction
+from scheduler.workspace.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """How many devices were unknown, and what became of them."""
+
+    resend: int = 0
+    dropped: int = 0
+
+
+def recover(store: Store, versions: Versions, settings: Settings, now: datetime, *, process: str) -> Recovered:
+    """Settle what the process before left open. Call it once, before anything is opened, as the only daemon."""
+    with store.read() as tx:
+        runs = run_rows.open_runs(tx, RunState.RUNNING) + run_rows.open_runs(tx, RunState.PAUSED)
+    resend = dropped = 0
+    for run in runs:
+        context = context_of(run, versions.campaign(run.rule, run.version), settings)
+        if isinstance(context, NoAudience):
+            continue
+        with store.write() as tx:
+            unknown = ledger.left_behind(tx, run.seq)
+            ranges = _open_ranges(tx, run)
+            for shard in ranges:
+                unknown.extend(_unknown_devices(tx, context, shard, now))
+            if context.campaign.on_unknown is OnUnknown.DROP:
+                dropped += len(unknown)
+                _drop(tx, unknown, now)
+            else:
+                resend += len(unknown)
+                ledger.put_work(tx, [_unsent(entry, now) for entry in unknown], process)
+            for shard in ranges:
+                run_rows.close_range(tx, shard)
+            if run.state is RunState.RUNNING:
+                run_rows.finish(tx, [run.seq], now)
+    return Recovered(resend, dropped)
+
+
+def _open_ranges(tx: Transaction, run: Run) -> list[Shard]:
+    """Where devices may have been sent without a trace: the shards of a run, or the one window of a small one."""
+    if run.sharded:
+        return [shard for shard in run_rows.shards_of(tx, [run.seq]) if shard.intent > shard.cursor]
+    return [] if run.intent is None else [Shard(run.seq, None, run.intent, cursor=0, intent=run.intent)]
+
+
+def _unknown_devices(tx: Transaction, context: RunContext, shard: Shard, now: datetime) -> list[WorkEntry]:
+    found: list[WorkEntry] = []
+    after = shard.cursor
+    while after < shard.intent:
+        page = audiences.page(tx, context.audience, after=after, last=shard.intent, limit=MAX_WINDOW)
+        selected: list[Recipient] = matching(context, page.recipients)
+        known = ledger.with_rows(tx, shard.run, [recipient.id for recipient in selected])
+        found.extend(
+            WorkEntry(shard.run, recipient.id, WorkState.INTENDED, None, now, 1, False)
+            for recipient in selected
+            if recipient.id not in known
+        )
+        after = page.end
+    return found
+
+
+def _unsent(entry: WorkEntry, now: datetime) -> WorkEntry:
+    return WorkEntry(
+        entry.run, entry.device, WorkState.UNSENT, UnknownCause.CRASH, now, entry.attempts, maybe_repeated=True
+    )
+
+
+def _drop(tx: Transaction, unknown: list[WorkEntry], now: datetime) -> None:
+    ledger.drop_work(tx, [(entry.run, entry.device) for entry in unknown])
+    entries = [
+        LedgerEntry(
+            entry.run, entry.device, OutcomeKind.UNKNOWN, UnknownCause.CRASH, entry.attempts, entry.maybe_repeated
+        )
+        for entry in unknown
+    ]
+    ledger.record(tx, entries, now)

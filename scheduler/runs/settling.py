@@ -1,0 +1,60 @@
+"""Writing what became of windows: outcomes, work rows, retirements, cursors and the ends of runs, together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from scheduler.domain.runs import LedgerEntry, RunState, WorkEntry, WorkState
+from scheduler.runs.pausing import cancelled_entry
+from scheduler.store import ledger, registry
+from scheduler.store import runs as run_rows
+from scheduler.store.database import Store, Transaction
+from scheduler.store.registry import Retirement
+
+MAX_SETTLED = 1_000
+"""Outcomes in one transaction."""
+
+
+@dataclass(slots=True)
+class Settlement:
+    """A batch of outcomes of many windows. `closed_work`: devices whose work rows these outcomes replace."""
+
+    ledger: list[LedgerEntry] = field(default_factory=list)
+    work: list[WorkEntry] = field(default_factory=list)
+    closed_work: list[tuple[int, int]] = field(default_factory=list)
+    retirements: list[Retirement] = field(default_factory=list)
+    cursors: dict[tuple[int, int], int] = field(default_factory=dict)
+    """(run, shard number) → every device up to here has its row, after this settlement."""
+    perhaps_over: list[int] = field(default_factory=list)
+    """Runs without an open window."""
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.ledger or self.work or self.closed_work or self.cursors or self.perhaps_over)
+
+
+def settle(store: Store, settlement: Settlement, now: datetime, *, process: str) -> set[int]:
+    """One transaction. After it, the devices are final or wait as work rows; never both, never neither.
+
+    Returns which of `perhaps_over` are finished.
+    """
+    with store.write() as tx:
+        ledger.drop_work(tx, settlement.closed_work)
+        work, cancelled = _without_cancelled(tx, settlement.work)
+        ledger.record(tx, settlement.ledger + cancelled, now)
+        ledger.put_work(tx, work, process)
+        registry.retire(tx, settlement.retirements)
+        run_rows.advance(tx, settlement.cursors)
+        run_rows.finish(tx, settlement.perhaps_over, now)
+        return run_rows.in_state(tx, settlement.perhaps_over, RunState.FINISHED)
+
+
+def _without_cancelled(tx: Transaction, work: list[WorkEntry]) -> tuple[list[WorkEntry], list[LedgerEntry]]:
+    """A run that was cancelled meanwhile gets no new work rows; what awaits an answer still does."""
+    over = run_rows.in_state(tx, list({entry.run for entry in work}), RunState.CANCELLED)
+    if not over:
+        return work, []
+    stops = [entry for entry in work if entry.run in over and entry.state is not WorkState.AWAITING]
+    kept = [entry for entry in work if entry.run not in over or entry.state is WorkState.AWAITING]
+    return kept, [cancelled_entry(entry) for entry in stops]

@@ -1,0 +1,83 @@
+"""A window: up to 1,000 consecutive devices of a shard that are decided, committed and sent together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from scheduler.domain.outcomes import Outcome
+from scheduler.domain.runs import LedgerEntry, Recipient, Shard
+from scheduler.planning.decisions import decide_person, decide_run
+from scheduler.runs.context import RunContext
+from scheduler.store import ledger
+from scheduler.store.database import Transaction
+
+MAX_WINDOW = 1_000
+
+
+@dataclass(slots=True)
+class Window:
+    """What was decided for a page of devices: whom to send to, and who is final already.
+
+    `shard` is None for the only window of a run and for work rows that were taken up (`from_work`).
+    `end`: every device up to it was decided.
+    """
+
+    context: RunContext
+    shard: Shard | None
+    end: int
+    recipients: list[Recipient]
+    suppressed: list[LedgerEntry] = field(default_factory=list)
+    from_work: bool = False
+
+    @property
+    def selected(self) -> int:
+        """Devices that match the audience: sent to or suppressed."""
+        return len(self.recipients) + len(self.suppressed)
+
+
+def matching(context: RunContext, page: Sequence[Recipient]) -> list[Recipient]:
+    """Those of a page for whom the rule's `where` is true. SQL never drops a match, but may let others through."""
+    where = context.audience.where
+    if where is None:
+        return list(page)
+    evaluate = where.evaluate
+    scope = dict(context.scope)
+    kept = []
+    for recipient in page:
+        scope["device"] = recipient.device
+        scope["user"] = recipient.user
+        if evaluate(scope) is True:
+            kept.append(recipient)
+    return kept
+
+
+def decide_window(
+    context: RunContext, shard: Shard | None, page: Sequence[Recipient], *, end: int, now: datetime
+) -> Window:
+    """Decide every device of a page that matches: pure, nothing is written."""
+    selected = matching(context, page)
+    same_for_all = decide_run(context.terms, due=context.run.due, now=now)
+    if same_for_all is not None:
+        return Window(context, shard, end, [], [_entry(context, device, same_for_all) for device in selected])
+    window = Window(context, shard, end, [])
+    for recipient in selected:
+        outcome = decide_person(context.terms, recipient.opt_outs) if recipient.opt_outs else None
+        if outcome is None:
+            window.recipients.append(recipient)
+        else:
+            window.suppressed.append(_entry(context, recipient, outcome))
+    return window
+
+
+def record_suppressed(tx: Transaction, windows: Iterable[Window], now: datetime) -> None:
+    """Put on the ledger who is final without being sent; in the transaction that commits the windows' intents."""
+    entries = [entry for window in windows for entry in window.suppressed]
+    ledger.record(tx, entries, now)
+
+
+def _entry(context: RunContext, recipient: Recipient, outcome: Outcome) -> LedgerEntry:
+    return LedgerEntry(
+        context.run.seq, recipient.id, outcome.kind, outcome.reason, recipient.attempts, recipient.maybe_repeated
+    )
