@@ -108,6 +108,10 @@ class LaneQueue:
         waits = [batch.ready_in(now) for lane in self._lanes.values() for batch in lane if batch.waiting]
         return min(waits, default=None)
 
+    def unstarted(self, tag: object) -> int:
+        """Requests of one tag that have not been started."""
+        return sum(batch.waiting for lane in self._lanes.values() for batch in lane if batch.tag == tag)
+
     def withdraw(self, wanted: Callable[[Batch], bool]) -> list[PushRequest]:
         """Take out what has not been started of the wanted batches."""
         taken: list[PushRequest] = []

@@ -63,6 +63,8 @@ class Campaign:
     """Whether anything reads `previous`: otherwise it need not be looked up."""
     uses_user: bool
     """Whether anything about one device reads `user`."""
+    names: frozenset[str]
+    """All dotted paths that its conditions and templates read: what nobody reads is not loaded."""
 
     def listens_to(self, event_type: str) -> bool:
         """Whether events of a type may start it."""
@@ -158,6 +160,7 @@ def join(rule: Rule, parts: Parts, app: str, version: str, sources: Mapping[str,
         on_unknown=delivery.on_unknown,
         uses_previous=_reads(read, "previous"),
         uses_user=_reads(read, "user"),
+        names=frozenset(read),
     )
 
 

@@ -15,6 +15,8 @@ from scheduler.domain.errors import OperatorError
 from scheduler.rules.compiler import compile_rule
 from scheduler.rules.rule import Rule
 from scheduler.workspace.campaign import Campaign, Surroundings, compile_parts, join
+from scheduler.workspace.checks.overlays import check_overlays
+from scheduler.workspace.checks.payloads import check_payloads
 from scheduler.workspace.settings import App, Settings, read_settings
 from scheduler.workspace.templates import TemplateFiles, read_templates
 from scheduler.workspace.versions import SCHEMA_PATH, source_texts, version_of
@@ -35,6 +37,10 @@ class Workspace:
     sources: Mapping[str, Source]
     _exact: Mapping[str, tuple[Campaign, ...]]
     _prefixes: tuple[tuple[str, Campaign], ...]
+
+    def is_enabled(self, rule: str) -> bool:
+        """Whether a rule is there and enabled."""
+        return rule in self.campaigns and self.campaigns[rule].enabled
 
     def campaigns_for(self, event_type: str) -> tuple[Campaign, ...]:
         """The enabled campaigns that listen to a type: a look-up, however many rules listen to others."""
@@ -79,7 +85,8 @@ def load(sources: Mapping[str, Source], root: Path, environ: Mapping[str, str]) 
     """The workspace that texts describe. Relative paths of settings are relative to `root`; nothing is opened."""
     loader = _Loader(sources, root, environ)
     workspace = loader.workspace()
-    findings = tuple(in_reading_order(loader.findings))
+    # Rules that share a template find the same in it; samples and locales find the same once each.
+    findings = tuple(in_reading_order(dict.fromkeys(loader.findings)))
     return LoadResult(None if has_errors(findings) else workspace, findings)
 
 
@@ -95,6 +102,8 @@ class _Loader:
         schema = self._schema()
         templates = read_templates(self.sources)
         self.findings.extend(templates.findings)
+        for files in templates.by_name.values():
+            self.findings.extend(check_overlays(files))
         campaigns: dict[str, Campaign] = {}
         first_path: dict[str, str] = {}
         for path in self._rule_paths():
@@ -142,18 +151,21 @@ class _Loader:
         around = Surroundings(schema, templates, settings.locale, app.name if app else "")
         parts, findings = compile_parts(rule, around)
         self.findings.extend(findings)
-        if parts is None or app is None:
-            return None
         files = templates.named(rule.message.template)
+        if parts is None or app is None or files is None:
+            return None
         texts = source_texts(
             self.sources[path],
-            {name: self.sources[name] for name in (files.paths if files else ())},
+            {name: self.sources[name] for name in files.paths},
             self.sources.get(SCHEMA_PATH),
             locale=settings.locale,
             time_zone=settings.time_zone,
             app=app.name,
         )
-        return join(rule, parts, app.name, version_of(texts), texts)
+        campaign = join(rule, parts, app.name, version_of(texts), texts)
+        if not any(finding.code == "not-yet" for finding in findings):
+            self.findings.extend(check_payloads(campaign, schema, files, rule.message.template_node.span))
+        return campaign
 
     def _app(self, path: str, rule: Rule, settings: Settings) -> App | None:
         name, node = rule.audience.app, rule.audience.app_node

@@ -1,0 +1,118 @@
+"""What the dispatcher keeps in memory of runs that are under way: shards, open windows, and when work is due."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from scheduler.domain.quantities import Rate
+from scheduler.domain.runs import Recipient, Shard
+from scheduler.engine.orders import RateGrant
+from scheduler.runs.context import RunContext
+from scheduler.runs.windows import MAX_WINDOW
+
+MAX_OPEN_WINDOWS = 4
+"""Windows of one run that are open at once."""
+MAX_OPEN_DEVICES = 8_000
+"""Devices in the open windows of one app: with half a second of the rate, the bound of what a crash may repeat."""
+
+
+@dataclass(slots=True, eq=False)
+class OpenWindow:
+    """A window whose devices are not all settled. `touched`: monotonic seconds of its last sign of life."""
+
+    number: int
+    run: ActiveRun
+    shard: ActiveShard | None
+    end: int
+    waiting: dict[int, Recipient]
+    from_work: bool
+    touched: float
+    handed_over: bool = False
+    """Closed for the shard: what still comes replaces work rows."""
+
+    @property
+    def is_done(self) -> bool:
+        return self.handed_over or not self.waiting
+
+
+@dataclass(slots=True, eq=False)
+class ActiveShard:
+    """A shard that is being worked off. Windows are in the order of their devices."""
+
+    run: int
+    number: int
+    last: int
+    cursor: int
+    intent: int
+    windows: deque[OpenWindow] = field(default_factory=deque)
+
+    @classmethod
+    def of(cls, shard: Shard) -> ActiveShard:
+        assert shard.number is not None
+        return cls(shard.run, shard.number, shard.last, shard.cursor, shard.intent)
+
+    @property
+    def value(self) -> Shard:
+        return Shard(self.run, self.number, self.last, self.cursor, self.intent)
+
+    @property
+    def is_read(self) -> bool:
+        """Every device was decided."""
+        return self.intent >= self.last
+
+    def advance(self) -> int | None:
+        """The end of the longest finished prefix, if it has moved."""
+        before = self.cursor
+        while self.windows and self.windows[0].is_done:
+            self.cursor = self.windows.popleft().end
+        if not self.windows:
+            self.cursor = self.intent
+        return self.cursor if self.cursor > before else None
+
+
+@dataclass(slots=True, eq=False)
+class ActiveRun:
+    """A run with open windows, shards to read, or work rows."""
+
+    context: RunContext
+    grants: tuple[RateGrant, ...]
+    shards: deque[ActiveShard] = field(default_factory=deque)
+    open_windows: int = 0
+    open_devices: int = 0
+    work_due: datetime | None = None
+    stopped: bool = False
+    """Paused or cancelled by someone: nothing more is opened."""
+
+    @property
+    def seq(self) -> int:
+        return self.context.run.seq
+
+    @property
+    def app(self) -> str:
+        return self.context.audience.app
+
+    @property
+    def effective_rate(self) -> float | None:
+        """The lowest of the rates that bound this run, in starts per second."""
+        return min((grant.rate.per_second for grant in self.grants), default=None)
+
+    @property
+    def window_limit(self) -> int:
+        """Devices in a window: at most a quarter of a second of the effective rate, at least one."""
+        return _share(self.effective_rate, 4, MAX_WINDOW)
+
+    @property
+    def open_limit(self) -> int:
+        """Devices in the open windows of this run: at most half a second of its effective rate."""
+        return _share(self.effective_rate, 2, MAX_OPEN_DEVICES)
+
+
+def app_open_limit(rate: Rate | None) -> int:
+    """Devices in the open windows of an app: at most half a second of its rate, and 8,000."""
+    return _share(rate.per_second if rate else None, 2, MAX_OPEN_DEVICES)
+
+
+def _share(rate: float | None, parts: int, at_most: int) -> int:
+    return at_most if rate is None else max(1, min(at_most, int(rate / parts)))

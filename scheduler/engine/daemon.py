@@ -1,0 +1,204 @@
+"""The daemon as a whole: its parts, how they start, and how they end."""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import signal
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from functools import partial
+
+import trio
+
+from scheduler.domain.clock import Clock
+from scheduler.domain.errors import OperatorError
+from scheduler.engine.dispatcher import Dispatcher, Remaining
+from scheduler.engine.intake import EventIntake
+from scheduler.engine.open_work import OpenWork
+from scheduler.engine.sender import Sender
+from scheduler.engine.settler import Progress, Settler
+from scheduler.engine.single_daemon import only_daemon
+from scheduler.runs.pausing import pause_runs_of_absent_rules
+from scheduler.runs.recovery import Recovered, recover
+from scheduler.runs.versions import Versions
+from scheduler.store.database import Store
+from scheduler.workspace.loading import LoadResult, Workspace
+
+TICK = 0.2
+"""Seconds between looks at what other processes committed, and at links and silent windows."""
+IDLE_HORIZON = timedelta(seconds=60)
+"""`--until-idle` waits for what is due within this time."""
+NO_LINK_PATIENCE = 60.0
+"""Seconds without any link after which `--until-idle` gives up on an app."""
+
+log = logging.getLogger("clarion.engine")
+
+
+class Ending(StrEnum):
+    """Why the daemon ended."""
+
+    IDLE = "idle"
+    STOPPED = "stopped"
+    APP_STOPPED = "app_stopped"
+    NO_LINK = "no_link"
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How the daemon ended, what it settled, and what is left."""
+
+    ending: Ending
+    detail: str | None
+    progress: Progress
+    recovered: Recovered
+    remaining: Remaining
+
+    @property
+    def exit_code(self) -> int:
+        """0 also with rejections; 1 if an app was stopped or had no link."""
+        return 0 if self.ending in (Ending.IDLE, Ending.STOPPED) else 1
+
+
+class Daemon:
+    """Make one, `await run()` it. Attributes are for the API and for people who watch."""
+
+    def __init__(
+        self,
+        store: Store,
+        workspace: Workspace,
+        clock: Clock,
+        *,
+        reload_workspace: Callable[[], Workspace | None],
+        serve: Callable[[Daemon], Awaitable[None]] | None = None,
+    ) -> None:
+        """`reload_workspace` gives the new workspace, or None if it has errors. `serve` is the HTTP API."""
+        self.store = store
+        self.clock = clock
+        self.workspace = workspace
+        process = os.urandom(6).hex()
+        jitter = random.Random(int(process, 16)).random
+        settings = workspace.settings
+        self.versions = Versions(store, workspace.campaigns.values())
+        self.work = OpenWork(settings.apps, clock)
+        self.settler = Settler(
+            store, self.work, clock, jitter, process=process, on_settled=lambda: self.dispatcher.wake()
+        )
+        self.sender = Sender(settings.apps, self.versions, clock, jitter, self.settler.deliver)
+        self.dispatcher = Dispatcher(
+            store, settings, self.versions, self.work, self.sender, self.settler, clock, process=process
+        )
+        self.intake = EventIntake(store, workspace, store.namespace(), self.work, self.dispatcher, clock)
+        self._process = process
+        self._reload_workspace = reload_workspace
+        self._serve = serve
+        self._stop = trio.Event()
+
+    def stop(self) -> None:
+        """Drain and end: open nothing more, wait for answers, put the rest back."""
+        self._stop.set()
+
+    async def run(
+        self, *, until_idle: bool = False, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> Ended:
+        """Work until stopped (SIGTERM, SIGINT, `stop`), or until there is nothing to do."""
+        assert self.store.path is not None
+        with only_daemon(self.store.path):
+            recovered = await trio.to_thread.run_sync(self._prepare)
+            if recovered.resend or recovered.dropped:
+                log.warning("recovered resend=%d dropped=%d", recovered.resend, recovered.dropped)
+            async with trio.open_nursery() as nursery:
+                await nursery.start(self.sender.run)
+                nursery.start_soon(self.settler.run, name="settler")
+                nursery.start_soon(self.intake.run, name="intake")
+                await self.dispatcher.load()
+                nursery.start_soon(self.dispatcher.run, name="dispatcher")
+                nursery.start_soon(self._tick, name="tick")
+                nursery.start_soon(self._listen_to_signals, name="signals")
+                if self._serve is not None and not until_idle:
+                    nursery.start_soon(self._serve, self, name="api")
+                task_status.started()
+                ending, detail = await (self._wait_until_idle() if until_idle else self._wait_for_stop())
+                await self._drain()
+                remaining = await self.dispatcher.remaining()
+                nursery.cancel_scope.cancel()
+        return Ended(ending, detail, self.settler.progress, recovered, remaining)
+
+    def _prepare(self) -> Recovered:
+        now = self.clock.now()
+        pause_runs_of_absent_rules(self.store, self.workspace, now)
+        return recover(self.store, self.versions, self.workspace.settings, now, process=self._process)
+
+    async def _wait_for_stop(self) -> tuple[Ending, str | None]:
+        await self._stop.wait()
+        return Ending.STOPPED, None
+
+    async def _wait_until_idle(self) -> tuple[Ending, str | None]:
+        while not self._stop.is_set():
+            for app in self.workspace.settings.apps:
+                pool = self.sender.pool_of(app)
+                if pool.stopped is not None:
+                    return Ending.APP_STOPPED, f"app {app} is stopped: {pool.stopped}"
+                since = pool.without_link_since
+                if since is not None and self.clock.monotonic() - since >= NO_LINK_PATIENCE:
+                    return Ending.NO_LINK, f"app {app} had no link for 60 s: {pool.last_failure}"
+            if self.dispatcher.is_idle(self.clock.now(), IDLE_HORIZON):
+                await self.settler.settled()
+                if self.dispatcher.is_idle(self.clock.now(), IDLE_HORIZON):
+                    return Ending.IDLE, None
+            with trio.move_on_after(TICK / 4):
+                await self._stop.wait()
+        return Ending.STOPPED, None
+
+    async def _drain(self) -> None:
+        self.dispatcher.stop_opening()
+        with trio.move_on_after(self.workspace.settings.shutdown_grace.total_seconds()):
+            await self.sender.drain()
+        self.dispatcher.close_silent_windows(now_unsendable=True)
+        await self.settler.settled()
+
+    async def _tick(self) -> None:
+        seen = await trio.to_thread.run_sync(self.store.data_version)
+        while True:
+            await trio.sleep(TICK)
+            self.dispatcher.close_silent_windows()
+            version = await trio.to_thread.run_sync(self.store.data_version)
+            if version != seen:
+                seen = version
+                await self.dispatcher.load()
+            elif self.dispatcher.has_work:
+                self.dispatcher.wake()
+
+    async def _listen_to_signals(self) -> None:
+        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+            async for number in signals:
+                if number == signal.SIGHUP:
+                    await self._reload()
+                else:
+                    log.info("draining signal=%s", signal.Signals(number).name)
+                    self.stop()
+
+    async def _reload(self) -> None:
+        workspace = await trio.to_thread.run_sync(self._reload_workspace)
+        if workspace is None:
+            log.error("reload.refused the rules of before stay in force")
+            return
+        await trio.to_thread.run_sync(partial(pause_runs_of_absent_rules, self.store, workspace, self.clock.now()))
+        self.versions.keep(workspace.campaigns.values())
+        self.intake.workspace = self.workspace = workspace
+        log.info("reloaded rules=%d", len(workspace.campaigns))
+
+
+def refuse_unbuilt(loaded: LoadResult) -> None:
+    """`run` refuses to start with a value that would change a decision and is not built yet."""
+    if loaded.not_built:
+        first = loaded.not_built[0]
+        more = f" (and {len(loaded.not_built) - 1} more)" if len(loaded.not_built) > 1 else ""
+        raise OperatorError(
+            f"{first.message}{more}",
+            where=str(first.span),
+            hint="'clarion check' shows all of them; remove them to run",
+        )

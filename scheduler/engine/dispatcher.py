@@ -1,0 +1,297 @@
+"""What is opened next: urgent before normal before bulk, the oldest first, within the room that rates leave.
+
+Every decision is made at a window boundary, so urgent work overtakes a running send after at most one window.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+
+import trio
+
+from scheduler.domain.clock import Clock
+from scheduler.domain.lanes import Lane
+from scheduler.domain.runs import Run, RunState, Shard
+from scheduler.engine.active import MAX_OPEN_WINDOWS, ActiveRun
+from scheduler.engine.open_work import OpenWork
+from scheduler.engine.sender import Sender
+from scheduler.engine.settler import Settler
+from scheduler.runs.context import NoAudience, RunContext, context_of
+from scheduler.runs.opening import open_window, start_runs, take_up_work
+from scheduler.runs.versions import Versions
+from scheduler.runs.windows import Window
+from scheduler.store import ledger
+from scheduler.store import runs as run_rows
+from scheduler.store.database import Store
+from scheduler.workspace.settings import Settings
+
+MAX_STARTS = 200
+"""Pending runs that are begun in one transaction."""
+_PENDING_PAGE = 1_000
+_SOON = 0.25
+"""Seconds: a window is opened this long before its first token is there, not earlier."""
+_SILENCE = 1.0
+"""Seconds after its last write or answer at which a window is closed and the rest handed to work rows."""
+_LONGEST_NAP = 30.0
+
+
+@dataclass(slots=True)
+class _Pending:
+    """Runs of one app and lane that wait to begin, the oldest first. `complete`: there are no more in the store."""
+
+    runs: deque[Run] = field(default_factory=deque)
+    complete: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Remaining:
+    """What a daemon leaves when it ends: runs that are not over, and when the next of their devices is due."""
+
+    runs: int
+    next_due: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """Running runs of the store that were not in hand, and runs in hand that are paused or cancelled."""
+
+    unknown: list[tuple[RunContext, list[Shard], datetime | None]]
+    not_running: set[int]
+
+
+class Dispatcher:
+    """Opens windows and orders the sender to send them."""
+
+    def __init__(
+        self,
+        store: Store,
+        settings: Settings,
+        versions: Versions,
+        work: OpenWork,
+        sender: Sender,
+        settler: Settler,
+        clock: Clock,
+        *,
+        process: str,
+    ) -> None:
+        self._store = store
+        self._settings = settings
+        self._versions = versions
+        self._work = work
+        self._sender = sender
+        self._settler = settler
+        self._clock = clock
+        self._process = process
+        self._pending: dict[tuple[str, Lane], _Pending] = {}
+        self._wake = trio.Event()
+        self._draining = False
+
+    def wake(self) -> None:
+        """Something changed: outcomes were settled, a link came up, time passed."""
+        self._wake.set()
+
+    @property
+    def has_work(self) -> bool:
+        """Whether anything is in hand or waits to begin."""
+        return bool(self._work.runs) or any(not pending.complete or pending.runs for pending in self._pending.values())
+
+    def look_again(self) -> None:
+        """The store may have new pending runs."""
+        self._pending.clear()
+        self.wake()
+
+    def adopt(self, windows: Sequence[Window]) -> None:
+        """Send windows that were opened elsewhere: by an event's own transaction."""
+        for window in windows:
+            self._send(window)
+
+    def room(self) -> dict[str, int]:
+        """Devices of each app that may be opened now; an app that cannot send has none."""
+        return {
+            app: 0 if self._draining or not self._can_send(app) else max(0, self._work.room(app))
+            for app in self._settings.apps
+        }
+
+    async def load(self) -> None:
+        """Take the running runs of the store in hand: after recovery, and after another process changed them."""
+        active = await trio.to_thread.run_sync(self._read_running, set(self._work.runs))
+        for context, shards, work_due in active.unknown:
+            if context.run.seq not in self._work.runs:
+                self._work.activate(context, shards).work_due = work_due
+        for run in list(self._work.runs.values()):
+            run.stopped = run.seq in active.not_running
+            if run.stopped and not run.open_windows:
+                del self._work.runs[run.seq]
+        self.look_again()
+
+    async def run(self) -> None:
+        """Open what can be opened, until drained."""
+        while not self._draining:
+            self._wake = trio.Event()
+            if not await self._open_next():
+                with trio.move_on_after(self._nap()):
+                    await self._wake.wait()
+
+    def stop_opening(self) -> None:
+        """Drain: open nothing more."""
+        self._draining = True
+        self.wake()
+
+    def close_silent_windows(self, *, now_unsendable: bool = False) -> None:
+        """Close windows that got neither a write nor an answer for a second, and all that cannot be sent."""
+        now = self._clock.monotonic()
+        for window in list(self._work.windows.values()):
+            if window.handed_over or not window.waiting:
+                continue
+            app = window.run.app
+            at_once = now_unsendable or window.run.stopped
+            if not at_once and self._can_send(app) and self._sender.has_unstarted(window.number, app):
+                window.touched = now
+            elif at_once or now - window.touched >= _SILENCE:
+                unsent = self._sender.withdraw(window.number) & window.waiting.keys()
+                self._settler.hand_over(window, unsent)
+
+    async def remaining(self) -> Remaining:
+        """What is not over, from the store."""
+        return await trio.to_thread.run_sync(self._read_remaining)
+
+    def is_idle(self, now: datetime, within: timedelta) -> bool:
+        """Whether no window is open, nothing waits to be opened, and no work row is due within this time."""
+        if self._work.windows or any(pending.runs or not pending.complete for pending in self._pending.values()):
+            return False
+        if len(self._pending) < len(self._settings.apps) * len(Lane):
+            return False
+        if any(run.shards for run in self._work.runs.values()):
+            return False
+        due = self._work.next_work()
+        return due is None or due > now + within
+
+    async def _open_next(self) -> bool:
+        now = self._clock.now()
+        for lane in Lane:
+            for run in [run for run in self._work.runs.values() if run.context.run.lane is lane]:
+                if not self._may_open(run):
+                    continue
+                if run.work_due is not None and run.work_due <= now:
+                    await self._take_up(run)
+                    return True
+                if any(not shard.is_read for shard in run.shards):
+                    await self._open(run)
+                    return True
+            for app in self._settings.apps:
+                if await self._start(app, lane):
+                    return True
+        return False
+
+    def _may_open(self, run: ActiveRun) -> bool:
+        if run.stopped or (not run.shards and run.work_due is None):
+            return False
+        limit = run.window_limit
+        if run.open_windows >= MAX_OPEN_WINDOWS or not self._can_send(run.app):
+            return False
+        if run.open_devices and run.open_devices + limit > run.open_limit:
+            return False
+        if self._work.open_devices[run.app] and self._work.room(run.app) < limit:
+            return False
+        return self._sender.starts_in(run.grants) <= _SOON
+
+    def _can_send(self, app: str) -> bool:
+        pool = self._sender.pool_of(app)
+        return pool.stopped is None and pool.connected > 0
+
+    async def _take_up(self, run: ActiveRun) -> None:
+        taken = await trio.to_thread.run_sync(
+            partial(
+                take_up_work,
+                self._store,
+                run.context,
+                self._clock.now(),
+                process=self._process,
+                limit=run.window_limit,
+            )
+        )
+        run.work_due = taken.next_due
+        if taken.window is None:
+            run.stopped = True
+        else:
+            self._send(taken.window)
+
+    async def _open(self, run: ActiveRun) -> None:
+        shard = next(shard for shard in run.shards if not shard.is_read)
+        window = await trio.to_thread.run_sync(
+            partial(open_window, self._store, run.context, shard.value, self._clock.now(), limit=run.window_limit)
+        )
+        if window is None:
+            run.stopped = True
+        else:
+            self._send(window)
+
+    async def _start(self, app: str, lane: Lane) -> bool:
+        if not self._can_send(app) or self._work.room(app) <= 0:
+            return False
+        pending = self._pending.setdefault((app, lane), _Pending())
+        if not pending.runs and not pending.complete:
+            pending.runs.extend(await trio.to_thread.run_sync(self._read_pending, app, lane))
+            pending.complete = len(pending.runs) < _PENDING_PAGE
+        contexts = [self._context(run) for _, run in zip(range(MAX_STARTS), pending.runs, strict=False)]
+        startable = [(context, self._window_limit(context)) for context in contexts]
+        if not startable:
+            return False
+        started = await trio.to_thread.run_sync(
+            partial(start_runs, self._store, startable, self._clock.now(), room=self._work.room(app))
+        )
+        for _ in range(min(started.considered, len(pending.runs))):
+            pending.runs.popleft()
+        for context, shards in started.sharded:
+            self._work.activate(context, shards)
+        for window in started.windows:
+            if window.recipients:
+                self._send(window)
+        return True
+
+    def _window_limit(self, context: RunContext | NoAudience) -> int:
+        if isinstance(context, NoAudience):
+            return 1
+        return ActiveRun(context, self._work.grants(context)).window_limit
+
+    def _send(self, window: Window) -> None:
+        order = self._work.open(window)
+        if order.recipients:
+            self._sender.send(order)
+        else:
+            self._settler.deliver(order.number, ())
+
+    def _context(self, run: Run) -> RunContext | NoAudience:
+        return context_of(run, self._versions.campaign(run.rule, run.version), self._settings)
+
+    def _nap(self) -> float:
+        due = self._work.next_work()
+        if due is None:
+            return _LONGEST_NAP
+        return min(_LONGEST_NAP, max(0.0, (due - self._clock.now()).total_seconds()) + 0.001)
+
+    def _read_pending(self, app: str, lane: Lane) -> list[Run]:
+        with self._store.read() as tx:
+            return run_rows.open_runs(tx, RunState.PENDING, app=app, lane=lane, limit=_PENDING_PAGE)
+
+    def _read_running(self, in_hand: set[int]) -> _Running:
+        with self._store.read() as tx:
+            runs = run_rows.open_runs(tx, RunState.RUNNING)
+            found = []
+            for run in runs:
+                context = self._context(run) if run.seq not in in_hand else None
+                if isinstance(context, RunContext):
+                    shards = run_rows.shards_of(tx, [run.seq]) if run.sharded else []
+                    found.append((context, shards, ledger.next_work(tx, run.seq)))
+            running = {run.seq for run in runs}
+            stopped = run_rows.in_state(tx, list(in_hand - running), RunState.PAUSED)
+            stopped |= run_rows.in_state(tx, list(in_hand - running), RunState.CANCELLED)
+            return _Running(found, stopped)
+
+    def _read_remaining(self) -> Remaining:
+        with self._store.read() as tx:
+            return Remaining(run_rows.count_open(tx), ledger.next_due(tx))

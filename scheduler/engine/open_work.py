@@ -1,0 +1,97 @@
+"""Everything that is under way in this process: runs in hand, windows that are open, room for more."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from scheduler.domain.clock import Clock
+from scheduler.domain.runs import Shard
+from scheduler.engine.active import ActiveRun, ActiveShard, OpenWindow, app_open_limit
+from scheduler.engine.orders import RateGrant, WindowOrder
+from scheduler.planning.decisions import expires_at
+from scheduler.runs.context import RunContext, rate_bounds
+from scheduler.runs.windows import Window
+from scheduler.workspace.settings import App
+
+
+class OpenWork:
+    """Mutable state of the dispatcher and the settler, in the Trio thread alone."""
+
+    def __init__(self, apps: Mapping[str, App], clock: Clock) -> None:
+        self.apps = apps
+        self.runs: dict[int, ActiveRun] = {}
+        self.windows: dict[int, OpenWindow] = {}
+        self.open_devices: Counter[str] = Counter()
+        self._clock = clock
+        self._numbers = 0
+
+    def activate(self, context: RunContext, shards: Sequence[Shard] = ()) -> ActiveRun:
+        """Take a run in hand."""
+        run = self.runs.get(context.run.seq)
+        if run is None:
+            run = self.runs[context.run.seq] = ActiveRun(context, self.grants(context))
+        run.shards.extend(ActiveShard.of(shard) for shard in shards)
+        return run
+
+    def grants(self, context: RunContext) -> tuple[RateGrant, ...]:
+        """The rates that bound a run: of its app, of the lane in its app, and its own."""
+        bounds = rate_bounds(context, self.apps[context.audience.app])
+        return tuple(RateGrant(scope, rate) for scope, rate in bounds)
+
+    def room(self, app: str) -> int:
+        """Devices that may be opened in an app now."""
+        return app_open_limit(self.apps[app].rate) - self.open_devices[app]
+
+    def open(self, window: Window) -> WindowOrder:
+        """Take a decided window in hand; the order for the sender. A window without recipients is settled at once."""
+        run = self.activate(window.context)
+        shard = None
+        if window.shard is not None:
+            shard = next(shard for shard in run.shards if shard.number == window.shard.number)
+            shard.intent = window.end
+        self._numbers += 1
+        opened = OpenWindow(
+            number=self._numbers,
+            run=run,
+            shard=shard,
+            end=window.end,
+            waiting={recipient.id: recipient for recipient in window.recipients},
+            from_work=window.from_work,
+            touched=self._clock.monotonic(),
+        )
+        self.windows[opened.number] = opened
+        if shard is not None:
+            shard.windows.append(opened)
+        run.open_windows += 1
+        run.open_devices += len(window.recipients)
+        self.open_devices[run.app] += len(window.recipients)
+        return WindowOrder(
+            number=opened.number,
+            app=run.app,
+            rule=run.context.run.rule,
+            version=run.context.run.version,
+            lane=run.context.run.lane,
+            run=run.context.run.id,
+            scope=run.context.scope,
+            expiration=expiration(run.context),
+            grants=run.grants,
+            recipients=window.recipients,
+        )
+
+    def close_devices(self, run: ActiveRun, count: int) -> None:
+        """So many devices of a run are settled, or were handed over to work rows."""
+        run.open_devices -= count
+        self.open_devices[run.app] -= count
+
+    def next_work(self) -> datetime | None:
+        """When the next work row of any run may be taken up."""
+        return min((run.work_due for run in self.runs.values() if run.work_due is not None), default=None)
+
+
+def expiration(context: RunContext) -> int:
+    """`apns-expiration` in UNIX seconds, the same in every attempt; 0 is: try once, do not store
+    (Apple: Sending notification requests to APNs)."""
+    end = expires_at(context.terms, context.run.due)
+    return 0 if end is None else int(end.timestamp())

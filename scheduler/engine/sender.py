@@ -1,0 +1,203 @@
+"""The sender of this process: renders the windows it is ordered to send and hands them to the pools of links."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+import trio
+
+from scheduler.apns.provider_token import ProviderTokenSource
+from scheduler.apns.request import PushRequest
+from scheduler.apns.results import Result
+from scheduler.delivery.token_bucket import TokenBucket
+from scheduler.domain.clock import Clock
+from scheduler.domain.errors import OperatorError
+from scheduler.domain.lanes import Lane
+from scheduler.engine.orders import Deliver, RateGrant, WindowOrder
+from scheduler.runs.preparing import Preparation
+from scheduler.runs.versions import Versions
+from scheduler.transport.batches import Batch
+from scheduler.transport.pool import Pool
+from scheduler.transport.tls import Endpoint
+from scheduler.workspace.settings import App, KeyAuth
+
+CHUNK = 64
+"""Devices that are rendered between two checkpoints: about a millisecond and a half."""
+MAX_PREPARATIONS = 256
+
+
+@dataclass(slots=True)
+class _Queue:
+    by_lane: dict[Lane, deque[WindowOrder]] = field(default_factory=lambda: {lane: deque() for lane in Lane})
+
+    def next(self) -> WindowOrder | None:
+        for orders in self.by_lane.values():
+            if orders:
+                return orders.popleft()
+        return None
+
+
+@dataclass(slots=True)
+class _Rendering:
+    """The order that is being rendered: its recipients from `position` on were not handed to the pool."""
+
+    order: WindowOrder
+    position: int = 0
+
+
+class Sender:
+    """Everything but `run` and `drain` is synchronous; call it from the Trio thread."""
+
+    def __init__(
+        self, apps: Mapping[str, App], versions: Versions, clock: Clock, jitter: Callable[[], float], deliver: Deliver
+    ) -> None:
+        self._apps = apps
+        self._versions = versions
+        self._clock = clock
+        self._deliver = deliver
+        self._pools = _pools(apps, clock, jitter, self._take_results)
+        self._queue = _Queue()
+        self._rendering: _Rendering | None = None
+        self._buckets: dict[str, TokenBucket] = {}
+        self._preparations: OrderedDict[UUID, Preparation] = OrderedDict()
+        self._wake = trio.Event()
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Keep the links up and render what is ordered, until cancelled."""
+        async with trio.open_nursery() as nursery:
+            for pool in dict.fromkeys(self._pools.values()):
+                await nursery.start(pool.run)
+            task_status.started()
+            await self._render_orders()
+
+    def send(self, order: WindowOrder) -> None:
+        """Queue a window behind those of its lane."""
+        self._queue.by_lane[order.lane].append(order)
+        self._wake.set()
+
+    def withdraw(self, number: int) -> set[int]:
+        """Take a window back: the devices that were not started, and get no report any more."""
+        for orders in self._queue.by_lane.values():
+            for order in orders:
+                if order.number == number:
+                    orders.remove(order)
+                    return {recipient.id for recipient in order.recipients}
+        taken = {request.device for pool in dict.fromkeys(self._pools.values()) for request in pool.withdraw(number)}
+        if self._rendering is not None and self._rendering.order.number == number:
+            taken.update(recipient.id for recipient in self._rendering.order.recipients[self._rendering.position :])
+            self._rendering.position = len(self._rendering.order.recipients)
+        return taken
+
+    def has_unstarted(self, number: int, app: str) -> bool:
+        """Whether a part of this window still waits for rendering, for tokens, or for room on a link."""
+        if self._rendering is not None and self._rendering.order.number == number:
+            return True
+        queued = any(order.number == number for orders in self._queue.by_lane.values() for order in orders)
+        return queued or self._pools[app].unstarted(number) > 0
+
+    def pool_of(self, app: str) -> Pool:
+        """The links of an app: for its state."""
+        return self._pools[app]
+
+    def starts_in(self, grants: Sequence[RateGrant]) -> float:
+        """Seconds until the buckets of these grants let something start."""
+        now = self._clock.monotonic()
+        return max((self._bucket(grant, now).ready_in(now) for grant in grants), default=0.0)
+
+    async def drain(self) -> None:
+        """Start nothing more and wait for what is in flight."""
+        async with trio.open_nursery() as nursery:
+            for pool in dict.fromkeys(self._pools.values()):
+                nursery.start_soon(pool.drain)
+
+    async def _render_orders(self) -> None:
+        while True:
+            order = self._queue.next()
+            if order is None:
+                self._wake = trio.Event()
+                await self._wake.wait()
+            else:
+                self._rendering = _Rendering(order)
+                await self._render(self._rendering)
+                self._rendering = None
+
+    async def _render(self, rendering: _Rendering) -> None:
+        order = rendering.order
+        preparation = self._preparation(order)
+        pool = self._pools[order.app]
+        now = self._clock.monotonic()
+        buckets = tuple(self._bucket(grant, now) for grant in order.grants)
+        while chunk := order.recipients[rendering.position : rendering.position + CHUNK]:
+            rendering.position += len(chunk)
+            requests, failures = preparation.prepare(chunk)
+            if failures:
+                self._deliver(order.number, failures)
+            if requests:
+                pool.submit(Batch(preparation.headers, requests, lane=order.lane, buckets=buckets, tag=order.number))
+            await trio.lowlevel.checkpoint()
+
+    def _preparation(self, order: WindowOrder) -> Preparation:
+        found = self._preparations.get(order.run)
+        if found is None:
+            found = self._preparations[order.run] = Preparation(
+                self._versions.campaign(order.rule, order.version),
+                order.run,
+                order.scope,
+                bundle_id=self._apps[order.app].bundle_id,
+                expiration=order.expiration,
+            )
+            if len(self._preparations) > MAX_PREPARATIONS:
+                self._preparations.popitem(last=False)
+        return found
+
+    def _bucket(self, grant: RateGrant, now: float) -> TokenBucket:
+        bucket = self._buckets.get(grant.scope)
+        if bucket is None:
+            bucket = self._buckets[grant.scope] = TokenBucket(grant.rate, now)
+        elif bucket.rate != grant.rate:
+            bucket.change(grant.rate, now)
+        return bucket
+
+    def _take_results(self, tag: object, ended: list[tuple[PushRequest, Result]]) -> None:
+        assert isinstance(tag, int)
+        self._deliver(tag, [(request.device, result) for request, result in ended])
+
+
+def _pools(
+    apps: Mapping[str, App],
+    clock: Clock,
+    jitter: Callable[[], float],
+    on_results: Callable[[object, list[tuple[PushRequest, Result]]], None],
+) -> dict[str, Pool]:
+    """Apps with the same endpoint, team and key share their links; all links of a key share its provider token."""
+    tokens: dict[tuple[str, str], ProviderTokenSource] = {}
+    shared: dict[tuple[Endpoint, str, str], Pool] = {}
+    pools: dict[str, Pool] = {}
+    for name, app in apps.items():
+        key = (app.auth.team_id, app.auth.key_id)
+        endpoint = Endpoint(app.host, app.port, app.ca_file)
+        if key not in tokens:
+            tokens[key] = _token_source(app.auth, clock)
+        identity = (endpoint, *key)
+        if identity not in shared:
+            links = max(other.links for other in apps.values() if other.endpoint == app.endpoint)
+            shared[identity] = Pool(
+                endpoint, tokens[key], links=links, clock=clock, jitter=jitter, on_results=on_results, name=name
+            )
+        pools[name] = shared[identity]
+    return pools
+
+
+def _token_source(auth: KeyAuth, clock: Clock) -> ProviderTokenSource:
+    try:
+        pem = auth.key_file.read_bytes()
+    except OSError as problem:
+        raise OperatorError(
+            f"the signing key cannot be read: {problem.strerror}",
+            where=str(auth.key_file),
+            hint="auth.key_file in clarion.yaml names the .p8 file; 'clarion simulator' makes one for itself",
+        ) from problem
+    return ProviderTokenSource(pem, team_id=auth.team_id, key_id=auth.key_id, clock=clock, where=str(auth.key_file))

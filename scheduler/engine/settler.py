@@ -1,0 +1,197 @@
+"""Outcomes on their way to the ledger: reports are judged as they come and written in batches."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import trio
+
+from scheduler.apns.link_laws import RESPONSE_DEADLINE
+from scheduler.domain.clock import Clock
+from scheduler.domain.errors import Bug
+from scheduler.domain.outcomes import OutcomeKind
+from scheduler.domain.runs import LedgerEntry, Recipient, WorkEntry, WorkState
+from scheduler.engine.active import ActiveRun, OpenWindow
+from scheduler.engine.open_work import OpenWork
+from scheduler.runs.settling import MAX_SETTLED, Settlement, settle
+from scheduler.runs.verdicts import Report, judge
+from scheduler.store.database import Store
+
+
+@dataclass(slots=True)
+class Progress:
+    """What this process has settled so far, for people who watch."""
+
+    outcomes: Counter[OutcomeKind] = field(default_factory=Counter)
+    retries: int = 0
+    retired: int = 0
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What is settled in one transaction, and what changes in memory once it is."""
+
+    settlement: Settlement = field(default_factory=Settlement)
+    closed: Counter[int] = field(default_factory=Counter)
+    runs: dict[int, ActiveRun] = field(default_factory=dict)
+    size: int = 0
+
+
+class Settler:
+    """The only one who writes outcomes. `deliver` and `hand_over` are synchronous and cheap."""
+
+    def __init__(
+        self,
+        store: Store,
+        work: OpenWork,
+        clock: Clock,
+        jitter: Callable[[], float],
+        *,
+        process: str,
+        on_settled: Callable[[], None],
+    ) -> None:
+        self.progress = Progress()
+        self._store = store
+        self._work = work
+        self._clock = clock
+        self._jitter = jitter
+        self._process = process
+        self._on_settled = on_settled
+        self._reports: deque[tuple[OpenWindow, Sequence[tuple[int, Report]]]] = deque()
+        self._handed_over: deque[tuple[OpenWindow, set[int]]] = deque()
+        self._wake = trio.Event()
+        self._idle = trio.Event()
+        self._idle.set()
+
+    def deliver(self, number: int, reports: Sequence[tuple[int, Report]]) -> None:
+        """Reports of a window; none at all closes a window that had nobody to send to."""
+        window = self._work.windows[number]
+        window.touched = self._clock.monotonic()
+        self._reports.append((window, reports))
+        self._signal()
+
+    def hand_over(self, window: OpenWindow, unsent: set[int]) -> None:
+        """Close a window before its time: `unsent` devices go back as they are, the others await their answers as
+        work rows."""
+        self._handed_over.append((window, unsent))
+        self._signal()
+
+    async def run(self) -> None:
+        """Settle until cancelled. What was delivered and is not settled then is unknown after a restart."""
+        while True:
+            batch = self._collect()
+            if batch.size == 0:
+                self._idle.set()
+                self._wake = trio.Event()
+                await self._wake.wait()
+                continue
+            over = await trio.to_thread.run_sync(self._settle, batch.settlement)
+            self._apply(batch, over)
+
+    async def settled(self) -> None:
+        """Wait until everything that was delivered is on disk."""
+        await self._idle.wait()
+
+    def _signal(self) -> None:
+        self._idle = self._idle if not self._idle.is_set() else trio.Event()
+        self._wake.set()
+
+    def _settle(self, settlement: Settlement) -> set[int]:
+        return settle(self._store, settlement, self._clock.now(), process=self._process)
+
+    def _collect(self) -> _Batch:
+        batch = _Batch()
+        while self._reports and batch.size < MAX_SETTLED:
+            window, reports = self._reports.popleft()
+            batch.size += max(1, len(reports))
+            self._judge(batch, window, reports)
+        while self._handed_over and batch.size < MAX_SETTLED:
+            window, unsent = self._handed_over.popleft()
+            batch.size += max(1, len(window.waiting))
+            self._give_up(batch, window, unsent)
+        return batch
+
+    def _judge(self, batch: _Batch, window: OpenWindow, reports: Sequence[tuple[int, Report]]) -> None:
+        context, run = window.run.context, window.run
+        settlement, now = batch.settlement, self._clock.now()
+        replaces = window.from_work or window.handed_over
+        for device, report in reports:
+            recipient = window.waiting.pop(device, None)
+            if recipient is None:
+                raise Bug(f"run {run.seq}, device {device}: reported twice")
+            verdict = judge(context, recipient, report, now, self._jitter())
+            if replaces:
+                settlement.closed_work.append((run.seq, device))
+            match verdict.entry:
+                case LedgerEntry() as entry:
+                    settlement.ledger.append(entry)
+                case WorkEntry() as entry:
+                    self._put_work(batch, run, entry)
+            if verdict.retirement is not None:
+                settlement.retirements.append(verdict.retirement)
+        if not window.handed_over:
+            batch.closed[run.seq] += len(reports)
+        batch.runs[run.seq] = run
+        if not window.waiting:
+            self._close(batch, window)
+
+    def _give_up(self, batch: _Batch, window: OpenWindow, unsent: set[int]) -> None:
+        run = window.run
+        now = self._clock.now()
+        batch.runs[run.seq] = run
+        batch.closed[run.seq] += len(window.waiting)
+        for device in unsent:
+            recipient = window.waiting.pop(device)
+            self._put_work(batch, run, _entry(run, recipient, WorkState.UNSENT, now))
+        deadline = now + timedelta(seconds=RESPONSE_DEADLINE)
+        for recipient in window.waiting.values():
+            self._put_work(batch, run, _entry(run, recipient, WorkState.AWAITING, deadline))
+        window.handed_over = True
+        run.open_windows -= 1
+        self._advance(batch, window)
+        if not window.waiting:
+            self._close(batch, window)
+
+    def _put_work(self, batch: _Batch, run: ActiveRun, entry: WorkEntry) -> None:
+        batch.settlement.work.append(entry)
+        if entry.state is not WorkState.AWAITING and (run.work_due is None or entry.not_before < run.work_due):
+            run.work_due = entry.not_before
+
+    def _close(self, batch: _Batch, window: OpenWindow) -> None:
+        run = window.run
+        del self._work.windows[window.number]
+        if not window.handed_over:
+            run.open_windows -= 1
+            self._advance(batch, window)
+        if run.open_windows == 0 and not run.shards:
+            batch.settlement.perhaps_over.append(run.seq)
+
+    def _advance(self, batch: _Batch, window: OpenWindow) -> None:
+        shard = window.shard
+        if shard is None:
+            return
+        cursor = shard.advance()
+        if cursor is not None:
+            batch.settlement.cursors[shard.run, shard.number] = cursor
+        if shard.cursor >= shard.last and shard in window.run.shards:
+            window.run.shards.remove(shard)
+
+    def _apply(self, batch: _Batch, over: set[int]) -> None:
+        for seq, count in batch.closed.items():
+            self._work.close_devices(batch.runs[seq], count)
+        for seq in over:
+            self._work.runs.pop(seq, None)
+        progress, settlement = self.progress, batch.settlement
+        for entry in settlement.ledger:
+            progress.outcomes[OutcomeKind(entry.outcome)] += 1
+        progress.retries += len(settlement.work)
+        progress.retired += len(settlement.retirements)
+        self._on_settled()
+
+
+def _entry(run: ActiveRun, recipient: Recipient, state: WorkState, not_before: datetime) -> WorkEntry:
+    attempts = recipient.attempts + (state is WorkState.AWAITING)
+    return WorkEntry(run.seq, recipient.id, state, None, not_before, attempts, recipient.maybe_repeated)

@@ -1,0 +1,1 @@
+"""Dry runs: the services of runs/ with another clock and another sink. Nothing is decided a second way."""

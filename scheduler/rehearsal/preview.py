@@ -1,0 +1,199 @@
+"""What a rule would do if it ran now: over the real registry, without writing anything.
+
+The audience, the decisions and the payloads come from the same functions that the daemon calls.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from scheduler.domain.errors import OperatorError
+from scheduler.domain.events import Event
+from scheduler.domain.outcomes import OutcomeKind
+from scheduler.domain.runs import LedgerEntry, Recipient, Run
+from scheduler.planning.decisions import expires_at
+from scheduler.runs.births import prospective_run
+from scheduler.runs.context import NoAudience, RunContext, context_of, rate_bounds
+from scheduler.runs.firing import fired_occasion
+from scheduler.runs.occasions import Miss, Occasion, occasion_of
+from scheduler.runs.preparing import Preparation
+from scheduler.runs.verdicts import judge
+from scheduler.runs.windows import MAX_WINDOW, decide_window
+from scheduler.store import audience as audiences
+from scheduler.store import events as event_rows
+from scheduler.store import runs as run_rows
+from scheduler.store.database import Store, Transaction
+from scheduler.workspace.campaign import Campaign
+from scheduler.workspace.loading import Workspace
+from scheduler.workspace.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A payload as it would be sent."""
+
+    device: int
+    token: str
+    user: str | None
+    locale: str | None
+    payload: bytes
+
+
+@dataclass(slots=True)
+class Preview:
+    """Counts, reasons and samples. `note` says why nobody would get anything, where that is so.
+
+    selected = would_send + suppressed + expired. Sizes are bytes. `seconds` is the shortest time that the rates allow.
+    """
+
+    rule: str
+    version: str
+    occasion: str | None = None
+    note: str | None = None
+    selected: int = 0
+    would_send: int = 0
+    suppressed: int = 0
+    expired: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+    smallest: int | None = None
+    largest: int | None = None
+    limit: int = 0
+    seconds: float | None = None
+    samples: list[Sample] = field(default_factory=list)
+
+
+def latest_event(store: Store, campaign: Campaign) -> Event | None:
+    """The newest stored event that the rule listens to: what a preview uses if it is not given one."""
+    if campaign.event is None:
+        return None
+    with store.read() as tx:
+        return event_rows.latest(tx, campaign.event)
+
+
+def preview(
+    store: Store,
+    workspace: Workspace,
+    campaign: Campaign,
+    event: Event | None,
+    now: datetime,
+    *,
+    key: str | None = None,
+    device: int | None = None,
+    samples: int = 3,
+    on_progress: Callable[[int], None] = lambda looked_at: None,
+) -> Preview:
+    """Preview a campaign for an event (event rules) or a firing (manual rules). `device` asks about one device only.
+
+    `on_progress` gets the highest device id that was looked at.
+    """
+    shown = Preview(campaign.name, campaign.version, limit=campaign.push_type.payload_limit)
+    namespace = store.namespace()
+    with store.read() as tx:
+        run = _run(tx, workspace.settings, campaign, event, now, namespace, key, shown)
+        if run is None:
+            return shown
+        shown.occasion = run.occasion
+        if run_rows.existing(tx, [run.id]):
+            shown.note = "this occasion was had already: it would notify nobody again"
+        context = context_of(run, campaign, workspace.settings)
+        if isinstance(context, NoAudience):
+            shown.note = str(context)
+            return shown
+        _walk(tx, workspace, context, now, shown, device=device, samples=samples, on_progress=on_progress)
+    rates = [rate for _, rate in rate_bounds(context, workspace.settings.apps[campaign.app])]
+    if rates:
+        shown.seconds = max(max(0, shown.would_send - rate.burst) / rate.per_second for rate in rates)
+    return shown
+
+
+def _run(
+    tx: Transaction,
+    settings: Settings,
+    campaign: Campaign,
+    event: Event | None,
+    now: datetime,
+    namespace: UUID,
+    key: str | None,
+    shown: Preview,
+) -> Run | None:
+    if campaign.event is None or event is None:
+        if not campaign.manual:
+            raise OperatorError(
+                f"rule {campaign.name} listens to {campaign.event}, and no such event is stored",
+                hint="give one: --event FILE",
+            )
+        occasion = fired_occasion(campaign, key, event, settings, now)
+        return prospective_run(campaign, occasion, event, None, now, namespace=namespace)
+    before = event_rows.previous(tx, event) if campaign.uses_previous else None
+    previous = before[1] if before else None
+    match occasion_of(campaign, event, previous, now):
+        case Occasion() as occasion:
+            return prospective_run(campaign, occasion, event, previous, now, namespace=namespace)
+        case Miss(reason, detail):
+            shown.note = f"{reason}: {detail} is missing: it would start nothing"
+        case None:
+            shown.note = "'when' is false for this event: it would start nothing"
+    return None
+
+
+def _walk(
+    tx: Transaction,
+    workspace: Workspace,
+    context: RunContext,
+    now: datetime,
+    shown: Preview,
+    *,
+    device: int | None,
+    samples: int,
+    on_progress: Callable[[int], None],
+) -> None:
+    end = expires_at(context.terms, context.run.due)
+    preparation = Preparation(
+        context.campaign,
+        context.run.id,
+        context.scope,
+        bundle_id=workspace.settings.apps[context.campaign.app].bundle_id,
+        expiration=0 if end is None else int(end.timestamp()),
+    )
+    after, last = (0, audiences.highest_device(tx)) if device is None else (device - 1, device)
+    while after < last:
+        page = audiences.page(tx, context.audience, after=after, last=last, limit=MAX_WINDOW)
+        window = decide_window(context, None, page.recipients, end=page.end, now=now)
+        shown.selected += window.selected
+        for entry in window.suppressed:
+            _count(shown, entry)
+        requests, failures = preparation.prepare(window.recipients)
+        by_id = {recipient.id: recipient for recipient in window.recipients}
+        for number, report in failures:
+            verdict = judge(context, by_id[number], report, now, 0.0)
+            assert isinstance(verdict.entry, LedgerEntry)
+            _count(shown, verdict.entry)
+        for request in requests:
+            _measure(shown, len(request.payload))
+            if len(shown.samples) < samples:
+                shown.samples.append(_sample(by_id[request.device], request.payload))
+        after = page.end
+        on_progress(after)
+
+
+def _count(shown: Preview, entry: LedgerEntry) -> None:
+    if entry.outcome == OutcomeKind.EXPIRED:
+        shown.expired += 1
+    else:
+        shown.suppressed += 1
+    shown.reasons[entry.reason or entry.outcome] += 1
+
+
+def _measure(shown: Preview, size: int) -> None:
+    shown.would_send += 1
+    shown.smallest = size if shown.smallest is None else min(shown.smallest, size)
+    shown.largest = size if shown.largest is None else max(shown.largest, size)
+
+
+def _sample(recipient: Recipient, payload: bytes) -> Sample:
+    user = recipient.user.get("id")
+    return Sample(recipient.id, recipient.token, user if isinstance(user, str) else None, recipient.locale, payload)
