@@ -1,0 +1,117 @@
+"""Random conditions and random values for them, hard ones first: for the laws of binding and of SQL."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import strategies as st
+
+from scheduler.conditions.expressions import (
+    And,
+    Compare,
+    Comparison,
+    Constant,
+    Default,
+    Expression,
+    In,
+    IsDefined,
+    ListOf,
+    Name,
+    Not,
+    Or,
+    Sum,
+)
+
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+HARD_STRINGS = ["", "a", "A", "aa", "é", "Z", "z", "'", '"', "\\", "%", "_", "1", "0", "true", "null", "1.0", "de",
+                "vip", "\uffff", "\U0001f600", "a\nb", " a", "team:FCB"]  # fmt: skip
+HARD_NUMBERS: list[int | float] = [0, 1, -1, 2, 2**53, 2**53 + 1, 2**63 - 1, -(2**63), 2**62, 0.0, 1.0, 0.1, 0.5,
+    0.30000000000000004, 19.99, 99.99999999999999, 100, 110.00000000000001, -0.1, 1e308, -1e308, 5e-324, 9.2e18,
+]  # fmt: skip
+INSTANTS = [NOON, NOON + timedelta(milliseconds=1), NOON + timedelta(microseconds=1), NOON - timedelta(days=900)]
+KEYS = ["a", "b", "a.b", "a b", 'q"x', "é", "0", "x\\y", "a-b"]
+
+strings = st.one_of(
+    st.sampled_from(HARD_STRINGS),
+    st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=4),
+)
+numbers = st.one_of(
+    st.sampled_from(HARD_NUMBERS),
+    st.integers(-(2**63), 2**63 - 1),
+    st.floats(allow_nan=False, allow_infinity=False),
+)
+scalars = st.one_of(strings, numbers, st.booleans(), st.none())
+json_values = st.recursive(
+    scalars,
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.sampled_from(KEYS), inner, max_size=3)),
+    max_leaves=4,
+)
+attributes = st.dictionaries(st.sampled_from(KEYS), json_values, max_size=5)
+
+_paths = st.lists(st.sampled_from(KEYS), min_size=1, max_size=2).map(tuple)
+_attribute_names = st.builds(lambda root, keys: Name(root, ("attributes", *keys)), st.sampled_from(["device", "user"]),
+                             _paths)  # fmt: skip
+_built_in_names = st.sampled_from(
+    [Name("device", (key,)) for key in ("id", "app", "locale", "language", "time_zone", "environment", "topics",
+                                        "registered_at", "last_seen_at", "attributes")]
+    + [Name("user", (key,)) for key in ("id", "locale", "time_zone", "attributes")]
+    + [Name("user"), Name("device")]
+)  # fmt: skip
+registry_names = st.one_of(_attribute_names, _attribute_names, _built_in_names)
+event_names = st.one_of(
+    st.builds(lambda root, keys: Name(root, ("data", *keys)), st.sampled_from(["event", "previous"]), _paths),
+    st.sampled_from([Name("previous"), Name("event", ("id",)), Name("event", ("time",)), Name("now")]),
+)
+
+
+constants = st.one_of(scalars, scalars, st.sampled_from(INSTANTS)).map(Constant)
+constant_lists = st.one_of(st.lists(scalars, max_size=3), st.lists(strings, min_size=1, max_size=3)).map(Constant)
+
+
+@st.composite
+def conditions(draw: st.DrawFn, names: st.SearchStrategy[Name], depth: int = 3) -> Expression:
+    """Expressions over these names, also ones that a checked condition would refuse for their types."""
+    if depth > 0 and draw(st.integers(0, 2)):
+        match draw(st.sampled_from([Not, And, Or])):
+            case kind if kind is Not:
+                return Not(draw(conditions(names, depth - 1)))
+            case kind:
+                return kind(tuple(draw(st.lists(conditions(names, depth - 1), min_size=1, max_size=3))))
+    match draw(st.sampled_from(["compare", "compare", "compare", "in", "in", "topic", "defined", "name", "constant"])):
+        case "compare":
+            comparison, left = draw(st.sampled_from(Comparison)), draw(_values(names))
+            return Compare(comparison, left, draw(st.one_of(constants, constants, _values(names))))
+        case "in":
+            return In(draw(_values(names)), draw(_lists(names)))
+        case "topic":
+            return In(Constant(draw(strings)), Name("device", ("topics",)))
+        case "defined":
+            return IsDefined(draw(names))
+        case "name":
+            name = draw(names)
+            return draw(st.sampled_from([name, Default(name, draw(constants))]))
+        case _:
+            return Constant(draw(st.sampled_from([True, False, None])))
+
+
+@st.composite
+def _values(draw: st.DrawFn, names: st.SearchStrategy[Name]) -> Expression:
+    simple = st.one_of(names, names, constants)
+    match draw(st.sampled_from(["simple", "simple", "default", "sum"])):
+        case "default":
+            return Default(draw(names), draw(simple), draw(st.booleans()))
+        case "sum":
+            return Sum(draw(simple), draw(simple), draw(st.booleans()))
+        case _:
+            return draw(simple)
+
+
+@st.composite
+def _lists(draw: st.DrawFn, names: st.SearchStrategy[Name]) -> Expression:
+    match draw(st.sampled_from(["constant", "constant", "list", "name"])):
+        case "constant":
+            return draw(constant_lists)
+        case "list":
+            return ListOf(tuple(draw(st.lists(st.one_of(names, constants), min_size=1, max_size=3))))
+        case _:
+            return draw(names)
