@@ -24,7 +24,7 @@ from jinja2.visitor import NodeTransformer
 
 from scheduler.conditions.jinja_positions import runtime_place
 from scheduler.domain.json_values import Json
-from scheduler.rendering.paths import Path, callee_base, dotted, local_names, path_of
+from scheduler.rendering.paths import Path, dotted, local_names, path_of
 from scheduler.rendering.results import Aborted, RenderFailure
 from scheduler.rendering.sandbox import AS_JSON, ENVIRONMENT, JOINED, Abort, MissingVariable, joined, missing
 
@@ -176,9 +176,15 @@ class _Rewriter(NodeTransformer):
         return self._path(node, self.generic_visit)
 
     def visit_Call(self, node: nodes.Call) -> nodes.Node:  # noqa: N802
-        read = self.visit(callee_base(node)) if isinstance(node.node, nodes.Getattr) else node.node
         if isinstance(node.node, nodes.Getattr):
-            node.node.node = read
+            node.node.node = self.visit(node.node.node)
+        elif isinstance(node.node, nodes.Name) and node.node.name not in self.local:
+            # A function: reached through the environment, so that the variables of a render are data alone.
+            functions = nodes.EnvironmentAttribute("functions", lineno=node.lineno)
+            name = nodes.Const(node.node.name, lineno=node.lineno)
+            node.node = nodes.Getitem(functions, name, "load", lineno=node.lineno)
+        else:
+            node.node = self.visit(node.node)
         node.args = [self.visit(argument) for argument in node.args]
         for keyword in node.kwargs:
             keyword.value = self.visit(keyword.value)

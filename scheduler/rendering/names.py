@@ -81,14 +81,16 @@ def check_text(node: ScalarNode, names: Names) -> list[Diagnostic]:
     try:
         body = parse_body(node.text)
     except TemplateSyntaxError as problem:
-        return [error("template-syntax", _sentence(problem), node.span_of(error_offset(problem)))]
+        message = _sentence(problem)
+        hint = "`{{` is closed by `}}`" if "end of print statement" in message else None
+        return [error("template-syntax", message, node.span_of(error_offset(problem)), hint)]
     except RecursionError:
         return [error("too-deep", "the template is nested too deeply", node.span)]
     tree = nodes.Template(body)
     local = local_names(tree)
     findings = [*_grammar_findings(tree, node), *_shadow_findings(tree, names, node)]
     for use in uses(tree):
-        if use.path[0] in local or use.path[0] in ENVIRONMENT.globals:
+        if use.path[0] in local:
             continue
         finding = names.finding(use.path, use.guarded, _span(node, use))
         if finding is not None:
@@ -110,6 +112,11 @@ def _grammar_findings(tree: nodes.Node, node: ScalarNode) -> Iterator[Diagnostic
         if call.name not in known:
             yield error("unknown-name", f"there is no {what} '{call.name}'", node.span_of(*extent(node.text, call)),
                         did_you_mean(call.name, known))  # fmt: skip
+    local = local_names(tree)
+    for called in tree.find_all(nodes.Call):
+        if isinstance(called.node, nodes.Name) and called.node.name not in (*ENVIRONMENT.functions, *local):
+            yield error("unknown-name", f"there is no function '{called.node.name}'", node.span_of(offset_of(called)),
+                        did_you_mean(called.node.name, ENVIRONMENT.functions))  # fmt: skip
     for power in tree.find_all(nodes.Pow):
         yield error("template-syntax", "`**` is not available in templates", node.span_of(*extent(node.text, power)))
     for loop in tree.find_all(nodes.For):

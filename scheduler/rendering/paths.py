@@ -86,7 +86,8 @@ def _uses(node: nodes.Node, guards: Guards) -> Iterator[Use]:
         case nodes.Test(name="defined" | "undefined"):
             yield from _caught(node.node, guards)
         case nodes.Call():
-            yield from _uses(callee_base(node), guards)
+            if not isinstance(node.node, nodes.Name):  # a name that is called is a function
+                yield from _uses(callee_base(node), guards)
             for argument in _arguments(node):
                 yield from _uses(argument, guards)
         case nodes.And() | nodes.Or():

@@ -85,13 +85,18 @@ class _CompiledLeaf:
 
 @dataclass(frozen=True, slots=True)
 class PayloadTemplate:
-    """All variants of one payload. `variables` are the dotted paths that any of them reads."""
+    """All variants of one payload. `paths` are the variables that any of them reads."""
 
-    variables: tuple[str, ...]
+    paths: tuple[Path, ...]
     locales: tuple[str, ...]
     """Canonical tags that overlays or localised values know; the base is not among them."""
     _variants: Mapping[tuple[str, ...], Variant]
     _by_locale: dict[str | None, Variant] = field(default_factory=dict)
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Dotted paths of the variables, as `event.data.home`."""
+        return tuple(dotted(path) for path in self.paths)
 
     @property
     def is_personal(self) -> bool:
@@ -141,7 +146,7 @@ def compile_payload(
         for leaf in leaves:
             findings.extend(check_text(leaf.node, inside))
         trees[steps] = tree, leaves
-    findings = _once(findings)
+    findings = list(dict.fromkeys(findings))  # variants share most of their leaves
     if has_errors(findings) or has_errors(with_values.findings):
         return None, findings
     base_chain = fallbacks(default_locale)
@@ -149,8 +154,8 @@ def compile_payload(
         steps: _compile(steps, tree, leaves, with_values, [*steps, *base_chain])
         for steps, (tree, leaves) in trees.items()
     }
-    read = {dotted(path) for one in variants.values() for _, path, _ in (*one.fixed, *one.personal)}
-    return PayloadTemplate(tuple(sorted(read)), locales, variants), findings
+    read = {path for one in variants.values() for _, path, _ in (*one.fixed, *one.personal)}
+    return PayloadTemplate(tuple(sorted(read, key=dotted)), locales, variants), findings
 
 
 def _compile(
@@ -189,12 +194,6 @@ def _leaf(leaf: Leaf, body: list[nodes.Node]) -> _CompiledLeaf:
         return _CompiledLeaf(leaf.path, leaf.type.wanted, leaf.type.to_json, is_json=False, omittable=omittable)
     to_json = str.encode if keeps_type else ENCODE
     return _CompiledLeaf(leaf.path, "a value", to_json, is_json=keeps_type, omittable=omittable)
-
-
-def _once(findings: list[Diagnostic]) -> list[Diagnostic]:
-    """Each finding once: variants share most of their leaves."""
-    seen = {(f.code, f.message, f.span.source.path, f.span.start): f for f in findings}
-    return list(seen.values())
 
 
 def _short(text: str) -> str:

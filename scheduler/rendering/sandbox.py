@@ -16,7 +16,7 @@ from typing import NoReturn
 
 import msgspec
 from jinja2 import StrictUndefined, Undefined
-from jinja2.exceptions import SecurityError, UndefinedError
+from jinja2.exceptions import SecurityError, TemplateRuntimeError, UndefinedError
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -97,7 +97,8 @@ class PayloadEnvironment(OffsetEnvironment, ImmutableSandboxedEnvironment):
         self.filters.update({"default": _default, "d": _default, "format": _format, "replace": _replace, "omit": _omit})
         self.filters.update({AS_JSON: _as_json, JOINED: _joined})
         self.tests = {name: self.tests[name] for name in _TESTS}
-        self.globals = {"range": _range, "abort": _abort}
+        self.globals = {}
+        self.functions = {"range": _range, "abort": _abort}
 
     def getattr(self, obj: object, attribute: str) -> object:
         return (
@@ -114,6 +115,11 @@ class PayloadEnvironment(OffsetEnvironment, ImmutableSandboxedEnvironment):
         if isinstance(obj, str):
             return attr in _STRING_METHODS
         return super().is_safe_attribute(obj, attr, value)
+
+    def is_safe_callable(self, obj: object) -> bool:
+        if isinstance(obj, MissingValue):
+            obj._fail_with_undefined_error()
+        return super().is_safe_callable(obj)
 
     def wrap_str_format(self, value: object) -> None:
         """No `"…".format()`: it pads without bound. is_safe_attribute refuses it by name."""
@@ -167,9 +173,9 @@ def _finalize(value: object) -> object:
     if value is None:
         raise MissingVariable("a value")
     if isinstance(value, list | tuple):
-        raise TypeError("a list is no text; choose with `join(', ')` or `first`")
+        raise TemplateRuntimeError("a list is no text; choose with `join(', ')` or `first`")
     if isinstance(value, Mapping):
-        raise TypeError("a mapping is no text; name one of its keys")
+        raise TemplateRuntimeError("a mapping is no text; name one of its keys")
     return value
 
 
@@ -178,7 +184,7 @@ def _as_json(value: object) -> str:
     if isinstance(value, Undefined):
         value._fail_with_undefined_error()
     if callable(value):
-        raise TypeError("a function is no value; call it with ()")
+        raise TemplateRuntimeError("a function is no value; call it with ()")
     return _ENCODE(value).decode()
 
 

@@ -148,15 +148,18 @@ class _Reader:
         try:
             self.values[path] = found.kind.read(value)
         except Misfit as misfit:
-            message = misfit.message if misfit.code != "wrong-value" else f"`{path}`: {misfit.message}"
+            joint = " " if misfit.message.startswith(("must ", "has ", "needs ")) else ": "
+            message = misfit.message if misfit.code != "wrong-value" else f"`{path}`{joint}{misfit.message}"
             self.findings.append(error(misfit.code, message, misfit.node.span, misfit.hint))
             return
         if isinstance(value, ScalarNode) and value.text in found.kind.unbuilt:
             self._not_yet(f"{path}: {value.text}", value, value.span, found)
 
     def _not_yet(self, what: str, value: Node, span: Span, found: Field) -> None:
-        hint = "leave it out" + (f", or write {' or '.join(found.off)}" if found.off else "")
-        self.findings.append(warning("not-yet", f"`{what}` is not built yet", span, f"{hint}; `run` refuses to start"))
+        hint = "leave it out" + (f", or write `{'` or `'.join(found.off)}`" if found.off else "")
+        self.findings.append(
+            warning("not-yet", f"`{what}` is not built yet", span, f"{hint}; `run` refuses it as it is")
+        )
 
     def _unknown(self, key: ScalarNode, path: str, keys: Iterable[str]) -> None:
         where = f" in `{path}`" if path else ""

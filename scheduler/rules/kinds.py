@@ -149,7 +149,8 @@ def choice(values: Iterable[str], unbuilt: Iterable[str] = ()) -> Kind:
             raise Misfit(f"must be {words}, not '{text}'", node, did_you_mean(text, (*allowed, *later)))
         return text
 
-    return Kind(words, read, {"enum": [*allowed, *sorted(later)]}, later)
+    numbers = [int(text) for text in allowed if text.isdigit()]  # an editor reads 10 as a number
+    return Kind(words, read, {"enum": [*allowed, *numbers, *sorted(later)]}, later)
 
 
 def one_of(enum: type[E]) -> Kind:

@@ -139,7 +139,7 @@ class _Reader:
         if url.startswith(_SQLITE):
             return _SQLITE + str(self.root / url.removeprefix(_SQLITE))
         self.findings.append(warning("not-yet", "PostgreSQL is not built yet", self.values.span("store.url"),
-                                     "write sqlite:///clarion.db; `run` refuses to start"))  # fmt: skip
+                                     "write sqlite:///clarion.db; `run` refuses it as it is"))  # fmt: skip
         return url
 
     def _app(self, name: str) -> App:

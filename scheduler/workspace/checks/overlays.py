@@ -1,0 +1,27 @@
+"""Overlays that forget what they are for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from scheduler.diagnostics.diagnostic import Diagnostic, warning
+from scheduler.diagnostics.yaml_nodes import MappingNode, Node
+from scheduler.workspace.templates import TemplateFile
+
+_TEXTS = frozenset({"title", "subtitle", "body", "title-loc-key", "subtitle-loc-key", "loc-key"})
+
+
+def check_overlays(files: TemplateFile) -> Iterator[Diagnostic]:
+    """A warning for each overlay that replaces none of the texts that its base shows."""
+    if _alert(files.base) is None:
+        return
+    for locale, root in files.overlays.items():
+        alert = _alert(root)
+        if alert is None or (isinstance(alert, MappingNode) and not any(key.text in _TEXTS for key, _ in alert)):
+            yield warning("overlay-texts", f"the overlay for {locale} replaces none of title, subtitle and body",
+                          root.span, "its devices read the texts of the base")  # fmt: skip
+
+
+def _alert(root: Node | None) -> Node | None:
+    aps = root.get("aps") if isinstance(root, MappingNode) else None
+    return aps.get("alert") if isinstance(aps, MappingNode) else None

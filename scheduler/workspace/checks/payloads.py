@@ -1,0 +1,83 @@
+"""Every payload rendered with samples in every locale: failures, sizes, and what the push type wants in `aps`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+import msgspec
+
+from scheduler.apns.request import PushType
+from scheduler.conditions.types import Schema
+from scheduler.diagnostics.diagnostic import Diagnostic, error, note
+from scheduler.diagnostics.source import Span
+from scheduler.diagnostics.yaml_nodes import MappingNode, Node, SequenceNode
+from scheduler.rendering.overlays import fallbacks
+from scheduler.rendering.results import Aborted, RenderFailure
+from scheduler.workspace.campaign import Campaign
+from scheduler.workspace.checks.samples import samples
+from scheduler.workspace.templates import TemplateFile
+
+_SHOWN = ("alert", "sound", "badge")
+_STEP = re.compile(r"[^.\[\]]+")
+
+
+def check_payloads(campaign: Campaign, schema: Schema, files: TemplateFile, rule_span: Span) -> Iterator[Diagnostic]:
+    """Findings about the payloads of a campaign; `rule_span` is where the rule names its template."""
+    for locale in (None, *campaign.payload.locales):
+        for sample in samples(campaign.payload.paths, schema, campaign.event):
+            payload = campaign.payload.render(locale, sample.scope)
+            match payload:
+                case bytes():
+                    yield from _size_findings(payload, campaign, locale, rule_span)
+                    yield from _type_findings(payload, campaign.push_type, files, rule_span)
+                case RenderFailure():
+                    say = error if sample.declared else note
+                    span = _leaf_span(files, locale, payload.leaf) or rule_span
+                    how = "" if sample.declared else "; its variables are not declared, so the sample may be wrong"
+                    yield say("render-error", f"with sample values, `{payload.leaf}`: {payload.message}{how}", span)
+                case Aborted():
+                    pass
+
+
+def _size_findings(payload: bytes, campaign: Campaign, locale: str | None, span: Span) -> Iterator[Diagnostic]:
+    limit = campaign.push_type.payload_limit
+    if len(payload) > limit:
+        where = f" in {locale}" if locale else ""
+        yield error("payload-too-large", f"with sample values the payload has {len(payload):,} bytes{where}; "
+                    f"Apple takes {limit:,}", span, "shorten the template")  # fmt: skip
+
+
+def _type_findings(payload: bytes, push_type: PushType, files: TemplateFile, rule_span: Span) -> Iterator[Diagnostic]:
+    """Apple: "Generating a remote notification", "Pushing background updates to your App"."""
+    content = msgspec.json.decode(payload)
+    aps: Mapping[str, object] = content["aps"]
+    span = _leaf_span(files, None, "aps") or rule_span
+    if push_type is PushType.ALERT and not any(key in aps for key in _SHOWN):
+        yield error("type-mismatch", "an alert notification shows, sounds or counts: `aps` has no alert, sound or "
+                    "badge", span, "add one, or write `type: background` in the rule's delivery")  # fmt: skip
+    if push_type is PushType.BACKGROUND:
+        if "content-available" not in aps:
+            yield error("type-mismatch", "a background notification needs `content-available: 1` in `aps`", span,
+                        "add it")  # fmt: skip
+        for key in (key for key in _SHOWN if key in aps):
+            yield error("type-mismatch", f"a background notification has no `{key}`", span, "remove it from `aps`")
+
+
+def _leaf_span(files: TemplateFile, locale: str | None, leaf: str) -> Span | None:
+    """Where a leaf is written: in the most specific overlay that has it, else in the base."""
+    overlays = (files.overlays.get(step) for step in (fallbacks(locale) if locale else ()))
+    found = (_node_at(root, leaf) for root in (*overlays, files.base) if root is not None)
+    return next((node.span for node in found if node is not None), None)
+
+
+def _node_at(root: Node, leaf: str) -> Node | None:
+    node: Node | None = root
+    for step in _STEP.findall(leaf):
+        if isinstance(node, MappingNode):
+            node = node.get(step)
+        elif isinstance(node, SequenceNode) and step.isdigit() and int(step) < len(node.items):
+            node = node.items[int(step)]
+        else:
+            return None
+    return node

@@ -1,0 +1,36 @@
+"""The tables of docs/rules.md. Run `python -m scheduler.workspace.reference` after a change of a table of fields."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from scheduler.rules.json_schema import rule_json_schema_text
+from scheduler.rules.reference import built_rows, filled, reserved_words, unbuilt_rows
+from scheduler.rules.rule_table import RULE_TABLE
+from scheduler.workspace.settings_table import SETTINGS_TABLE
+
+REFERENCE_PATH = Path("docs/rules.md")
+JSON_SCHEMA_PATH = Path(".clarion/rule.schema.json")
+
+
+def reference(text: str) -> str:
+    """The text of docs/rules.md with its tables made anew."""
+    tables = {name: built_rows(RULE_TABLE, name) for name in ("trigger", "audience", "message", "delivery")}
+    tables["identity"] = built_rows(RULE_TABLE, "")
+    tables["unbuilt"] = unbuilt_rows(RULE_TABLE)
+    tables["reserved"] = reserved_words(RULE_TABLE)
+    tables["settings"] = built_rows(SETTINGS_TABLE, "store", "apps", "categories", "api", "defaults", "")
+    tables["settings-unbuilt"] = unbuilt_rows(SETTINGS_TABLE)
+    return filled(text, tables)
+
+
+def write(root: Path) -> None:
+    """Make the generated files of the repository at `root` anew."""
+    page = root / REFERENCE_PATH
+    page.write_text(reference(page.read_text("utf-8")), "utf-8")
+    (root / JSON_SCHEMA_PATH).parent.mkdir(exist_ok=True)
+    (root / JSON_SCHEMA_PATH).write_text(rule_json_schema_text(), "utf-8")
+
+
+if __name__ == "__main__":
+    write(Path.cwd())
