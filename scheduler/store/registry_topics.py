@@ -11,15 +11,20 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlmodel import col
 
 from scheduler.store.database import Transaction
+from scheduler.store.prepared import Prepared
 from scheduler.store.tables import MEMBERSHIPS, TOPICS, MembershipRow
 
 TopicName: TypeAlias = tuple[str, str]
 """An app and the name of one of its topics."""
 
 _INSERT_TOPIC = insert(TOPICS).on_conflict_do_nothing()
-_JOIN = MEMBERSHIPS.insert()
-_LEAVE = delete(MEMBERSHIPS).where(
-    col(MembershipRow.topic) == bindparam("of"), col(MembershipRow.device) == bindparam("who")
+_JOIN = Prepared(MEMBERSHIPS.insert(), "topic", "device")
+_LEAVE = Prepared(
+    delete(MEMBERSHIPS).where(
+        col(MembershipRow.topic) == bindparam("of"), col(MembershipRow.device) == bindparam("who")
+    ),
+    "of",
+    "who",
 )
 _REMEMBERED = 100_000
 
@@ -63,14 +68,12 @@ def topics_of(tx: Transaction, devices: Collection[int]) -> dict[int, list[str]]
 
 def join_topics(tx: Transaction, joined: Collection[tuple[int, int]]) -> None:
     """Add (topic, device) pairs that are not there yet."""
-    if joined:
-        tx.execute(_JOIN, [{"topic": topic, "device": device} for topic, device in sorted(joined)])
+    _JOIN.run(tx, sorted(joined))
 
 
 def leave_topics(tx: Transaction, left: Collection[tuple[int, int]]) -> None:
     """Remove (topic, device) pairs."""
-    if left:
-        tx.execute(_LEAVE, [{"of": topic, "who": device} for topic, device in sorted(left)])
+    _LEAVE.run(tx, sorted(left))
 
 
 def leave_all_topics(tx: Transaction, devices: Collection[int]) -> None:

@@ -12,17 +12,19 @@ from sqlmodel import col
 
 from scheduler.domain.audience import User
 from scheduler.store.database import Transaction
+from scheduler.store.prepared import Prepared
 from scheduler.store.registry_changes import Applied, Refused, UserChange, Verdict
 from scheduler.store.tables import USERS, UserRow
 
 if TYPE_CHECKING:
     from scheduler.conditions.types import Schema
 
-_INSERT = USERS.insert()
-_UPDATE = (
-    update(USERS)
-    .where(col(UserRow.id) == bindparam("key"))
-    .values({name: bindparam(name) for name in ("attributes", "opt_outs", "locale", "time_zone")})
+_MUTABLE = ("attributes", "opt_outs", "locale", "time_zone")
+_INSERT = Prepared(USERS.insert(), "id", *_MUTABLE)
+_UPDATE = Prepared(
+    update(USERS).where(col(UserRow.id) == bindparam("key")).values({name: bindparam(name) for name in _MUTABLE}),
+    *_MUTABLE,
+    "key",
 )
 _SELECT = select(USERS.c.id, USERS.c.attributes, USERS.c.opt_outs, USERS.c.locale, USERS.c.time_zone)
 
@@ -86,6 +88,10 @@ class _Draft:
         self.new = True
         self.changed = False
 
+    def mutable(self) -> tuple[str, str, str | None, str | None]:
+        """The columns `_MUTABLE`, to be written."""
+        return (self.attributes, self.opt_outs, self.locale, self.time_zone)
+
 
 class UserBatch:
     """Users that one transaction changes: loaded at once, merged in memory, written at once."""
@@ -95,10 +101,9 @@ class UserBatch:
         self._schema = schema
         self._drafts: dict[str, _Draft] = {}
         if ids:
-            for row in tx.execute(_SELECT.where(USERS.c.id.in_(sorted(ids)))):
-                draft = self._drafts[row.id] = _Draft(row.id)
-                draft.attributes, draft.opt_outs = row.attributes, row.opt_outs
-                draft.locale, draft.time_zone = row.locale, row.time_zone
+            for id, *mutable in tx.execute(_SELECT.where(USERS.c.id.in_(sorted(ids)))):
+                draft = self._drafts[id] = _Draft(id)
+                draft.attributes, draft.opt_outs, draft.locale, draft.time_zone = mutable
                 draft.new = False
 
     def apply(self, change: UserChange, *, within: str = "") -> Verdict:
@@ -122,16 +127,12 @@ class UserBatch:
     def write(self) -> None:
         """Write what `apply` merged. Once, at the end."""
         drafts = self._drafts.values()
-        new = [{"id": draft.id, **_parameters(draft)} for draft in drafts if draft.new]
-        changed = [{"key": draft.id, **_parameters(draft)} for draft in drafts if draft.changed and not draft.new]
-        if new:
-            self._tx.execute(_INSERT, new)
-        if changed:
-            self._tx.execute(_UPDATE, changed)
+        _INSERT.run(self._tx, [(draft.id, *draft.mutable()) for draft in drafts if draft.new])
+        _UPDATE.run(self._tx, [(*draft.mutable(), draft.id) for draft in drafts if draft.changed and not draft.new])
 
 
 def _merge(draft: _Draft, change: UserChange) -> Applied:
-    before = (draft.attributes, draft.opt_outs, draft.locale, draft.time_zone)
+    before = draft.mutable()
     if change.attributes is not UNSET:
         draft.attributes = json_text(merged_json(draft.attributes, change.attributes))
     if change.opt_outs is not UNSET:
@@ -140,16 +141,7 @@ def _merge(draft: _Draft, change: UserChange) -> Applied:
         draft.locale = change.locale
     if change.time_zone is not UNSET:
         draft.time_zone = change.time_zone
-    if before == (draft.attributes, draft.opt_outs, draft.locale, draft.time_zone):
+    if before == draft.mutable():
         return Applied.UNCHANGED
     draft.changed = True
     return Applied.UPDATED
-
-
-def _parameters(draft: _Draft) -> dict[str, object]:
-    return {
-        "attributes": draft.attributes,
-        "opt_outs": draft.opt_outs,
-        "locale": draft.locale,
-        "time_zone": draft.time_zone,
-    }

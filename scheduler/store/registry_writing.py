@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET
 from sqlalchemy import bindparam, func, select, update
@@ -19,6 +19,7 @@ from sqlmodel import col
 
 from scheduler.store.database import Transaction
 from scheduler.store.instants import to_ms
+from scheduler.store.prepared import Prepared
 from scheduler.store.registry_changes import Applied, DeviceChange, Refused, UserChange, Verdict
 from scheduler.store.registry_topics import TopicNumbers, join_topics, leave_topics, topics_of
 from scheduler.store.registry_users import UserBatch, json_text, merged_json
@@ -34,9 +35,15 @@ _MUTABLE = (
     "user", "locale", "time_zone", "attributes", "active", "retired_reason", "retired_at", "registered_at",
     "last_seen_at",
 )  # fmt: skip
-_INSERT = DEVICES.insert()
-_UPDATE = update(DEVICES).where(col(DeviceRow.id) == bindparam("number")).values({n: bindparam(n) for n in _MUTABLE})
-_MOVE = update(DEVICES).where(col(DeviceRow.id) == bindparam("number")).values(token=bindparam("to"))
+_INSERT = Prepared(DEVICES.insert(), "id", "app", "token", *_MUTABLE)
+_UPDATE = Prepared(
+    update(DEVICES).where(col(DeviceRow.id) == bindparam("number")).values({n: bindparam(n) for n in _MUTABLE}),
+    *_MUTABLE,
+    "number",
+)
+_MOVE = Prepared(
+    update(DEVICES).where(col(DeviceRow.id) == bindparam("number")).values(token=bindparam("to")), "to", "number"
+)
 _HIGHEST = "highest_device"
 
 
@@ -93,6 +100,21 @@ class _Draft:
         self.new = True
         self.changed = False
 
+    def restore(self, mutable: Sequence[Any]) -> None:
+        """Take the columns `_MUTABLE` from the row that is there already."""
+        (
+            self.user, self.locale, self.time_zone, self.attributes, self.active, self.retired_reason,
+            self.retired_at, self.registered_at, self.last_seen_at,
+        ) = mutable  # fmt: skip
+        self.new = False
+
+    def mutable(self) -> tuple[object, ...]:
+        """The columns `_MUTABLE`, to be written."""
+        return (
+            self.user, self.locale, self.time_zone, self.attributes, self.active, self.retired_reason,
+            self.retired_at, self.registered_at, self.last_seen_at,
+        )  # fmt: skip
+
 
 class _Batch:
     """The devices that one transaction changes."""
@@ -105,7 +127,7 @@ class _Batch:
         self._schema = schema
         self._registering = registering
         self._drafts: dict[tuple[str, str], _Draft] = {}
-        self._moves: list[dict[str, object]] = []
+        self._moves: list[tuple[object, ...]] = []
         self._load(changes)
         self._old_topics = self._load_topics(changes)
         self._users = UserBatch(tx, self._users_of(changes), schema)
@@ -118,14 +140,13 @@ class _Batch:
             tokens.add(change.token)
             if change.replaces is not UNSET:
                 tokens.add(change.replaces)
-        columns = [DEVICES.c.id, DEVICES.c.app, DEVICES.c.token, *(DEVICES.c[name] for name in _MUTABLE)]
+        columns = [DEVICES.c.id, DEVICES.c.token, *(DEVICES.c[name] for name in _MUTABLE)]
         for app, tokens in by_app.items():
             query = select(*columns).where(DEVICES.c.app == app, DEVICES.c.token.in_(sorted(tokens)))
             for row in self._tx.execute(query):
-                draft = self._drafts[app, row.token] = _Draft(row.id, app, row.token, self._now)
-                for name in _MUTABLE:
-                    setattr(draft, name, getattr(row, name))
-                draft.new = False
+                number, token, *mutable = row
+                draft = self._drafts[app, token] = _Draft(number, app, token, self._now)
+                draft.restore(mutable)
 
     def _load_topics(self, changes: Sequence[DeviceChange]) -> dict[int, list[str]]:
         if all(change.topics is UNSET for change in changes):
@@ -183,7 +204,7 @@ class _Batch:
         draft.token = token
         self._drafts[draft.app, token] = draft
         if not draft.new:
-            self._moves.append({"number": draft.number, "to": token})
+            self._moves.append((token, draft.number))
         self._register(draft)
 
     def _register(self, draft: _Draft) -> None:
@@ -219,15 +240,12 @@ class _Batch:
 
         Moves come first and in their order, so that no two devices hold one token in between.
         """
-        if self._moves:
-            self._tx.execute(_MOVE, self._moves)
+        _MOVE.run(self._tx, self._moves)
         drafts = self._drafts.values()
-        changed = [{"number": d.number, **_parameters(d)} for d in drafts if d.changed and not d.new]
-        if changed:
-            self._tx.execute(_UPDATE, changed)
-        new = [{"id": d.number, "app": d.app, "token": d.token, **_parameters(d)} for d in drafts if d.new]
-        if new:
-            self._tx.execute(_INSERT, new)
+        _UPDATE.run(self._tx, [(*draft.mutable(), draft.number) for draft in drafts if draft.changed and not draft.new])
+        _INSERT.run(
+            self._tx, [(draft.number, draft.app, draft.token, *draft.mutable()) for draft in drafts if draft.new]
+        )
         self._write_topics(topics)
         self._users.write()
 
@@ -248,17 +266,3 @@ class _Batch:
 
 def _highest_noted(tx: Transaction) -> int:
     return int(tx.execute(select(META.c.value).where(META.c.key == _HIGHEST)).scalar() or 0)
-
-
-def _parameters(draft: _Draft) -> dict[str, object]:
-    return {
-        "user": draft.user,
-        "locale": draft.locale,
-        "time_zone": draft.time_zone,
-        "attributes": draft.attributes,
-        "active": draft.active,
-        "retired_reason": draft.retired_reason,
-        "retired_at": draft.retired_at,
-        "registered_at": draft.registered_at,
-        "last_seen_at": draft.last_seen_at,
-    }
