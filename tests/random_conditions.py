@@ -29,7 +29,7 @@ HARD_NUMBERS: list[int | float] = [0, 1, -1, 2, 2**53, 2**53 + 1, 2**63 - 1, -(2
     0.30000000000000004, 19.99, 99.99999999999999, 100, 110.00000000000001, -0.1, 1e308, -1e308, 5e-324, 9.2e18,
 ]  # fmt: skip
 INSTANTS = [NOON, NOON + timedelta(milliseconds=1), NOON + timedelta(microseconds=1), NOON - timedelta(days=900)]
-KEYS = ["a", "b", "a.b", "a b", 'q"x', "é", "0", "x\\y", "a-b"]
+KEYS = ["a", "a", "a", "b", "a.b", "a b", 'q"x', "é", "0", "x\\y", "a-b"]
 
 strings = st.one_of(
     st.sampled_from(HARD_STRINGS),

@@ -5,9 +5,9 @@ may be true, and where it may be false. `not` exchanges them, `and` and `or` com
 an approximation. What has no SQL here may be true and may be false anywhere: "keep". A clause that is NULL counts as
 false, and no clause is ever negated but those that cannot be NULL.
 
-Numbers: SQLite reads a decimal fraction to within one unit in the last place, Python exactly (sqlite.org: Floating
-Point Numbers). Integers inside JSON are compared exactly, fractions with a margin; so comparisons with numbers are
-never `exact`.
+Numbers: SQLite promises to read the first 15 digits of a fraction, Python reads all (sqlite.org: Floating Point
+Numbers). Integers inside JSON are compared exactly, fractions with a margin; so comparisons with numbers inside JSON
+are never `exact`.
 """
 
 from __future__ import annotations

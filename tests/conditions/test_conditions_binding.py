@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from random_conditions import NOON, attributes, conditions, event_names, json_values, registry_names
@@ -42,6 +43,7 @@ def condition(expression: Expression) -> Condition:
     return Condition(expression, "")
 
 
+@pytest.mark.slow
 @given(conditions(st.one_of(event_names, registry_names)), scopes, st.sets(st.sampled_from(ROOTS)))
 def test_bound_condition_means_what_the_whole_one_means(
     expression: Expression, scope: dict[str, object], known: set[str]

@@ -70,8 +70,8 @@ def test_empty_schema_file_declares_nothing_so_nothing_is_known() -> None:
             "schema.yaml:1:1 unknown-key: unknown key 'user'; did you mean 'users'?",
         ),
         (
-            "users: {attributes: {a: strin}}",
-            "schema.yaml:1:25 schema: 'strin' is not a type; did you mean 'string'?",
+            "users: {attributes: {a: stringg}}",
+            "schema.yaml:1:25 schema: 'stringg' is not a type; did you mean 'string'?",
         ),
         (
             "users: {attributes: {a: {optional: true}}}",
