@@ -38,6 +38,8 @@ class _Slot:
     queue: LaneQueue = field(default_factory=LaneQueue)
     link: Link | None = None
     failures: int = 0
+    tried: bool = False
+    """Its first attempt to connect is over. Until then it is as good as up: its devices wait a moment."""
 
 
 @dataclass(slots=True)
@@ -198,6 +200,7 @@ class Pool:
 
     def _up(self, slot: _Slot, link: Link) -> None:
         slot.link = link
+        slot.tried = True
         slot.failures = 0 if link.laws.proved else slot.failures
         self.counters.connects += 1
         self.without_link_since = None
@@ -227,6 +230,8 @@ class Pool:
             slot.link = None
             if not self.connected:
                 self.without_link_since = self._clock.monotonic()
+        slot.tried = True
+        if slot.link is None:
             self._move(slot)
         if link.laws.stop_app is not None and self.stopped is None:
             self._stop(link.laws.stop_app)
@@ -239,6 +244,7 @@ class Pool:
 
     def _failed(self, slot: _Slot, text: str) -> None:
         slot.failures += 1
+        slot.tried = True
         self.counters.connect_failures += 1
         self.last_failure = text
         log.warning("link.failed pool=%s link=%d failures=%d error=%r", self._name, slot.number, slot.failures, text)
@@ -251,16 +257,16 @@ class Pool:
                 self._distribute(batch, batch.next(batch.waiting), LaneQueue.add)
 
     def _distribute(self, batch: Batch, requests: list[PushRequest], add: Callable[[LaneQueue, Batch], None]) -> None:
-        shares: dict[int, list[PushRequest]] = {}
         slots = self._slots
-        up = [slot.number for slot in slots if slot.link is not None] or [slot.number for slot in slots]
-        home, others = len(slots), len(up)
-        alive = set(up)
+        usable = [slot.number for slot in slots if slot.link is not None or not slot.tried]
+        usable = usable or [slot.number for slot in slots]
+        known = set(usable)
+        shares: dict[int, list[PushRequest]] = {}
         for request in requests:
             choice = request.device + request.resends
-            number = choice % home
-            if number not in alive:
-                number = up[choice % others]
+            number = choice % len(slots)
+            if number not in known:
+                number = usable[choice % len(usable)]
             shares.setdefault(number, []).append(request)
         for number, chosen in shares.items():
             share = batch.share(chosen)

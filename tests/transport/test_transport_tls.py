@@ -1,0 +1,113 @@
+"""Failures of TLS are named in an operator's words, on the loopback."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+
+import pytest
+import trio
+import trustme
+from push_server import Certificates, PushServer, serving
+
+from scheduler.domain.errors import OperatorError
+from scheduler.transport.tls import ConnectFailed, Endpoint, TlsStream, client_context
+
+
+async def connect(endpoint: Endpoint) -> TlsStream:
+    return await TlsStream.connect(endpoint, client_context(endpoint))
+
+
+async def failure(certificates: Certificates, leaf: trustme.LeafCert | None = None, **changes: object) -> str:
+    """Why a connection to a server with this certificate fails."""
+    context = certificates.server_context(leaf, alpn="h2" if changes.get("alpn", True) else None)
+    ca_file = changes.get("ca_file", certificates.ca_file)
+    assert isinstance(ca_file, Path)
+    with trio.fail_after(5):
+        async with serving(PushServer(), context, ca_file) as endpoint:
+            with pytest.raises(ConnectFailed) as caught:
+                await connect(endpoint)
+    return str(caught.value).replace(str(endpoint), "HOST")
+
+
+async def test_bytes_go_both_ways_whatever_their_size(certificates: Certificates) -> None:
+    async def echo(stream: trio.SSLStream[trio.SocketStream]) -> None:
+        async for data in stream:
+            await stream.send_all(data)
+
+    with trio.fail_after(5):
+        async with trio.open_nursery() as nursery:
+            listeners = await nursery.start(
+                partial(trio.serve_ssl_over_tcp, echo, 0, certificates.server_context(), host="127.0.0.1")
+            )
+            port = listeners[0].transport_listener.socket.getsockname()[1]
+            stream = await connect(Endpoint("localhost", port, certificates.ca_file))
+            sent = bytes(range(256)) * 4096
+            nursery.start_soon(stream.send_all, sent)
+            received = b""
+            while len(received) < len(sent):
+                received += await stream.receive()
+            assert received == sent
+            await stream.aclose()
+            nursery.cancel_scope.cancel()
+
+
+async def test_unknown_authority_is_named(certificates: Certificates, tmp_path: Path) -> None:
+    trustme.CA().cert_pem.write_to_path(str(tmp_path / "other.pem"))
+    text = await failure(certificates, ca_file=tmp_path / "other.pem")
+    assert text == "HOST is not trusted: its certificate is signed by an unknown authority"
+
+
+async def test_wrong_name_is_named(certificates: Certificates) -> None:
+    text = await failure(certificates, certificates.ca.issue_cert("push.example"))
+    assert text == "HOST is not trusted: its certificate is for another name"
+
+
+async def test_expired_certificate_is_named(certificates: Certificates) -> None:
+    leaf = certificates.ca.issue_cert("localhost", not_after=datetime.now(UTC) - timedelta(days=1))  # noqa: TID251
+    assert await failure(certificates, leaf) == "HOST is not trusted: its certificate has expired"
+
+
+async def test_server_without_http2_is_named(certificates: Certificates) -> None:
+    assert await failure(certificates, alpn=False) == "HOST does not offer HTTP/2 (ALPN h2)"
+
+
+async def test_server_that_speaks_no_tls_is_named(certificates: Certificates) -> None:
+    async def plain(stream: trio.SocketStream) -> None:
+        await stream.send_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    with trio.fail_after(5):
+        async with trio.open_nursery() as nursery:
+            listeners = await nursery.start(
+                partial(
+                    trio.serve_tcp,
+                    plain,
+                    0,
+                    host="127.0.0.1",
+                )
+            )
+            port = listeners[0].socket.getsockname()[1]
+            with pytest.raises(ConnectFailed, match=f"^no TLS with localhost:{port}: "):
+                await connect(Endpoint("localhost", port, certificates.ca_file))
+            nursery.cancel_scope.cancel()
+
+
+async def test_name_that_does_not_exist_is_named() -> None:
+    with pytest.raises(ConnectFailed, match=r"^cannot connect to push\.invalid:443: "):
+        await connect(Endpoint("push.invalid", 443))
+
+
+@pytest.mark.parametrize("content", [None, "not a certificate"])
+def test_a_list_of_authorities_that_cannot_be_used_is_the_operators(tmp_path: Path, content: str | None) -> None:
+    ca_file = tmp_path / "ca.pem"
+    if content is not None:
+        ca_file.write_text(content)
+    with pytest.raises(OperatorError) as caught:
+        client_context(Endpoint("localhost", 1, ca_file))
+    assert str(caught.value).startswith(f"{ca_file}: cannot use it as a list of certificates: ")
+
+
+def test_the_port_of_https_is_left_out_of_the_authority() -> None:
+    assert Endpoint("api.push.apple.com", 443).authority == "api.push.apple.com"
+    assert Endpoint("localhost", 2197).authority == "localhost:2197"
