@@ -31,9 +31,9 @@ def chain(tag: str | None, known: Iterable[str]) -> tuple[str, ...]:
 
 
 def overlay(base: Node, over: Node) -> Node:
-    """Maps are merged, lists and single values replaced. A null in a map removes the key."""
+    """Maps are merged, lists and single values replaced. A null in a map removes the key. (As in RFC 7396.)"""
     if not (isinstance(base, MappingNode) and isinstance(over, MappingNode)):
-        return over
+        return _without_nulls(over)
     changes = {key.text: (key, value) for key, value in over}
     merged: list[tuple[ScalarNode, Node]] = []
     for key, value in base:

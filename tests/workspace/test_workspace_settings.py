@@ -1,0 +1,92 @@
+"""clarion.yaml: defaults, paths, variables."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+from scheduler.diagnostics.printers import as_text
+from scheduler.diagnostics.source import Source
+from scheduler.diagnostics.yaml_reader import read_yaml
+from scheduler.domain.lanes import Lane
+from scheduler.domain.quantities import Rate
+from scheduler.workspace.settings import Environment, Settings, read_settings
+from scheduler.workspace.settings_table import Address
+
+SMALLEST = (
+    "apps: {shop: {environment: production, auth: {key_file: k/a.p8, key_id: ABC123DEFG, team_id: DEF123GHIJ}}}\n"
+)
+ROOT = Path("/somewhere")
+
+
+def settings(text: str, **environ: str) -> Settings:
+    found, findings = read_settings(read_yaml(Source("clarion.yaml", text)), ROOT, environ)
+    assert found is not None, as_text(findings)
+    assert findings == []
+    return found
+
+
+def said(text: str, **environ: str) -> list[str]:
+    _, findings = read_settings(read_yaml(Source("clarion.yaml", text)), ROOT, environ)
+    return [f"{one.span}: {one.message}" for one in findings]
+
+
+def test_absent_settings_have_their_defaults() -> None:
+    found = settings(SMALLEST)
+    app = found.apps["shop"]
+    assert (app.bundle_id, app.environment, app.links, app.rate) == ("shop", Environment.PRODUCTION, 2, None)
+    assert (app.host, app.port, app.ca_file) == ("api.push.apple.com", 443, None)
+    assert (found.store_url, found.listen) == ("sqlite:////somewhere/clarion.db", None)
+    assert (found.time_zone, found.locale, found.shutdown_grace) == ("UTC", "en", timedelta(seconds=30))
+    assert found.only_app is app
+    assert found.honours_opt_outs("any")
+
+
+def test_relative_paths_are_below_the_workspace_and_absolute_ones_stay() -> None:
+    app = settings(SMALLEST.replace("k/a.p8", "/keys/a.p8")).apps["shop"]
+    assert app.auth.key_file == Path("/keys/a.p8")
+    assert settings(SMALLEST).apps["shop"].auth.key_file == ROOT / "k/a.p8"
+    assert settings(SMALLEST + 'store: {url: "sqlite:////data/x.db"}').store_url == "sqlite:////data/x.db"
+
+
+def test_an_app_can_say_everything() -> None:
+    text = SMALLEST.replace(
+        "environment: production",
+        "environment: sandbox, bundle_id: com.example.shop, endpoint: https://localhost:2197, ca_file: ca.pem,"
+        " links: 4, rate: {max: 9000/s, burst: 500}, lanes: {bulk: {rate: 600/min}}",
+    )
+    app = settings(text).apps["shop"]
+    assert (app.bundle_id, app.endpoint, app.ca_file) == (
+        "com.example.shop",
+        Address("localhost", 2197),
+        ROOT / "ca.pem",
+    )
+    assert (app.links, app.rate, app.lane_rates) == (4, Rate(9000.0, 500), {Lane.BULK: Rate(10.0, 1)})
+
+
+def test_declared_categories_say_whether_opt_outs_count() -> None:
+    found = settings(SMALLEST + "categories: {service: {opt_out: false}, news: {}}\n")
+    assert found.opt_outs == {"service": False, "news": True}
+    assert not found.honours_opt_outs("service")
+
+
+def test_variables_override_what_the_file_says_and_add_what_it_does_not() -> None:
+    found = settings(
+        SMALLEST,
+        CLARION_STORE_URL="sqlite:///other.db",
+        CLARION_API_LISTEN="[::1]:9000",
+        CLARION_APPS_SHOP_AUTH_KEY_FILE="/run/secrets/key.p8",
+        CLARION_APPS_SHOP_RATE="10/s",
+        CLARION_APPS_NOBODY_RATE="nonsense",
+        CLARION_HYPOTHESIS="long",
+    )
+    assert found.store_url == "sqlite:////somewhere/other.db"
+    assert found.listen == Address("::1", 9000)
+    assert found.apps["shop"].auth.key_file == Path("/run/secrets/key.p8")
+    assert found.apps["shop"].rate == Rate(10.0, 1)
+
+
+def test_wrong_variable_is_named_as_the_place() -> None:
+    assert said(SMALLEST, CLARION_APPS_SHOP_LINKS="many") == [
+        "$CLARION_APPS_SHOP_LINKS:1:1: `apps.shop.links` must be a number from 1 to 99, not 'many'"
+    ]
