@@ -138,8 +138,8 @@ class Checker:
     ) -> Typed:
         for side, node in ((left, left_node), (right, right_node)):
             if isinstance(node, nodes.Const) and node.value is None and side.type is ValueType.ANY:
-                self._report.error("compare-with-none", f"`{comparison} none` is always unknown", node,
-                             "write `is defined` or `is not defined`")  # fmt: skip
+                hint = "write `is defined` or `is not defined`"
+                self._report.error("compare-with-none", f"`{comparison} none` is always unknown", node, hint)
                 return Typed(ANYTHING.expression, ValueType.BOOLEAN)
         found_already = left is ANYTHING or right is ANYTHING
         if found_already or not self._may_stand_together(comparison, left, right, left_node, right_node):
@@ -254,15 +254,21 @@ class Checker:
             case nodes.Filter(args=[value, nodes.Const(value=bool() as empty_too)], kwargs=[]):
                 pass
             case _:
-                self._report.error("not-in-language", "`default` takes a value, and true to catch empty text too", node,
-                             "write `default(0)`, or `default(\"x\", true)`")  # fmt: skip
+                hint = 'write `default(0)`, or `default("x", true)`'
+                message = "`default` takes a value, and true to catch empty text too"
+                self._report.error("not-in-language", message, node, hint)
                 return ANYTHING
         fallback = self._typed(value)
         kinds = {operand.type, fallback.type}
         kind = operand.type if len(kinds) == 1 else ValueType.ANY
         if kinds == {ValueType.INTEGER, ValueType.NUMBER}:
             kind = ValueType.NUMBER
-        return Typed(Default(operand.expression, fallback.expression, empty_too), kind, (), fallback.missing)
+        match fallback.expression:
+            case Constant(str() | int() | float() as also) if operand.values:
+                values = (*operand.values, also) if also not in operand.values else operand.values
+            case _:
+                values = ()
+        return Typed(Default(operand.expression, fallback.expression, empty_too), kind, values, fallback.missing)
 
     def _foreign(self, node: nodes.Expr) -> Typed:
         hint = None
