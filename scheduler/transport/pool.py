@@ -201,7 +201,6 @@ class Pool:
     def _up(self, slot: _Slot, link: Link) -> None:
         slot.link = link
         slot.tried = True
-        slot.failures = 0 if link.laws.proved else slot.failures
         self.counters.connects += 1
         self.without_link_since = None
         log.info("link.up pool=%s link=%d endpoint=%s", self._name, slot.number, self._endpoint)

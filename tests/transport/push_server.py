@@ -13,6 +13,7 @@ from pathlib import Path
 import h2.config
 import h2.connection
 import h2.events
+import h2.exceptions
 import h2.settings
 import trio
 import trustme
@@ -52,6 +53,7 @@ class Connection:
         )
         self.h2.initiate_connection()
         self.terminated = False
+        self.terminating = False
         self._writing = trio.Lock()
 
     async def flush(self) -> None:
@@ -130,8 +132,8 @@ class PushServer:
         try:
             if len(self.connections) <= self.connections_allowed:
                 await connection.run()
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            pass
+        except (trio.BrokenResourceError, trio.ClosedResourceError, h2.exceptions.ProtocolError):
+            pass  # h2 hears nothing after its own GOAWAY
         finally:
             await trio.aclose_forcefully(stream)
             self._note()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 
@@ -14,6 +15,7 @@ import trio
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from h2.errors import ErrorCodes
+from h2.settings import SettingCodes
 from push_server import Asked, Certificates, PushServer, serving
 
 from scheduler.apns.link_laws import CloseReason
@@ -322,6 +324,58 @@ async def test_a_server_that_uses_its_table_unasked_gets_a_link_with_one(stage: 
         assert counted[Answer(410, "Unregistered")] + counted[LOST] == 30
         assert counted[LOST] < 30
         assert sender.pool.counters.closes == {CloseReason.TABLE_IGNORED: 1}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(5))
+async def test_every_request_ends_once_whatever_the_server_does(
+    stage: Stage, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool_module, "reconnect_delay", lambda failures, jitter: 0.0)
+    chance = random.Random(seed)
+    cuts: list[Asked] = []
+
+    def misbehave(asked: Asked) -> None:
+        server = asked.connection.h2
+        if asked.connection in {cut.connection for cut in cuts} or asked.connection.terminating:
+            return
+        match chance.choices(range(7), [80, 10, 5, 3, 2, 1, 1])[0]:
+            case 0:
+                asked.answer()
+            case 1:
+                asked.answer(chance.choice([400, 410, 500]), "Whatever")
+            case 2:
+                server.reset_stream(asked.stream, ErrorCodes.REFUSED_STREAM)
+            case 3:
+                server.reset_stream(asked.stream, ErrorCodes.CANCEL)
+            case 4:
+                server.update_settings({SettingCodes.MAX_CONCURRENT_STREAMS: chance.randint(1, 50)})
+                asked.answer()
+            case 5:
+                asked.connection.terminating = True
+                last = chance.randint(0, asked.stream // 2) * 2 + 1
+                server.close_connection(last_stream_id=last, additional_data=b'{"reason":"Shutdown"}')
+                cuts.append(asked)
+            case _:
+                cuts.append(asked)
+
+    stage.server.on_request = misbehave
+    async with stage.sending(links=3) as sender, trio.open_nursery() as nursery:
+
+        async def cut() -> None:
+            while True:
+                await stage.server.until(lambda: bool(cuts))
+                with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+                    await cuts[0].connection.flush()
+                await cuts.pop(0).connection.cut()
+
+        nursery.start_soon(cut)
+        for first in range(0, 2000, 100):
+            sender.submit(range(first, first + 100), chance.choice(list(Lane)), tag=first)
+        await sender.until(2000)
+        assert sender.counted().total() == 2000
+        assert (sender.pool.in_flight, sender.pool.waiting) == (0, 0)
+        nursery.cancel_scope.cancel()
 
 
 async def test_devices_of_a_link_that_cannot_be_made_use_another(stage: Stage) -> None:
