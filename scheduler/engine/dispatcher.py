@@ -97,7 +97,7 @@ class Dispatcher:
     @property
     def has_work(self) -> bool:
         """Whether anything is in hand or waits to begin."""
-        return bool(self._work.runs) or any(not pending.complete or pending.runs for pending in self._pending.values())
+        return bool(self._work.runs) or self._may_have_pending
 
     def look_again(self) -> None:
         """The store may have new pending runs."""
@@ -161,14 +161,16 @@ class Dispatcher:
 
     def is_idle(self, now: datetime, within: timedelta) -> bool:
         """Whether no window is open, nothing waits to be opened, and no work row is due within this time."""
-        if self._work.windows or any(pending.runs or not pending.complete for pending in self._pending.values()):
-            return False
-        if len(self._pending) < len(self._settings.apps) * len(Lane):
-            return False
-        if any(run.shards for run in self._work.runs.values()):
+        if self._work.windows or self._may_have_pending or any(run.shards for run in self._work.runs.values()):
             return False
         due = self._work.next_work()
         return due is None or due > now + within
+
+    @property
+    def _may_have_pending(self) -> bool:
+        """Whether runs wait to begin, or nobody has looked since something changed."""
+        unseen = len(self._pending) < len(self._settings.apps) * len(Lane)
+        return unseen or any(pending.runs or not pending.complete for pending in self._pending.values())
 
     async def _open_next(self) -> bool:
         now = self._clock.now()

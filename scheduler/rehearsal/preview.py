@@ -84,16 +84,18 @@ def preview(
     key: str | None = None,
     device: int | None = None,
     samples: int = 3,
+    as_fired: bool = False,
     on_progress: Callable[[int], None] = lambda looked_at: None,
 ) -> Preview:
-    """Preview a campaign for an event (event rules) or a firing (manual rules). `device` asks about one device only.
+    """Preview a campaign for an event, or for a firing (`as_fired`; a rule that is manual alone always is). `device`
+    asks about one device only.
 
     `on_progress` gets the highest device id that was looked at.
     """
     shown = Preview(campaign.name, campaign.version, limit=campaign.push_type.payload_limit)
     namespace = store.namespace()
     with store.read() as tx:
-        run = _run(tx, workspace.settings, campaign, event, now, namespace, key, shown)
+        run = _run(tx, workspace.settings, campaign, event, now, namespace, key, shown, as_fired)
         if run is None:
             return shown
         shown.occasion = run.occasion
@@ -119,8 +121,9 @@ def _run(
     namespace: UUID,
     key: str | None,
     shown: Preview,
+    as_fired: bool,
 ) -> Run | None:
-    if campaign.event is None or event is None:
+    if as_fired or campaign.event is None or event is None:
         if not campaign.manual:
             raise OperatorError(
                 f"rule {campaign.name} listens to {campaign.event}, and no such event is stored",

@@ -36,7 +36,7 @@ class Store:
         self.url = url
         self.path = sqlite_path(url)
         self._writer = _engine(url, begin="BEGIN IMMEDIATE", pool_size=1)
-        self._reader = _engine(url, begin="BEGIN", pool_size=8)
+        self._reader = _engine(url, begin="BEGIN", pool_size=4)
 
     @contextmanager
     def write(self) -> Iterator[Transaction]:
@@ -135,7 +135,7 @@ def _engine(url: str, *, begin: str, pool_size: int) -> Engine:
             "journal_mode=WAL",
             "synchronous=FULL",
             f"busy_timeout={_BUSY_MS}",
-            "cache_size=-65536",
+            "cache_size=-8192",
             "temp_store=MEMORY",
             "wal_autocheckpoint=4000",
         ):

@@ -35,7 +35,7 @@ class DeviceRow(SQLModel, table=True):
 
     __tablename__ = "devices"
     __table_args__ = (
-        Index("devices_by_token", "app", "token", unique=True),
+        Index("devices_by_token", "token", "app", unique=True),  # not by app first: an audience scan would sort by it
         Index("devices_by_user", "user"),
     )
     id: int | None = Field(default=None, primary_key=True)

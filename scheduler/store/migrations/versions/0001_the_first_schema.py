@@ -54,7 +54,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     with op.batch_alter_table("devices", schema=None) as batch_op:
-        batch_op.create_index("devices_by_token", ["app", "token"], unique=True)
+        batch_op.create_index("devices_by_token", ["token", "app"], unique=True)
         batch_op.create_index("devices_by_user", ["user"], unique=False)
 
     op.create_table(

@@ -1,0 +1,146 @@
+"""The whole pipeline: scan, decide, render for each person, send over TLS, every outcome on the ledger.
+
+    python benchmarks/pipeline.py [--sizes 10000 100000 1000000]
+
+Each size runs in a process of its own against one counting sink in another process. Beside it, in the same run:
+aioapns' raw sending of one ready payload, and a bare loop that inserts ledger rows into SQLite at synchronous=FULL in
+transactions of 1,000. Prints devices/s, CPU µs per device of the daemon's process, and its peak memory. Asserts no
+time; exits 1 if an outcome is missing, or if CPU per device is not flat within 20 % from 100,000 devices on up.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import trio
+from bench_workspace import fill, fresh_store, load_workspace, make_workspace
+from sink_process import Sink, WallClock
+
+from scheduler.domain.events import Event
+from scheduler.engine.daemon import Daemon, Ending
+from scheduler.runs.ingest import ingest
+from scheduler.runs.reports import report_of
+from scheduler.store import runs as run_rows
+
+FLAT = 0.2
+
+
+def prepare(folder: Path, sink: Sink, devices: int) -> None:
+    """A workspace with devices, and an event that reaches all of them."""
+    make_workspace(folder, sink)
+    store = fresh_store(folder)
+    fill(store, devices)
+    now = WallClock().now()
+    sale = Event(id="sale", source="/bench", type="com.example.sale", time=now, data={"name": "The sale"})
+    ingest(store, load_workspace(folder), store.namespace(), [sale], now)
+    store.close()
+
+
+def run_daemon(folder: Path) -> None:
+    """Child process: run until idle, and print what it took as JSON."""
+    workspace = load_workspace(folder)
+    store = fresh_store(folder)
+    daemon = Daemon(store, workspace, WallClock(), reload_workspace=lambda: None)
+    before, start = _cpu(), time.perf_counter()
+    ended = trio.run(lambda: daemon.run(until_idle=True))
+    seconds, cpu = time.perf_counter() - start, _cpu() - before
+    assert ended.ending is Ending.IDLE, ended
+    with store.read() as tx:
+        counts = report_of(tx, run_rows.latest(tx, 1)[0]).counts
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"seconds": seconds, "cpu": cpu, "peak": peak, "accepted": counts.accepted}))
+
+
+def insert_rows(folder: Path) -> None:
+    """Child process: the bare insert loop, 200,000 rows."""
+    connection = sqlite3.connect(folder / "bare.db", isolation_level=None)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute(
+        "CREATE TABLE ledger (run INTEGER, step TEXT, device INTEGER, outcome TEXT, reason TEXT, at INTEGER,"
+        " attempts INTEGER, maybe_repeated BOOLEAN, PRIMARY KEY (run, step, device)) WITHOUT ROWID"
+    )
+    before, start, count = _cpu(), time.perf_counter(), 200_000
+    for first in range(0, count, 1000):
+        connection.execute("BEGIN IMMEDIATE")
+        rows = [(1, "main", device, "accepted", None, 1, 1, False) for device in range(first, first + 1000)]
+        connection.executemany("INSERT INTO ledger VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+        connection.execute("COMMIT")
+    print(json.dumps({"seconds": time.perf_counter() - start, "cpu": _cpu() - before, "count": count}))
+
+
+def _cpu() -> float:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+def _child(*arguments: str) -> dict[str, float]:
+    done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{' '.join(arguments)} failed:\n{done.stderr}")
+    result: dict[str, float] = json.loads(done.stdout)
+    return result
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
+    parser.add_argument("--peer-requests", type=int, default=8_000, help="requests that aioapns sends")
+    parser.add_argument("--child", choices=["daemon", "insert"], help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.child == "daemon":
+        return run_daemon(options.folder)
+    if options.child == "insert":
+        return insert_rows(options.folder)
+    failures = []
+    per_device: dict[int, float] = {}
+    print(f"{'':24}{'devices/s':>12}{'CPU µs each':>14}{'peak MB':>10}")
+    with tempfile.TemporaryDirectory() as name:
+        top = Path(name)
+        with Sink.started(top) as sink:
+            for size in options.sizes:
+                folder = top / str(size)
+                folder.mkdir()
+                prepare(folder, sink, size)
+                found = _child(__file__, "--child", "daemon", "--folder", str(folder))
+                per_device[size] = found["cpu"] / size * 1e6
+                _print(f"clarion, {size:,}", size / found["seconds"], per_device[size], found["peak"])
+                if found["accepted"] != size:
+                    failures.append(f"{size}: {found['accepted']} of {size} are accepted on the ledger")
+            senders = str(Path(__file__).with_name("express_senders.py"))
+            peer = _child(
+                senders, "aioapns", "--port", str(sink.port), "--ca", str(sink.ca_file),
+                "--requests", str(options.peer_requests),
+            )  # fmt: skip
+        _print(
+            "aioapns, raw sending", options.peer_requests / peer["seconds"], peer["cpu"] / options.peer_requests * 1e6
+        )
+        bare = _child(__file__, "--child", "insert", "--folder", str(top))
+        _print("bare SQLite inserts", bare["count"] / bare["seconds"], bare["cpu"] / bare["count"] * 1e6)
+    largest = per_device[max(per_device)]
+    print(
+        f"CPU per device: {peer['cpu'] / options.peer_requests * 1e6 / largest:.1f} times less than aioapns' sending alone"
+    )
+    large = [cost for size, cost in per_device.items() if size >= 100_000]
+    if large and max(large) > min(large) * (1 + FLAT):
+        failures.append(f"CPU per device is not flat: {min(large):.0f} to {max(large):.0f} µs")
+    if failures:
+        sys.exit("\n".join(failures))
+    return None
+
+
+def _print(what: str, rate: float, cpu: float, peak: float | None = None) -> None:
+    print(f"{what:24}{rate:12,.0f}{cpu:14.1f}{'' if peak is None else f'{peak:10.0f}'}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

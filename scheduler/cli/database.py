@@ -1,0 +1,23 @@
+"""`clarion db`: the database."""
+
+from __future__ import annotations
+
+from scheduler.cli.output import remark
+from scheduler.cli.session import InSession
+from scheduler.store.database import SCHEMA_REVISION, schema_revision, sqlite_path
+
+
+def upgrade(*, session: InSession) -> int:
+    """Bring the database to this Clarion's schema; makes it if it is missing.
+
+    Example: clarion db upgrade
+    """
+    from scheduler.store.migrating import upgrade as migrate
+
+    url = session.workspace.settings.store_url
+    path = sqlite_path(url)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    before = schema_revision(url) if path.exists() else None
+    migrate(url)
+    remark(f"{path}: schema {before or 'none'} -> {SCHEMA_REVISION}")
+    return 0

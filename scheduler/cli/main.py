@@ -1,0 +1,94 @@
+"""`clarion`: which command is meant, and how its end becomes an exit code.
+
+0 is fine (warnings too, unless --strict), 1 is problems found, 2 is wrong use or broken input.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, CycloptsError, Parameter
+
+from scheduler.cli.session import Session
+from scheduler.domain.errors import OperatorError
+
+PROBLEMS = 1
+WRONG_USE = 2
+
+app = App(
+    name="clarion",
+    help="Push campaigns from YAML rules: checked, previewed, and sent to Apple's push service.",
+    version_flags=["--version"],
+    help_format="plaintext",
+)
+
+_COMMANDS = {
+    "init": ("init:init", "Make a small workspace that passes `check --strict`."),
+    "check": ("check:check", "Find everything that is wrong with the rules: where, and the way out."),
+    "preview": ("preview:preview_rule", "What a rule would do now: who, why not, and payloads. Sends nothing."),
+    "devices import": ("devices:import_file", "Import devices from CSV or NDJSON."),
+    "devices list": ("devices:list_devices", "List devices."),
+    "devices show": ("devices:show", "One device with everything that is known of it."),
+    "devices export": ("devices:export", "Write all devices to a file that can be imported again."),
+    "devices erase": ("devices:erase", "Erase a user and all devices of the user."),
+    "emit": ("emit:emit", "Bring events from a file."),
+    "fire": ("emit:fire_rule", "Start a manual rule."),
+    "run": ("run:run", "The daemon: takes events in and sends what they start."),
+    "runs list": ("runs:list_runs", "The newest runs first."),
+    "runs show": ("runs:show", "One run in numbers that add up."),
+    "runs pause": ("runs:pause_run", "Send nothing new of a run until it is resumed."),
+    "runs resume": ("runs:resume_run", "Go on with a paused run."),
+    "runs cancel": ("runs:cancel_run", "End a run."),
+    "simulator": ("simulator:simulator", "An APNs look-alike to try campaigns against."),
+    "keys create": ("keys:create", "Make an API key; it is shown once."),
+    "keys list": ("keys:list_keys", "List API keys."),
+    "keys revoke": ("keys:revoke", "Revoke an API key."),
+    "db upgrade": ("database:upgrade", "Bring the database to this Clarion's schema."),
+    "demo": ("demo:demo", "All of it in a minute on embedded parts."),
+}
+"""Where each command lives, imported when it is called, and its line in `--help`."""
+
+_GROUPS = {
+    "devices": App(name="devices", help="Who can be notified: import, list, show, export, erase."),
+    "runs": App(name="runs", help="What was sent, to whom, and what waits: list, show, pause, resume, cancel."),
+    "keys": App(name="keys", help="API keys of app backends: create, list, revoke."),
+    "db": App(name="db", help="The database: upgrade."),
+}
+
+for _name, (_target, _help) in _COMMANDS.items():
+    _group, _, _word = _name.rpartition(" ")
+    (_GROUPS[_group] if _group else app).command(f"scheduler.cli.{_target}", name=_word, help=_help)
+for _app in _GROUPS.values():
+    app.command(_app)
+
+
+@app.meta.default
+def launch(
+    *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
+    workspace: Annotated[
+        Path | None, Parameter(help="The folder with clarion.yaml; default: the nearest above.")
+    ] = None,
+) -> int:
+    """Run a command. Global options may stand before or after it."""
+    command, bound, ignored = app.parse_args(tokens, exit_on_error=False, print_error=True)
+    session = {"session": Session(workspace)} if "session" in ignored else {}
+    code = command(*bound.args, **bound.kwargs, **session)
+    return code if isinstance(code, int) else 0
+
+
+def main() -> None:
+    """The console script."""
+    try:
+        sys.exit(app.meta(exit_on_error=False, print_error=True, result_action="return_value"))
+    except CycloptsError:
+        sys.exit(WRONG_USE)
+    except OperatorError as problem:
+        print(f"error: {problem}", file=sys.stderr)
+        sys.exit(WRONG_USE)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)

@@ -1,0 +1,125 @@
+"""`clarion preview`: a dry run over the real registry."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from scheduler.cli.emit import read_one_event
+from scheduler.cli.output import Format, print_json, print_table, progress_bar, remark
+from scheduler.cli.session import InSession
+from scheduler.rehearsal.preview import Preview, Sample, latest_event, preview
+from scheduler.store.audience import highest_device
+
+
+def preview_rule(
+    rule: str,
+    /,
+    *,
+    event: Path | None = None,
+    at: datetime | None = None,
+    device: int | None = None,
+    sample: int = 3,
+    format: Format = Format.TEXT,
+    session: InSession,
+) -> int:
+    """What a rule would do now: how many, why not the others, and payloads as they would be sent. Sends nothing.
+
+    Example: clarion preview flash-sale --event sale.json
+
+    Parameters
+    ----------
+    rule
+        Its name.
+    event
+        A file with the event; default: the newest stored one that the rule listens to.
+    at
+        As if it were this instant (ISO 8601; without an offset: this machine's zone).
+    device
+        Only this device, by its number.
+    sample
+        How many payloads are shown.
+    format
+        text or json.
+    """
+    campaign = session.campaign(rule)
+    now = session.clock.now() if at is None else at.astimezone()
+    with session.store() as store:
+        given = latest_event(store, campaign) if event is None else read_one_event(event, session)
+        with store.read() as tx:
+            last = highest_device(tx)
+        with progress_bar(f"preview {rule}", last) as show_progress:
+            shown = preview(
+                store, session.workspace, campaign, given, now, device=device, samples=sample,
+                on_progress=lambda done: show_progress(done, last),
+            )  # fmt: skip
+    if device is not None and not shown.selected and shown.note is None:
+        shown.note = f"device {device} is not selected: it is not there, retired, or does not match the audience"
+    if format is Format.JSON:
+        print_json(_object(shown))
+    else:
+        _print(shown)
+    return 0
+
+
+def _object(shown: Preview) -> dict[str, Any]:
+    return {
+        "rule": shown.rule,
+        "version": shown.version,
+        "occasion": shown.occasion,
+        "note": shown.note,
+        "counts": {
+            "selected": shown.selected,
+            "would_send": shown.would_send,
+            "suppressed": shown.suppressed,
+            "expired": shown.expired,
+        },
+        "reasons": dict(shown.reasons),
+        "sizes": {"smallest": shown.smallest, "largest": shown.largest, "limit": shown.limit},
+        "seconds_at_least": shown.seconds,
+        "samples": [
+            {
+                "device": sample.device,
+                "user": sample.user,
+                "locale": sample.locale,
+                "size": len(sample.payload),
+                "payload": msgspec.Raw(sample.payload),
+            }
+            for sample in shown.samples
+        ],
+    }
+
+
+def _print(shown: Preview) -> None:
+    if shown.note:
+        remark(shown.note)
+    if shown.occasion is None:
+        return
+    print(f"{shown.rule} (version {shown.version}), occasion {shown.occasion!r}")
+    print_table(
+        ("", "devices", "reason"),
+        [
+            ("selected", shown.selected, None),
+            ("would be sent", shown.would_send, None),
+            ("suppressed", shown.suppressed, None),
+            ("expired", shown.expired, None),
+            *(("", count, reason) for reason, count in shown.reasons.most_common()),
+        ],
+        right=("devices",),
+    )
+    if shown.smallest is not None:
+        print(f"payloads: {shown.smallest} to {shown.largest} bytes of {shown.limit}")
+    if shown.seconds:
+        print(f"duration: {timedelta(seconds=round(shown.seconds))} at least, by the rates")
+    for sample in shown.samples:
+        _print_sample(sample)
+
+
+def _print_sample(sample: Sample) -> None:
+    whose = f", user {sample.user}" if sample.user else ""
+    locale = f", {sample.locale}" if sample.locale else ""
+    print(f"\ndevice {sample.device}{whose}{locale}: {len(sample.payload)} bytes")
+    print(msgspec.json.format(sample.payload, indent=2).decode())

@@ -1,0 +1,96 @@
+"""`clarion run`: the daemon."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Awaitable, Callable
+
+import trio
+
+from scheduler.cli.output import Format, local, print_json, remark
+from scheduler.cli.session import InSession, Session
+from scheduler.diagnostics.printers import as_text
+from scheduler.engine.daemon import Daemon, Ended, Ending, refuse_unbuilt
+from scheduler.store.database import Store
+from scheduler.workspace.loading import Workspace, load, read_folder
+
+
+def run(
+    *,
+    until_idle: bool = False,
+    verbose: bool = False,
+    format: Format = Format.TEXT,
+    session: InSession,
+) -> int:
+    """The daemon: takes events in, sends what they start, keeps every outcome. SIGTERM drains, SIGHUP reads the rules
+    again.
+
+    Example: clarion run --until-idle
+
+    Parameters
+    ----------
+    until_idle
+        End when no window is open and nothing is due within 60 s (for cron). Then nothing listens to HTTP.
+    verbose
+        Log links and reloads too, not only what is wrong.
+    format
+        text or json: how the summary at the end is printed.
+    """
+    logging.basicConfig(
+        level=logging.INFO if verbose else logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s"
+    )
+    loaded = session.load()
+    workspace = session.workspace
+    refuse_unbuilt(loaded)
+    serve = None if until_idle else api_of(workspace)
+    with session.store() as store:
+        daemon = make_daemon(session, store, workspace, serve)
+        ended = trio.run(lambda: daemon.run(until_idle=until_idle))
+    if format is Format.JSON:
+        print_json(_object(ended))
+    else:
+        _print(ended)
+    return ended.exit_code
+
+
+def make_daemon(
+    session: Session, store: Store, workspace: Workspace, serve: Callable[[Daemon], Awaitable[None]] | None
+) -> Daemon:
+    """A daemon that reads the workspace's folder again when it is told to reload."""
+
+    def reload() -> Workspace | None:
+        again = load(read_folder(session.root), session.root, os.environ)
+        errors = again.findings if again.workspace is None else again.not_built
+        if errors:
+            remark(as_text(errors))
+            return None
+        return again.workspace
+
+    return Daemon(store, workspace, session.clock, reload_workspace=reload, serve=serve)
+
+
+def api_of(workspace: Workspace) -> Callable[[Daemon], Awaitable[None]] | None:
+    """The HTTP API of a workspace that says where to listen."""
+    return None
+
+
+def _object(ended: Ended) -> dict[str, object]:
+    return {
+        "ending": ended.ending,
+        "detail": ended.detail,
+        "outcomes": {kind.value: count for kind, count in ended.progress.outcomes.items()},
+        "retired": ended.progress.retired,
+        "recovered": ended.recovered,
+        "remaining": ended.remaining,
+    }
+
+
+def _print(ended: Ended) -> None:
+    outcomes = ", ".join(f"{count} {kind}" for kind, count in sorted(ended.progress.outcomes.items())) or "nothing"
+    print(f"settled: {outcomes}; {ended.progress.retired} token(s) retired")
+    if ended.ending in (Ending.APP_STOPPED, Ending.NO_LINK):
+        remark(f"error: {ended.detail}")
+    if ended.remaining.runs:
+        due = ended.remaining.next_due
+        remark(f"{ended.remaining.runs} run(s) are not over{f'; the next is due {local(due)}' if due else ''}")

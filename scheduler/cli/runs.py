@@ -1,0 +1,178 @@
+"""`clarion runs`: what was sent, to whom, and what waits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from scheduler.cli.output import Format, local, print_json, print_table, remark
+from scheduler.cli.session import InSession
+from scheduler.domain.runs import Run
+from scheduler.runs import pausing
+from scheduler.runs.reports import RunReport, report
+from scheduler.store import runs as run_rows
+from scheduler.store.database import Store
+
+
+def list_runs(
+    *,
+    rule: str | None = None,
+    limit: int = 20,
+    format: Format = Format.TEXT,
+    session: InSession,
+) -> int:
+    """The newest runs first, and the events that rules could not judge.
+
+    Example: clarion runs list --rule goal-alert
+
+    Parameters
+    ----------
+    rule
+        Only the runs of this rule.
+    limit
+        How many runs.
+    format
+        text or json.
+    """
+    with session.store() as store, store.read() as tx:
+        runs = run_rows.latest(tx, limit, rule)
+        misses = [miss for miss in run_rows.misses(tx) if rule is None or miss[0] == rule]
+    if format is Format.JSON:
+        print_json([_listed(run) for run in runs])
+        return 0
+    if not runs:
+        remark("no runs yet; 'clarion emit FILE' brings an event, 'clarion run' sends")
+    else:
+        print_table(
+            ("run", "rule", "state", "occasion", "started", "note"),
+            [
+                (run.id, run.rule, run.state, run.occasion.replace("\n", " "), local(run.started_at), run.note)
+                for run in runs
+            ],
+        )
+    for name, reason, detail, count, last in misses:
+        remark(f"{name}: {count} event(s) without a run: {reason}, {detail} (last {local(last)})")
+    return 0
+
+
+def show(run: str, /, *, format: Format = Format.TEXT, session: InSession) -> int:
+    """One run in numbers that add up: selected = accepted + rejected + suppressed + expired + unknown + pending.
+
+    Example: clarion runs show 3f2a --format json
+
+    Parameters
+    ----------
+    run
+        Its id, or the first digits of it.
+    format
+        text or json.
+    """
+    with session.store() as store:
+        found = report(store, run)
+    if format is Format.JSON:
+        print_json(_shown(found))
+    else:
+        _print(found)
+    return 0
+
+
+def pause_run(run: str, /, *, session: InSession) -> int:
+    """Send nothing new of a run until it is resumed. What is in flight gets its outcome.
+
+    Example: clarion runs pause 3f2a
+    """
+    return _move(session, pausing.pause, run)
+
+
+def resume_run(run: str, /, *, session: InSession) -> int:
+    """Go on with a paused run.
+
+    Example: clarion runs resume 3f2a
+    """
+    return _move(session, pausing.resume, run)
+
+
+def cancel_run(run: str, /, *, session: InSession) -> int:
+    """End a run: what waits is suppressed with the reason `cancelled`.
+
+    Example: clarion runs cancel 3f2a
+    """
+    return _move(session, pausing.cancel, run)
+
+
+def _move(session: InSession, move: Callable[[Store, str, datetime], Run], run: str) -> int:
+    with session.store() as store:
+        moved = move(store, run, session.clock.now())
+    remark(f"run {moved.id} of {moved.rule} is {moved.state}")
+    return 0
+
+
+def _listed(run: Run) -> dict[str, Any]:
+    return {
+        "run": run.id,
+        "rule": run.rule,
+        "state": run.state,
+        "occasion": run.occasion,
+        "version": run.version,
+        "created_at": run.created_at,
+        "started_at": run.started_at,
+        "finished_at": run.finished_at,
+        "note": run.note,
+    }
+
+
+def _shown(found: RunReport) -> dict[str, Any]:
+    run = found.run
+    return {
+        "run": run.id,
+        "rule": run.rule,
+        "version": run.version,
+        "occasion": run.occasion,
+        "state": run.state,
+        "counts": found.counts,
+        "maybe_repeated": found.maybe_repeated,
+        "reasons": found.reasons,
+        "note": run.note,
+        "started_at": run.started_at,
+        "finished_at": run.finished_at,
+    }
+
+
+def _print(found: RunReport) -> None:
+    run, counts = found.run, found.counts
+    print_table(
+        ("", ""),
+        [
+            ("run", run.id),
+            ("rule", f"{run.rule} (version {run.version})"),
+            ("occasion", run.occasion.replace("\n", " ")),
+            ("state", f"{run.state}{f': {run.note}' if run.note else ''}"),
+            ("started", local(run.started_at)),
+            ("finished", local(run.finished_at)),
+        ],
+    )
+    print_table(
+        ("outcome", "devices", "reason"),
+        [
+            ("selected", counts.selected, None),
+            *_outcome("accepted", counts.accepted, found),
+            *_outcome("rejected", counts.rejected, found),
+            *_outcome("suppressed", counts.suppressed, found),
+            *_outcome("expired", counts.expired, found),
+            *_outcome("unknown", counts.unknown, found),
+            ("pending", counts.pending, None),
+        ],
+        right=("devices",),
+    )
+    if found.maybe_repeated:
+        remark(f"{found.maybe_repeated} device(s) may have been sent to more than once (same apns-id)")
+
+
+def _outcome(outcome: str, count: int, found: RunReport) -> list[tuple[str, int, str | None]]:
+    reasons = found.reasons.get(outcome, {})
+    if not reasons:
+        return [(outcome, count, None)]
+    rows: list[tuple[str, int, str | None]] = [(outcome, count, None)]
+    rows += [("", number, reason) for reason, number in sorted(reasons.items(), key=lambda pair: -pair[1])]
+    return rows

@@ -1,0 +1,93 @@
+"""What most commands need: the workspace they stand in, its store, and the clock."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeAlias
+
+from cyclopts import Parameter
+
+from scheduler.cli.clock import SystemClock
+from scheduler.domain.errors import OperatorError
+
+if TYPE_CHECKING:  # these take a third of a second to import, and --help needs none of them
+    from scheduler.store.database import Store
+    from scheduler.workspace.campaign import Campaign
+    from scheduler.workspace.loading import LoadResult, Workspace
+
+SETTINGS_FILE = "clarion.yaml"
+
+
+class Session:
+    """One command's surroundings, made as they are asked for."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.clock = SystemClock()
+        self._folder = folder
+
+    @cached_property
+    def root(self) -> Path:
+        """The workspace: --workspace, else the nearest folder above with a clarion.yaml."""
+        if self._folder is not None:
+            if not (self._folder / SETTINGS_FILE).is_file():
+                raise OperatorError(f"there is no {SETTINGS_FILE}", where=str(self._folder),
+                                    hint="'clarion init DIR' makes a small workspace")  # fmt: skip
+            return self._folder.resolve()
+        here = Path.cwd()
+        for folder in (here, *here.parents):
+            if (folder / SETTINGS_FILE).is_file():
+                return folder
+        hint = "go to a workspace, give --workspace DIR, or make one: 'clarion init DIR'"
+        raise OperatorError(f"no {SETTINGS_FILE} here or in a folder above", where=str(here), hint=hint)
+
+    def load(self) -> LoadResult:
+        """Read the workspace from disk, with everything that is wrong with it."""
+        from scheduler.workspace.loading import load, read_folder
+
+        return load(read_folder(self.root), self.root, os.environ)
+
+    @cached_property
+    def workspace(self) -> Workspace:
+        """The workspace, if it has no errors."""
+        loaded = self.load()
+        if loaded.workspace is None:
+            from scheduler.diagnostics.diagnostic import Severity
+
+            errors = [finding for finding in loaded.findings if finding.severity is Severity.ERROR]
+            raise OperatorError(f"{errors[0].message}{_and_more(len(errors) - 1)}", where=str(errors[0].span),
+                                hint="'clarion check' shows all of it")  # fmt: skip
+        return loaded.workspace
+
+    @contextmanager
+    def store(self) -> Iterator[Store]:
+        """The workspace's store, made if it is missing."""
+        from scheduler.store.database import open_store
+
+        store = open_store(self.workspace.settings.store_url)
+        try:
+            yield store
+        finally:
+            store.close()
+
+    def campaign(self, rule: str) -> Campaign:
+        """A rule by its name."""
+        found = self.workspace.campaigns.get(rule)
+        if found is None:
+            from scheduler.diagnostics.diagnostic import did_you_mean
+
+            names = sorted(self.workspace.campaigns)
+            raise OperatorError(f"there is no rule '{rule}'",
+                                hint=did_you_mean(rule, names) or f"the rules are {', '.join(names)}")  # fmt: skip
+        return found
+
+
+InSession: TypeAlias = Annotated[Session, Parameter(parse=False)]
+"""The type of a command's `session` parameter: made by the launcher, no option of the command."""
+
+
+def _and_more(count: int) -> str:
+    return f" (and {count} more)" if count else ""
