@@ -17,7 +17,7 @@ import bisect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from jinja2 import Template, nodes
+from jinja2 import Template, TemplateSyntaxError, nodes
 from jinja2.exceptions import SecurityError, TemplateError
 from jinja2.runtime import Context
 from jinja2.visitor import NodeTransformer
@@ -26,7 +26,7 @@ from scheduler.conditions.jinja_positions import runtime_place
 from scheduler.domain.json_values import Json
 from scheduler.rendering.paths import Path, dotted, local_names, path_of
 from scheduler.rendering.results import Aborted, RenderFailure
-from scheduler.rendering.sandbox import AS_JSON, ENVIRONMENT, JOINED, Abort, MissingVariable, joined, missing
+from scheduler.rendering.sandbox import AS_JSON, BOUNDED, ENVIRONMENT, JOINED, Abort, MissingVariable, joined, missing
 
 SEPARATOR = "\0"
 
@@ -71,6 +71,10 @@ class Fused:
         return self.labels[bisect.bisect_right(self._starts, place[1] if place else 0) - 1]
 
 
+class Uncompilable(Exception):
+    """A text that is well-formed and still cannot become code; the message says why."""
+
+
 def parse_body(text: str) -> list[nodes.Node]:
     """The body of a template text. TemplateSyntaxError carries the offset."""
     return list(ENVIRONMENT.parse(text).body)
@@ -90,11 +94,21 @@ def fuse(
     constants: Mapping[str, Json] | None = None,
     computed: Sequence[LeafText] = (),
 ) -> Fused:
-    """Compile texts that were parsed before without an error.
+    """Compile texts that `check_text` has no error for.
 
     `computed` are named texts (label `with.NAME`) that the leaves read as NAME; those that nobody reads are left out.
+    Uncompilable when Jinja or Python cannot make code of them.
     """
-    builder = _Builder(constants or {}, {leaf.label.rpartition(".")[2] for leaf in computed})
+    try:
+        return _fuse(leaves, constants or {}, computed)
+    except TemplateSyntaxError as problem:
+        raise Uncompilable((problem.message or "not valid Jinja").rstrip(".")) from problem
+    except (SyntaxError, RecursionError, MemoryError) as problem:
+        raise Uncompilable("the template is nested too deeply") from problem
+
+
+def _fuse(leaves: Sequence[LeafText], constants: Mapping[str, Json], computed: Sequence[LeafText]) -> Fused:
+    builder = _Builder(constants, {leaf.label.rpartition(".")[2] for leaf in computed})
     bodies = [builder.leaf(leaf) for leaf in leaves]
     assigned = [builder.assignment(leaf) for leaf in computed if leaf.label.rpartition(".")[2] in builder.read]
     separated: list[nodes.Node] = []
@@ -195,6 +209,22 @@ class _Rewriter(NodeTransformer):
     def visit_Concat(self, node: nodes.Concat) -> nodes.Node:  # noqa: N802
         items = [self.visit(item) for item in node.nodes]
         return _filter(nodes.List(items, lineno=node.lineno), JOINED)
+
+    def visit_List(self, node: nodes.List) -> nodes.Node:  # noqa: N802
+        return self._container(node)
+
+    def visit_Tuple(self, node: nodes.Tuple) -> nodes.Node:  # noqa: N802
+        return self._container(node) if node.ctx == "load" else self.generic_visit(node)
+
+    def visit_Dict(self, node: nodes.Dict) -> nodes.Node:  # noqa: N802
+        return self._container(node)
+
+    def _container(self, node: nodes.Literal) -> nodes.Node:
+        """What a template puts together is bounded; what consists of constants is bounded by its text."""
+        if all(isinstance(inner, nodes.Const | nodes.Pair) for inner in _all(node)):
+            return node
+        self.generic_visit(node)
+        return _filter(node, BOUNDED)
 
     def visit_CondExpr(self, node: nodes.CondExpr) -> nodes.Node:  # noqa: N802
         if node.expr2 is None:

@@ -12,7 +12,7 @@ from scheduler.conditions.types import Schema, UnknownName
 from scheduler.diagnostics.diagnostic import Diagnostic, did_you_mean, error, note, warning
 from scheduler.diagnostics.source import Span
 from scheduler.diagnostics.yaml_nodes import ScalarNode
-from scheduler.rendering.fusing import parse_body
+from scheduler.rendering.fusing import LeafText, Uncompilable, fuse, parse_body
 from scheduler.rendering.paths import Path, Use, dotted, extent, local_names, uses
 from scheduler.rendering.sandbox import ENVIRONMENT
 from scheduler.rendering.texts import is_template
@@ -74,6 +74,22 @@ class Names:
 
 def check_text(node: ScalarNode, names: Names) -> list[Diagnostic]:
     """Everything that is wrong with one template text. Without an error it can be compiled."""
+    try:
+        return _check_text(node, names)
+    except RecursionError:
+        return [error("too-deep", "the template is nested too deeply", node.span)]
+
+
+def compile_finding(node: ScalarNode) -> Diagnostic | None:
+    """Why a text that `check_text` let pass cannot be compiled, if so."""
+    try:
+        fuse([LeafText("", node.text)])
+    except Uncompilable as problem:
+        return error("template-syntax", str(problem), node.span)
+    return None
+
+
+def _check_text(node: ScalarNode, names: Names) -> list[Diagnostic]:
     if "\0" in node.text:
         return [error("control-character", "a text cannot contain NUL", node.span_of(node.text.index("\0")))]
     if not is_template(node.text):
@@ -84,8 +100,6 @@ def check_text(node: ScalarNode, names: Names) -> list[Diagnostic]:
         message = _sentence(problem)
         hint = "`{{` is closed by `}}`" if "end of print statement" in message else None
         return [error("template-syntax", message, node.span_of(error_offset(problem)), hint)]
-    except RecursionError:
-        return [error("too-deep", "the template is nested too deeply", node.span)]
     tree = nodes.Template(body)
     local = local_names(tree)
     findings = [*_grammar_findings(tree, node), *_shadow_findings(tree, names, node)]

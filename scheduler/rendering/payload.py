@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 
 from jinja2 import nodes
 
-from scheduler.diagnostics.diagnostic import Diagnostic, has_errors
+from scheduler.diagnostics.diagnostic import Diagnostic, error, has_errors
 from scheduler.diagnostics.yaml_nodes import Node
 from scheduler.domain.json_values import Json
-from scheduler.rendering.fusing import SEPARATOR, Fused, LeafText, fuse, parse_body, single_expression
-from scheduler.rendering.names import Names, check_text
+from scheduler.rendering.fusing import SEPARATOR, Fused, LeafText, Uncompilable, fuse, parse_body, single_expression
+from scheduler.rendering.names import Names, check_text, compile_finding
 from scheduler.rendering.overlays import chain, fallbacks, overlay
 from scheduler.rendering.paths import PERSONAL, Path, dotted, look_up
 from scheduler.rendering.results import Aborted, RenderFailure
@@ -150,10 +150,15 @@ def compile_payload(
     if has_errors(findings) or has_errors(with_values.findings):
         return None, findings
     base_chain = fallbacks(default_locale)
-    variants = {
-        steps: _compile(steps, tree, leaves, with_values, [*steps, *base_chain])
-        for steps, (tree, leaves) in trees.items()
-    }
+    try:
+        variants = {
+            steps: _compile(steps, tree, leaves, with_values, [*steps, *base_chain])
+            for steps, (tree, leaves) in trees.items()
+        }
+    except Uncompilable as problem:
+        found = [compile_finding(leaf.node) for _, leaves in trees.values() for leaf in leaves]
+        causes = dict.fromkeys(one for one in found if one is not None)
+        return None, [*findings, *(causes or [error("template-syntax", str(problem), base.span)])]
     read = {path for one in variants.values() for _, path, _ in (*one.fixed, *one.personal)}
     return PayloadTemplate(tuple(sorted(read, key=dotted)), locales, variants), findings
 

@@ -9,6 +9,7 @@ Laws:
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
@@ -34,13 +35,13 @@ _STRING_METHODS = frozenset({
     "swapcase", "title", "upper",
 })  # fmt: skip
 _FILTERS = frozenset({
-    "abs", "batch", "capitalize", "count", "dictsort", "first", "float", "int", "items", "join", "last",
-    "length", "list", "lower", "map", "max", "min", "reject", "reverse", "round", "select", "slice", "sort",
+    "abs", "capitalize", "count", "dictsort", "first", "float", "int", "items", "join", "last",
+    "length", "list", "lower", "map", "max", "min", "reject", "reverse", "select", "sort",
     "string", "sum", "title", "trim", "truncate", "unique", "upper", "urlencode", "wordcount",
 })  # fmt: skip
 _TESTS = frozenset({
     "!=", "<", "<=", "==", ">", ">=", "boolean", "defined", "divisibleby", "eq", "even", "false", "float", "ge",
-    "gt", "in", "integer", "iterable", "le", "lower", "lt", "mapping", "ne", "none", "number", "odd",
+    "gt", "in", "integer", "iterable", "le", "lower", "lt", "mapping", "ne", "number", "odd",
     "sequence", "string", "true", "undefined", "upper",
 })  # fmt: skip
 _WIDE_FORMAT = re.compile(r"\*|\d{3}")
@@ -95,7 +96,7 @@ class PayloadEnvironment(OffsetEnvironment, ImmutableSandboxedEnvironment):
         super().__init__(undefined=MissingValue, autoescape=False, finalize=_finalize, keep_trailing_newline=True)
         self.filters = {name: self.filters[name] for name in _FILTERS}
         self.filters.update({"default": _default, "d": _default, "format": _format, "replace": _replace, "omit": _omit})
-        self.filters.update({AS_JSON: _as_json, JOINED: _joined})
+        self.filters.update({"round": _round, AS_JSON: _as_json, JOINED: _joined, BOUNDED: _bounded})
         self.tests = {name: self.tests[name] for name in _TESTS}
         self.globals = {}
         self.functions = {"range": _range, "abort": _abort}
@@ -155,6 +156,7 @@ class PayloadEnvironment(OffsetEnvironment, ImmutableSandboxedEnvironment):
 
 AS_JSON = " as_json"
 JOINED = " joined"
+BOUNDED = " bounded"
 """Filters that the compiler puts in. A name that begins with a space cannot be written in a template."""
 
 
@@ -183,6 +185,8 @@ def _as_json(value: object) -> str:
     """A value as JSON text: what keeps the type of a leaf that is one expression."""
     if isinstance(value, Undefined):
         value._fail_with_undefined_error()
+    if type(value) is float and not math.isfinite(value):
+        raise TemplateRuntimeError("the number is not finite")
     if callable(value):
         raise TemplateRuntimeError("a function is no value; call it with ()")
     return _ENCODE(value).decode()
@@ -198,6 +202,31 @@ def _default(value: object, otherwise: object = "", also_empty: bool = False) ->
     if isinstance(value, Undefined) or value is None or (also_empty and not value):
         return otherwise
     return value
+
+
+def _bounded(value: object) -> object:
+    """A list or mapping that a template makes. Without a bound `[x, x]`, forty times over, would be the end."""
+    waiting, count = [value], 0
+    while waiting:
+        item = waiting.pop()
+        count += 1
+        if count > MAX_PIECES:
+            raise SecurityError(f"a list or mapping has more than {MAX_PIECES:,} parts")
+        if isinstance(item, Mapping):
+            waiting.extend(item.values())
+        elif isinstance(item, list | tuple):
+            waiting.extend(item)
+    return value
+
+
+def _round(value: float, digits: int = 0, method: str = "common") -> float:
+    """To so many digits behind the point, at most 15; `ceil` and `floor` as in Jinja."""
+    if method not in ("common", "ceil", "floor") or not 0 <= digits <= 15:
+        raise TemplateRuntimeError("`round` takes 0 to 15 digits and common, ceil or floor")
+    if method == "common":
+        return round(value, digits)
+    shift = float(10**digits)
+    return (math.ceil(value * shift) if method == "ceil" else math.floor(value * shift)) / shift
 
 
 def _omit(value: object) -> object:

@@ -25,7 +25,7 @@ class TextTemplate:
 
     @classmethod
     def compile(cls, label: str, text: str) -> TextTemplate:
-        """A text that was checked before; `label` names its place in failures (`trigger.once_per`)."""
+        """A checked text; `label` is its place in failures (`trigger.once_per`). May raise Uncompilable."""
         if not is_template(text):
             return cls(text, text, None)
         return cls(text, None, fuse([LeafText(label, text)]))

@@ -13,6 +13,7 @@ from scheduler.diagnostics.diagnostic import Diagnostic, error, has_errors, note
 from scheduler.diagnostics.yaml_nodes import ScalarNode
 from scheduler.domain.lanes import Lane
 from scheduler.domain.quantities import Rate
+from scheduler.rendering.fusing import Uncompilable
 from scheduler.rendering.names import Names, check_text
 from scheduler.rendering.payload import PayloadTemplate, compile_payload
 from scheduler.rendering.texts import TextTemplate
@@ -205,7 +206,13 @@ class _Texts:
         names = Names(self.schema, self.event_type, roots, missing_is_expected=missing_is_expected)
         problems = check_text(node, names)
         self.findings.extend(problems)
-        return None if has_errors(problems) else TextTemplate.compile(label, node.text)
+        if has_errors(problems):
+            return None
+        try:
+            return TextTemplate.compile(label, node.text)
+        except Uncompilable as problem:
+            self.findings.append(error("template-syntax", str(problem), node.span))
+            return None
 
 
 def _node(collapse: ScalarNode | Collapse) -> ScalarNode | None:

@@ -279,6 +279,9 @@ def test_variables_are_whole_paths_and_constants_are_none() -> None:
         "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
         "{% for a in range(1000) %}{% for b in range(1000) %}x{% endfor %}{% endfor %}",
         "{{ event.data.list.append(1) }}",
+        "{% set x = [1] %}" + "{% set x = [x, x] %}" * 40 + "{{ x | string }}",
+        "{% set x = {} %}" + "{% set x = {'a': x, 'b': (x, x)} %}" * 40 + "{{ x | upper }}",
+        "{{ 1 | round(9999999, 'ceil') }}",
     ],
 )
 def test_attack_ends_in_a_failure(attack: str) -> None:
@@ -347,3 +350,30 @@ def test_undeclared_names_that_nobody_guards_are_notes(text: str, found: list[st
         tree(json.dumps({"aps": {"alert": text}})), {}, read_with(None, NAMES, "en"), NAMES, "en"
     )
     assert [one.message for one in findings] == [f"'{name}' is not declared, so it may be missing" for name in found]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{{ event.id" + " | upper" * 300 + " }}", "the template is nested too deeply"),
+        ("{{ " + "(" * 3000 + "1" + ")" * 3000 + " }}", "the template is nested too deeply"),
+        ("{% if 1 %}" * 120 + "{% endif %}" * 120, "the template is nested too deeply"),
+        (
+            "{% macro m(caller) %}{{ caller() }}{% endmacro %}",
+            'when defining macros or call blocks the special "caller" argument must be omitted or be given a default',
+        ),
+    ],
+)
+def test_what_cannot_become_code_is_a_finding(text: str, said: str) -> None:
+    leaves = {"aps": {"alert": {"title": "{{ event.subject }}", "body": text}}}
+    compiled, findings = compile_payload(tree(json.dumps(leaves)), {}, read_with(None, NAMES, "en"), NAMES, "en")
+    assert compiled is None
+    assert [one.message.lower() for one in findings] == [said.lower()]
+
+
+def test_numbers_round_as_in_jinja() -> None:
+    assert (
+        text_of("{{ 2.345 | round(2, 'floor') }} {{ 2.341 | round(2, 'ceil') }} {{ 2.7 | round | int }}")
+        == "2.34 2.35 3"
+    )
+    assert text_of("{{ '%.2f' | format(9.5) }}") == "9.50"
