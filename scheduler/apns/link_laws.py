@@ -108,6 +108,7 @@ class LinkLaws:
         )
         self._started: deque[tuple[int, float]] = deque()  # (last stream id, when it was started), oldest first
         self._late = 0
+        self._dead = False
         self._heard = now
         self._pinged: float | None = None
 
@@ -198,16 +199,15 @@ class LinkLaws:
         return ended
 
     def retire(self, reason: CloseReason, detail: str = "") -> None:
-        """No more requests on this link. The first reason stays."""
+        """No more requests on this link. The first reason stays; a dead connection is not waited for."""
+        self._dead = self._dead or reason in _DEAD
         if self.retirement is None:
             self.retirement = Retirement(reason, detail)
 
     @property
     def over(self) -> bool:
         """At its end, with nothing left to wait for: close it."""
-        if self.retirement is None:
-            return False
-        return self.in_flight == 0 or self.retirement.reason in _DEAD
+        return self.retirement is not None and (self._dead or self.in_flight == 0)
 
     def lose(self) -> list[Ended]:
         """The connection is gone, or is given up: everything in flight ends."""

@@ -103,7 +103,7 @@ class PushRequest:
     context: object = field(default=None, repr=False, compare=False)
     """Belongs to the pool: where the result goes."""
     resends: int = field(default=0, repr=False, compare=False)
-    """Belongs to the pool: how often it was sent again because it had not been processed."""
+    """Belongs to the pool: how often it sent it again, unprocessed. To try anew later, make a new request."""
 
 
 def check_token(text: str) -> str:

@@ -102,11 +102,6 @@ class ExpressConnection(Generic[R]):
         return self._next_stream - 2
 
     @property
-    def oldest_stream(self) -> int | None:
-        """The lowest id of a stream that is open."""
-        return next(iter(self._open), None)
-
-    @property
     def exhausted(self) -> bool:
         """Every stream id has been used (RFC 9113 §5.1.1): this connection can only be drained."""
         return self._next_stream > MAX_STREAM_ID

@@ -55,12 +55,6 @@ class Batch:
         """The next `count` that have not been started."""
         return self.requests[self.position : self.position + count]
 
-    def started(self, count: int, now: float) -> None:
-        """So many of `next` have been started: this is where tokens are taken."""
-        self.position += count
-        for bucket in self.buckets:
-            bucket.take(count, now)
-
     def ready_in(self, now: float) -> float:
         """Seconds until it is worth looking again.
 
@@ -86,6 +80,7 @@ class LaneQueue:
         return sum(batch.waiting for lane in self._lanes.values() for batch in lane)
 
     def add(self, batch: Batch) -> None:
+        """Behind its lane. A batch has requests that wait."""
         self._lanes[batch.lane].append(batch)
 
     def add_first(self, batch: Batch) -> None:
@@ -95,17 +90,23 @@ class LaneQueue:
     def pick(self, now: float) -> tuple[Batch, int] | None:
         """The first batch of which something may be started, and how much. One without tokens is passed over."""
         for lane in self._lanes.values():
-            while lane and not lane[0].waiting:
-                lane.popleft()
             for batch in lane:
                 allowed = batch.allowed(now)
                 if allowed:
                     return batch, allowed
         return None
 
+    def started(self, batch: Batch, count: int, now: float) -> None:
+        """So many of its `next` have been started: this is where tokens are taken. A finished batch leaves."""
+        batch.position += count
+        for bucket in batch.buckets:
+            bucket.take(count, now)
+        if not batch.waiting:
+            self._lanes[batch.lane].remove(batch)
+
     def ready_in(self, now: float) -> float | None:
         """Seconds until tokens let something start; None if nothing waits."""
-        waits = [batch.ready_in(now) for lane in self._lanes.values() for batch in lane if batch.waiting]
+        waits = [batch.ready_in(now) for lane in self._lanes.values() for batch in lane]
         return min(waits, default=None)
 
     def unstarted(self, tag: object) -> int:
@@ -122,7 +123,7 @@ class LaneQueue:
 
     def take_all(self) -> list[Batch]:
         """Empty the queue."""
-        batches = [batch for lane in self._lanes.values() for batch in lane if batch.waiting]
+        batches = [batch for lane in self._lanes.values() for batch in lane]
         for lane in self._lanes.values():
             lane.clear()
         return batches

@@ -131,7 +131,7 @@ class Link:
                 return float("inf") if wait is None else wait
             batch, allowed = picked
             count = self.laws.start(batch.headers, batch.next(min(allowed, room, _CHUNK)), now)
-            batch.started(count, now)
+            self._queue.started(batch, count, now)
             started += count
             self._counters.requests += count
         return float("inf")

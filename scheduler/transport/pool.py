@@ -117,6 +117,8 @@ class Pool:
 
     def submit(self, batch: Batch) -> None:
         """Queue it. Each device has its link, so that its requests keep their order; another one if that is down."""
+        if not batch.requests:
+            return
         account = self._accounts.setdefault(batch.tag, _Account())
         account.outstanding += len(batch.requests)
         account.withdrawn = False

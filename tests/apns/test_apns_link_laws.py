@@ -307,6 +307,17 @@ def test_goaway_without_a_word_has_its_code() -> None:
     assert pair.laws.retirement == Retirement(CloseReason.GOAWAY, "ENHANCE_YOUR_CALM")
 
 
+def test_a_draining_link_that_dies_is_not_waited_for() -> None:
+    pair = proved()
+    pair.start(requests(2))
+    pair.server.h2.close_connection(last_stream_id=5)
+    pair.exchange()
+    assert not pair.laws.over
+    pair.laws.receive(b"\x00\x00\x01\x00\x00\x00\x00\x00\x00x", pair.now)
+    assert pair.laws.over
+    assert pair.laws.retirement == Retirement(CloseReason.GOAWAY, "NO_ERROR")
+
+
 def test_reset_without_refusal_is_unknown() -> None:
     pair = proved()
     pair.start(requests(1))

@@ -38,7 +38,7 @@ def test_starts_never_exceed_the_rate_and_a_sleeper_who_wakes_in_time_loses_none
     for pause in pauses:
         while (picked := queue.pick(now)) is not None:
             first, count = picked
-            first.started(count, now)
+            queue.started(first, count, now)
             started += count
         assert started <= min(per_second * now + burst for per_second, burst in rates) + 1e-6
         wait = queue.ready_in(now)
@@ -63,22 +63,35 @@ def test_a_batch_without_tokens_is_passed_over_for_others_of_its_lane_and_of_low
     queue = queue_of(bulk, stuck, free)
     picked = []
     while (pick := queue.pick(0.0)) is not None:
-        pick[0].started(pick[1], 0.0)
+        queue.started(*pick, 0.0)
         picked.append(pick[0])
     assert picked == [free, bulk]
     assert queue.waiting == 3
     assert queue.ready_in(0.0) == 1.0
 
 
+def test_a_finished_batch_leaves_though_another_is_stuck_ahead_of_it() -> None:
+    empty = TokenBucket(Rate(1, 1), 0.0)
+    empty.take(1, 0.0)
+    stuck = batch(3, buckets=(empty,))
+    queue = queue_of(stuck)
+    for _ in range(100):
+        queue.add(batch(2))
+        pick = queue.pick(0.0)
+        assert pick is not None
+        queue.started(*pick, 0.0)
+    assert queue.take_all() == [stuck]
+
+
 def test_nothing_waits_in_an_empty_queue() -> None:
-    queue = queue_of(batch(0))
+    queue = queue_of()
     assert (queue.pick(0.0), queue.ready_in(0.0), queue.waiting, queue.take_all()) == (None, None, 0, [])
 
 
 def test_withdraw_takes_what_was_not_started_of_the_wanted_ones() -> None:
     mine, other = batch(5, tag="mine"), batch(5, Lane.BULK, tag="other")
     queue = queue_of(mine, other)
-    mine.started(2, 0.0)
+    queue.started(mine, 2, 0.0)
     assert queue.withdraw(lambda each: each.tag == "mine") == mine.requests[2:]
     assert queue.take_all() == [other]
     assert queue.waiting == 0
@@ -90,6 +103,6 @@ def test_what_was_under_way_before_goes_first_in_its_lane() -> None:
     queue.add_first(again)
     order = []
     while (pick := queue.pick(0.0)) is not None:
-        pick[0].started(1, 0.0)
+        queue.started(pick[0], 1, 0.0)
         order.append(pick[0])
     assert order == [urgent, again, normal]
