@@ -1,0 +1,77 @@
+"""The API's intake for a running daemon: events go through its groups, the registry is written from threads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TypeVar
+
+import trio
+
+from scheduler.api.app import make_app
+from scheduler.api.intake import IntakeResult, Terms
+from scheduler.api.serving import serve_api
+from scheduler.domain.events import Event
+from scheduler.engine.daemon import Daemon
+from scheduler.runs import registering
+from scheduler.runs.event_reading import HORIZON
+from scheduler.runs.keys import verify_key
+from scheduler.store.api_keys import Scope
+from scheduler.store.database import Transaction
+from scheduler.store.registry import delete_device
+from scheduler.store.registry_changes import DeviceChange, UserChange, Verdict
+from scheduler.store.registry_users import upsert_users
+from scheduler.store.registry_writing import upsert_devices
+
+_T = TypeVar("_T")
+
+
+class DaemonIntake:
+    """What the API hands on to a daemon. Every method returns after the commit."""
+
+    def __init__(self, daemon: Daemon) -> None:
+        self._daemon = daemon
+
+    def terms(self) -> Terms:
+        """By the workspace that is in force now."""
+        workspace = self._daemon.workspace
+        return Terms(workspace.settings.apps, workspace.schema, HORIZON, self._daemon.clock.now())
+
+    def ready(self) -> str | None:
+        """A daemon that drains sends callers elsewhere."""
+        return "this daemon is about to end" if self._daemon.stopping.is_set() else None
+
+    async def authenticate(self, key: str) -> frozenset[Scope] | None:
+        return await trio.to_thread.run_sync(verify_key, self._daemon.store, key)
+
+    async def events(self, events: Sequence[Event]) -> IntakeResult:
+        taken = await self._daemon.intake.take(events)
+        return IntakeResult(taken.accepted, taken.duplicates)
+
+    async def put_device(self, change: DeviceChange) -> Verdict:
+        terms = self.terms()
+        write = partial(upsert_devices, changes=[change], now=terms.now, schema=terms.schema, registering=True)
+        return (await self._write(write))[0]
+
+    async def delete_device(self, app: str, token: str) -> bool:
+        return await self._write(partial(delete_device, app=app, token=token))
+
+    async def put_user(self, change: UserChange) -> Verdict:
+        return (await self._write(partial(upsert_users, changes=[change], schema=self.terms().schema)))[0]
+
+    async def erase_user(self, user: str) -> bool:
+        return (await trio.to_thread.run_sync(registering.erase, self._daemon.store, user)).found
+
+    async def _write(self, write: Callable[[Transaction], _T]) -> _T:
+        def transact() -> _T:
+            with self._daemon.store.write() as tx:
+                return write(tx)
+
+        return await trio.to_thread.run_sync(transact)
+
+
+async def serve_daemon(daemon: Daemon, *, task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED) -> None:
+    """Serve the API of a daemon's workspace where it says to listen, until the daemon is told to stop."""
+    address = daemon.workspace.settings.listen
+    assert address is not None
+    await serve_api(make_app(DaemonIntake(daemon)), str(address), stop=daemon.stopping, task_status=task_status)
