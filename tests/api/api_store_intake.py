@@ -30,7 +30,13 @@ SCHEMA = Schema(
     users=Section({"first_name": FieldType(ValueType.STRING, optional=True)}),
     events={
         "com.example.score.changed": Section(
-            {name: FieldType(ValueType.INTEGER, optional=name == "minute") for name in ("home_score", "minute")}
+            {
+                "home": FieldType(ValueType.STRING),
+                "away": FieldType(ValueType.STRING),
+                "home_score": FieldType(ValueType.INTEGER),
+                "away_score": FieldType(ValueType.INTEGER),
+                "minute": FieldType(ValueType.INTEGER, optional=True),
+            }
         )
     },
 )

@@ -51,7 +51,7 @@ def test_the_database_holds_no_secret(store: Store, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "text"),
     [
-        (["events:wirte"], "'events:wirte' is not a scope\n  hint: did you mean 'events:write'?"),
+        (["events:writes"], "'events:writes' is not a scope\n  hint: did you mean 'events:write'?"),
         ([], "a key needs a scope\n  hint: scopes are devices:write, events:write, runs:read, runs:write, admin"),
     ],
 )
