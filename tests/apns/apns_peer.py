@@ -53,6 +53,8 @@ class Server:
         self.h2.initiate_connection()
 
     def take(self, data: bytes) -> None:
+        if self.h2.state_machine.state is h2.connection.ConnectionState.CLOSED:
+            return  # h2 hears nothing after its own GOAWAY
         for event in self.h2.receive_data(data):
             match event:
                 case h2.events.RequestReceived(stream_id=stream, headers=headers):
