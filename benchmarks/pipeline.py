@@ -127,9 +127,8 @@ def main() -> None:
         bare = _child(__file__, "--child", "insert", "--folder", str(top))
         _print("bare SQLite inserts", bare["count"] / bare["seconds"], bare["cpu"] / bare["count"] * 1e6)
     largest = per_device[max(per_device)]
-    print(
-        f"CPU per device: {peer['cpu'] / options.peer_requests * 1e6 / largest:.1f} times less than aioapns' sending alone"
-    )
+    times_less = peer["cpu"] / options.peer_requests * 1e6 / largest
+    print(f"CPU per device: {times_less:.1f} times less than aioapns' sending alone")
     large = [cost for size, cost in per_device.items() if size >= 100_000]
     if large and max(large) > min(large) * (1 + FLAT):
         failures.append(f"CPU per device is not flat: {min(large):.0f} to {max(large):.0f} µs")

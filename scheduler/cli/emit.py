@@ -16,12 +16,9 @@ from scheduler.cli.session import InSession
 from scheduler.domain.errors import OperatorError
 from scheduler.domain.events import Event
 from scheduler.rehearsal.preview import preview
-from scheduler.runs.event_reading import EventProblem, read_event
+from scheduler.runs.event_reading import HORIZON, EventProblem, read_event
 from scheduler.runs.firing import fire, fired_occasion
 from scheduler.runs.ingest import MAX_EVENTS, ingest
-
-HORIZON = timedelta(days=30)
-"""`retention.events`: older events are refused, as nobody knows any more whether they came before."""
 
 
 def emit(

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +15,6 @@ from cyclopts import App, CycloptsError, Parameter
 from scheduler.cli.session import Session
 from scheduler.domain.errors import OperatorError
 
-PROBLEMS = 1
 WRONG_USE = 2
 
 app = App(
@@ -84,11 +84,24 @@ def main() -> None:
         sys.exit(app.meta(exit_on_error=False, print_error=True, result_action="return_value"))
     except CycloptsError:
         sys.exit(WRONG_USE)
-    except OperatorError as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        sys.exit(WRONG_USE)
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
+    except (OperatorError, ExceptionGroup) as raised:
+        problems = list(_operator_errors(raised))
+        if not problems:
+            raise
+        for problem in problems:
+            print(f"error: {problem}", file=sys.stderr)
+        sys.exit(WRONG_USE)
+
+
+def _operator_errors(raised: Exception) -> Iterator[OperatorError]:
+    """Those in a nursery's group too; none if anything else is in it, which then is a bug and shows its traceback."""
+    if isinstance(raised, OperatorError):
+        yield raised
+    elif isinstance(raised, ExceptionGroup) and raised.split(OperatorError)[1] is None:
+        for one in raised.exceptions:
+            yield from _operator_errors(one)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Awaitable, Callable
 
 import trio
 
+from scheduler.api.daemon_intake import serve_daemon
 from scheduler.cli.output import Format, local, print_json, remark
 from scheduler.cli.session import InSession, Session
 from scheduler.diagnostics.printers import as_text
@@ -43,9 +43,8 @@ def run(
     loaded = session.load()
     workspace = session.workspace
     refuse_unbuilt(loaded)
-    serve = None if until_idle else api_of(workspace)
     with session.store() as store:
-        daemon = make_daemon(session, store, workspace, serve)
+        daemon = make_daemon(session, store, workspace)
         ended = trio.run(lambda: daemon.run(until_idle=until_idle))
     if format is Format.JSON:
         print_json(_object(ended))
@@ -54,10 +53,8 @@ def run(
     return ended.exit_code
 
 
-def make_daemon(
-    session: Session, store: Store, workspace: Workspace, serve: Callable[[Daemon], Awaitable[None]] | None
-) -> Daemon:
-    """A daemon that reads the workspace's folder again when it is told to reload."""
+def make_daemon(session: Session, store: Store, workspace: Workspace) -> Daemon:
+    """A daemon that reads the workspace's folder again when it is told to reload, and serves HTTP if it says where."""
 
     def reload() -> Workspace | None:
         again = load(read_folder(session.root), session.root, os.environ)
@@ -67,12 +64,8 @@ def make_daemon(
             return None
         return again.workspace
 
+    serve = serve_daemon if workspace.settings.listen is not None else None
     return Daemon(store, workspace, session.clock, reload_workspace=reload, serve=serve)
-
-
-def api_of(workspace: Workspace) -> Callable[[Daemon], Awaitable[None]] | None:
-    """The HTTP API of a workspace that says where to listen."""
-    return None
 
 
 def _object(ended: Ended) -> dict[str, object]:

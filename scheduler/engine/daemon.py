@@ -6,11 +6,12 @@ import logging
 import os
 import random
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from functools import partial
+from typing import Protocol
 
 import trio
 
@@ -63,6 +64,12 @@ class Ended:
         return 0 if self.ending in (Ending.IDLE, Ending.STOPPED) else 1
 
 
+class Serve(Protocol):
+    """The HTTP API: serves a daemon until it is stopping."""
+
+    async def __call__(self, daemon: Daemon, *, task_status: trio.TaskStatus[list[str]]) -> None: ...
+
+
 class Daemon:
     """Make one, `await run()` it. Attributes are for the API and for people who watch."""
 
@@ -73,7 +80,7 @@ class Daemon:
         clock: Clock,
         *,
         reload_workspace: Callable[[], Workspace | None],
-        serve: Callable[[Daemon], Awaitable[None]] | None = None,
+        serve: Serve | None = None,
     ) -> None:
         """`reload_workspace` gives the new workspace, or None if it has errors. `serve` is the HTTP API."""
         self.store = store
@@ -95,11 +102,11 @@ class Daemon:
         self._process = process
         self._reload_workspace = reload_workspace
         self._serve = serve
-        self._stop = trio.Event()
+        self.stopping = trio.Event()
 
     def stop(self) -> None:
         """Drain and end: open nothing more, wait for answers, put the rest back."""
-        self._stop.set()
+        self.stopping.set()
 
     async def run(
         self, *, until_idle: bool = False, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
@@ -119,7 +126,7 @@ class Daemon:
                 nursery.start_soon(self._tick, name="tick")
                 nursery.start_soon(self._listen_to_signals, name="signals")
                 if self._serve is not None and not until_idle:
-                    nursery.start_soon(self._serve, self, name="api")
+                    await nursery.start(self._serve, self)
                 task_status.started()
                 ending, detail = await (self._wait_until_idle() if until_idle else self._wait_for_stop())
                 await self._drain()
@@ -133,11 +140,11 @@ class Daemon:
         return recover(self.store, self.versions, self.workspace.settings, now, process=self._process)
 
     async def _wait_for_stop(self) -> tuple[Ending, str | None]:
-        await self._stop.wait()
+        await self.stopping.wait()
         return Ending.STOPPED, None
 
     async def _wait_until_idle(self) -> tuple[Ending, str | None]:
-        while not self._stop.is_set():
+        while not self.stopping.is_set():
             for app in self.workspace.settings.apps:
                 pool = self.sender.pool_of(app)
                 if pool.stopped is not None:
@@ -150,7 +157,7 @@ class Daemon:
                 if self.dispatcher.is_idle(self.clock.now(), IDLE_HORIZON):
                     return Ending.IDLE, None
             with trio.move_on_after(TICK / 4):
-                await self._stop.wait()
+                await self.stopping.wait()
         return Ending.STOPPED, None
 
     async def _drain(self) -> None:

@@ -22,6 +22,9 @@ from scheduler.runs.json_reading import FieldProblem, decode_fields, problem_of
 EventProblem: TypeAlias = FieldProblem
 """Why an event is refused: its `field`, and a `message` that begins with it."""
 
+HORIZON = timedelta(days=30)
+"""The default of `retention.events`: older events are refused, as nobody knows any more whether they came before."""
+
 MAX_NAME = 1024
 """Characters of id, source, type and subject: they are keys of an index."""
 

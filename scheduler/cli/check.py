@@ -1,0 +1,66 @@
+"""`clarion check`: everything that is wrong with a workspace."""
+
+from __future__ import annotations
+
+import os
+from enum import StrEnum
+from pathlib import Path
+
+from scheduler.cli.output import remark
+from scheduler.cli.session import InSession
+from scheduler.diagnostics.diagnostic import Diagnostic, Severity
+from scheduler.diagnostics.printers import as_github, as_json, as_text
+from scheduler.workspace.checking import check as findings_of
+from scheduler.workspace.loading import read_folder
+
+
+class FindingsFormat(StrEnum):
+    """How findings are printed."""
+
+    TEXT = "text"
+    JSON = "json"
+    GITHUB = "github"
+
+
+def check(
+    *paths: Path,
+    strict: bool = False,
+    format: FindingsFormat = FindingsFormat.TEXT,
+    session: InSession,
+) -> int:
+    """Find everything that is wrong with the rules, templates and settings: where it is, and the way out.
+
+    Example: clarion check --strict
+
+    Parameters
+    ----------
+    paths
+        Only findings in these files and folders.
+    strict
+        Warnings count too.
+    format
+        text, json, or github (annotations of a pull request).
+    """
+    here = [Path.cwd() / path for path in paths]
+    sources = read_folder(session.root)
+    findings = findings_of(sources, session.root, os.environ, here)
+    match format:
+        case FindingsFormat.JSON:
+            print(as_json(findings))
+        case FindingsFormat.GITHUB:
+            print(as_github(findings))
+        case FindingsFormat.TEXT:
+            if findings:
+                print(as_text(findings) + "\n")
+            remark(_summary(findings, rules=sum(path.startswith("rules/") for path in sources)))
+    counting = {Severity.ERROR, Severity.WARNING} if strict else {Severity.ERROR}
+    return 1 if any(finding.severity in counting for finding in findings) else 0
+
+
+def _summary(findings: list[Diagnostic], *, rules: int) -> str:
+    found = [
+        f"{count} {severity}{'' if count == 1 else 's'}"
+        for severity in Severity
+        if (count := sum(finding.severity is severity for finding in findings))
+    ]
+    return f"{rules} rule(s): {', '.join(found) or 'nothing to complain about'}"
