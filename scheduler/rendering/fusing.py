@@ -16,6 +16,7 @@ from __future__ import annotations
 import bisect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from jinja2 import Template, TemplateSyntaxError, nodes
 from jinja2.exceptions import SecurityError, TemplateError
@@ -75,13 +76,18 @@ class Uncompilable(Exception):
     """A text that is well-formed and still cannot become code; the message says why."""
 
 
-def parse_body(text: str) -> list[nodes.Node]:
-    """The body of a template text. TemplateSyntaxError carries the offset."""
-    return list(ENVIRONMENT.parse(text).body)
+@lru_cache(maxsize=1024)
+def parsed(text: str) -> nodes.Template:
+    """A template text as a tree to look at, not to change. TemplateSyntaxError carries the offset."""
+    return ENVIRONMENT.parse(text)
 
 
-def single_expression(body: Sequence[nodes.Node]) -> nodes.Expr | None:
-    """The expression that a text consists of, or None: `{{ x }}` without anything around it."""
+def is_single_expression(text: str) -> bool:
+    """Whether a text is `{{ x }}` without anything around it."""
+    return _single_expression(parsed(text).body) is not None
+
+
+def _single_expression(body: Sequence[nodes.Node]) -> nodes.Expr | None:
     match body:
         case [nodes.Output(nodes=[expression])] if not isinstance(expression, nodes.TemplateData):
             return expression
@@ -146,7 +152,7 @@ class _Builder:
     def leaf(self, leaf: LeafText) -> list[nodes.Node]:
         body = self._rewritten(leaf)
         if leaf.as_json:
-            expression = single_expression(body)
+            expression = _single_expression(body)
             assert expression is not None
             body = [nodes.Output([_filter(expression, AS_JSON)], lineno=expression.lineno)]
         return body
@@ -154,18 +160,17 @@ class _Builder:
     def assignment(self, leaf: LeafText) -> nodes.Node:
         body = self._rewritten(leaf)
         target = nodes.Name(_local(leaf.label.rpartition(".")[2]), "store")
-        expression = single_expression(body)
+        expression = _single_expression(body)
         if expression is not None:
             return nodes.Assign(target, expression, lineno=expression.lineno)
         return nodes.AssignBlock(target, None, body, lineno=self.starts[-1] + 1)
 
     def _rewritten(self, leaf: LeafText) -> list[nodes.Node]:
-        body = parse_body(leaf.text)
+        tree = ENVIRONMENT.parse(leaf.text)
         start = self._next_start
         self._next_start += len(leaf.text) + 1
         self.labels.append(leaf.label)
         self.starts.append(start)
-        tree = nodes.Template(body)
         for node in _all(tree):
             node.lineno = (node.lineno or 1) + start
         _Rewriter(self, local_names(tree)).visit(tree)

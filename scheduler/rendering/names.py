@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from jinja2 import TemplateSyntaxError, nodes
 
@@ -12,18 +13,18 @@ from scheduler.conditions.types import Schema, UnknownName
 from scheduler.diagnostics.diagnostic import Diagnostic, did_you_mean, error, note, warning
 from scheduler.diagnostics.source import Span
 from scheduler.diagnostics.yaml_nodes import ScalarNode
-from scheduler.rendering.fusing import LeafText, Uncompilable, fuse, parse_body
-from scheduler.rendering.paths import Path, Use, dotted, extent, local_names, uses
+from scheduler.rendering.fusing import LeafText, Uncompilable, fuse, parsed
+from scheduler.rendering.paths import Path, dotted, extent, local_names, uses
 from scheduler.rendering.sandbox import ENVIRONMENT
 from scheduler.rendering.texts import is_template
 
 MAX_LOOP_DEPTH = 2
+MAX_LEVELS = 50
 _NOT_BUILT: dict[type[nodes.Node], str] = {
     nodes.Import: "import",
     nodes.FromImport: "from … import",
     nodes.Include: "include",
 }
-_NOT_HERE: dict[type[nodes.Node], str] = {nodes.Extends: "extends", nodes.Block: "block"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,26 +41,27 @@ class Names:
     with_names: frozenset[str] = frozenset()
     missing_is_expected: bool = False
 
-    def finding(self, path: Path, guarded: bool, span: Span) -> Diagnostic | None:
-        """What is wrong with reading a path, if anything."""
+    def finding(self, path: Path, guarded: bool, place: Callable[[], Span]) -> Diagnostic | None:
+        """What is wrong with reading a path, if anything. `place` finds where it is written."""
         if path[0] in self.with_names:
             return None
         if path[0] not in self.roots:
-            return self._unknown(path, 0, (*sorted(self.roots), *sorted(self.with_names)), span)
+            return self._unknown(path, 0, (*sorted(self.roots), *sorted(self.with_names)), place())
         words = _words(path)
         found = self.schema.field(words, self.event_type)
         if isinstance(found, UnknownName):
-            return self._unknown(path, found.position, found.known, span)
+            return self._unknown(path, found.position, found.known, place())
         if guarded or self.missing_is_expected or path == ("event", "subject"):
             return None
         if path[0] == "event" and self.event_type is None:
-            return note("may-be-missing", f"'{dotted(path)}' is missing when the rule is fired without an event", span,
+            message = f"'{dotted(path)}' is missing when the rule is fired without an event"
+            return note("may-be-missing", message, place(),
                         "devices that miss it are suppressed; add `| default(…)` to send anyway")  # fmt: skip
         if not found.declared:
-            return note("may-be-missing", f"'{dotted(path)}' is not declared, so it may be missing", span,
+            return note("may-be-missing", f"'{dotted(path)}' is not declared, so it may be missing", place(),
                         "declare it in schema.yaml, or add `| default(…)`")  # fmt: skip
         if found.optional:
-            return error("may-be-missing", f"'{dotted(path)}' may be missing", span,
+            return error("may-be-missing", f"'{dotted(path)}' may be missing", place(),
                          f"write `{dotted(path)} | default(…)`, or ask `if {dotted(path)} is defined`")  # fmt: skip
         return None
 
@@ -77,7 +79,14 @@ def check_text(node: ScalarNode, names: Names) -> list[Diagnostic]:
     try:
         return _check_text(node, names)
     except RecursionError:
-        return [error("too-deep", "the template is nested too deeply", node.span)]
+        return [
+            error(
+                "too-deep",
+                f"the template is nested over {MAX_LEVELS} levels",
+                node.span,
+                "name parts of it with `{% set … %}`",
+            )
+        ]
 
 
 def compile_finding(node: ScalarNode) -> Diagnostic | None:
@@ -95,55 +104,70 @@ def _check_text(node: ScalarNode, names: Names) -> list[Diagnostic]:
     if not is_template(node.text):
         return []
     try:
-        body = parse_body(node.text)
+        tree = parsed(node.text)
     except TemplateSyntaxError as problem:
         message = _sentence(problem)
         hint = "`{{` is closed by `}}`" if "end of print statement" in message else None
         return [error("template-syntax", message, node.span_of(error_offset(problem)), hint)]
-    tree = nodes.Template(body)
+    if _levels(tree) > MAX_LEVELS:
+        return [
+            error(
+                "too-deep",
+                f"the template is nested over {MAX_LEVELS} levels",
+                node.span,
+                "name parts of it with `{% set … %}`",
+            )
+        ]
     local = local_names(tree)
-    findings = [*_grammar_findings(tree, node), *_shadow_findings(tree, names, node)]
+    findings = [
+        found for part in tree.find_all(nodes.Node) if (found := _grammar_finding(part, node, names, local)) is not None
+    ]
     for use in uses(tree):
-        if use.path[0] in local:
-            continue
-        finding = names.finding(use.path, use.guarded, _span(node, use))
-        if finding is not None:
-            findings.append(finding)
+        if use.path[0] not in local:
+            finding = names.finding(use.path, use.guarded, partial(_span, node, use.node))
+            if finding is not None:
+                findings.append(finding)
     return findings
 
 
-def _grammar_findings(tree: nodes.Node, node: ScalarNode) -> Iterator[Diagnostic]:
-    for kind, word in _NOT_BUILT.items():
-        for found in tree.find_all(kind):
-            yield warning("not-yet", f"`{word}` is not built yet", node.span_of(offset_of(found)), "write it out here")
-    for kind, word in _NOT_HERE.items():
-        for found in tree.find_all(kind):
-            yield error("template-syntax", f"`{word}` has no meaning in a leaf", node.span_of(offset_of(found)),
-                        "use an overlay, NAME.LOCALE.yaml")  # fmt: skip
-    for call in (*tree.find_all(nodes.Filter), *tree.find_all(nodes.Test)):
-        what = "filter" if isinstance(call, nodes.Filter) else "test"
-        known = ENVIRONMENT.filters if what == "filter" else ENVIRONMENT.tests
-        if call.name not in known:
-            yield error("unknown-name", f"there is no {what} '{call.name}'", node.span_of(*extent(node.text, call)),
-                        did_you_mean(call.name, known))  # fmt: skip
-    local = local_names(tree)
-    for called in tree.find_all(nodes.Call):
-        if isinstance(called.node, nodes.Name) and called.node.name not in (*ENVIRONMENT.functions, *local):
-            yield error("unknown-name", f"there is no function '{called.node.name}'", node.span_of(offset_of(called)),
-                        did_you_mean(called.node.name, ENVIRONMENT.functions))  # fmt: skip
-    for power in tree.find_all(nodes.Pow):
-        yield error("template-syntax", "`**` is not available in templates", node.span_of(*extent(node.text, power)))
-    for loop in tree.find_all(nodes.For):
-        if _loop_depth(loop) > MAX_LOOP_DEPTH:
-            yield error("too-deep", f"loops are nested more than {MAX_LOOP_DEPTH} deep", node.span_of(offset_of(loop)))
+def _grammar_finding(part: nodes.Node, node: ScalarNode, names: Names, local: frozenset[str]) -> Diagnostic | None:
+    """What is wrong with one part of a template, whatever its names are worth."""
+    match part:
+        case nodes.Import() | nodes.FromImport() | nodes.Include():
+            word = _NOT_BUILT[type(part)]
+            return warning("not-yet", f"`{word}` is not built yet", node.span_of(offset_of(part)), "write it out here")
+        case nodes.Extends() | nodes.Block():
+            word = type(part).__name__.lower()
+            return error("template-syntax", f"`{word}` has no meaning in a leaf", node.span_of(offset_of(part)),
+                         "use an overlay, NAME.LOCALE.yaml")  # fmt: skip
+        case nodes.Filter(name=word) if word not in ENVIRONMENT.filters:
+            return error("unknown-name", f"there is no filter '{word}'", _span(node, part),
+                         did_you_mean(word, ENVIRONMENT.filters))  # fmt: skip
+        case nodes.Test(name=word) if word not in ENVIRONMENT.tests:
+            return error("unknown-name", f"there is no test '{word}'", _span(node, part),
+                         did_you_mean(word, ENVIRONMENT.tests))  # fmt: skip
+        case nodes.Call(node=nodes.Name(name=word)) if word not in ENVIRONMENT.functions and word not in local:
+            return error("unknown-name", f"there is no function '{word}'", node.span_of(offset_of(part)),
+                         did_you_mean(word, ENVIRONMENT.functions))  # fmt: skip
+        case nodes.Pow():
+            return error("template-syntax", "`**` is not available in templates", _span(node, part))
+        case nodes.For() if _loop_depth(part) > MAX_LOOP_DEPTH:
+            return error("too-deep", f"loops are nested more than {MAX_LOOP_DEPTH} deep", node.span_of(offset_of(part)))
+        case nodes.Name(name=word, ctx="store" | "param") if word in names.roots | names.with_names:
+            return error("shadowed-name", f"'{word}' already has a meaning here", node.span_of(offset_of(part)),
+                         "choose another name")  # fmt: skip
+    return None
 
 
-def _shadow_findings(tree: nodes.Node, names: Names, node: ScalarNode) -> Iterator[Diagnostic]:
-    taken = names.roots | names.with_names
-    for found in tree.find_all(nodes.Name):
-        if found.ctx != "load" and found.name in taken:
-            yield error("shadowed-name", f"'{found.name}' already has a meaning here", node.span_of(offset_of(found)),
-                        "choose another name")  # fmt: skip
+def _levels(tree: nodes.Node) -> int:
+    """How deep a template is nested: Jinja's compiler needs time that grows with the cube of it."""
+    deepest = 0
+    waiting: list[tuple[nodes.Node, int]] = [(tree, 1)]
+    while waiting:
+        part, level = waiting.pop()
+        deepest = max(deepest, level)
+        waiting.extend((child, level + 1) for child in part.iter_child_nodes())
+    return deepest
 
 
 def _loop_depth(loop: nodes.Node) -> int:
@@ -168,8 +192,8 @@ def _words(path: Path) -> tuple[str, ...]:
     return tuple(words)
 
 
-def _span(node: ScalarNode, use: Use) -> Span:
-    return node.span_of(*extent(node.text, use.node))
+def _span(node: ScalarNode, part: nodes.Node) -> Span:
+    return node.span_of(*extent(node.text, part))
 
 
 def _sentence(problem: TemplateSyntaxError) -> str:

@@ -50,12 +50,17 @@ def callee_base(node: nodes.Call) -> nodes.Node:
 
 def local_names(tree: nodes.Node) -> frozenset[str]:
     """Names that a template gives itself: set, for, macro, with, call."""
-    names = {name.name for name in tree.find_all(nodes.Name) if name.ctx in ("store", "param")}
-    names.update(macro.name for macro in tree.find_all(nodes.Macro))
-    if tree.find(nodes.For):
-        names.add("loop")
-    if tree.find(nodes.Macro) or tree.find(nodes.CallBlock):
-        names.update(("caller", "varargs", "kwargs"))
+    names: set[str] = set()
+    for node in tree.find_all(nodes.Node):
+        match node:
+            case nodes.Name(name=name, ctx="store" | "param"):
+                names.add(name)
+            case nodes.For():
+                names.add("loop")
+            case nodes.Macro(name=name):
+                names.update((name, "caller", "varargs", "kwargs"))
+            case nodes.CallBlock():
+                names.update(("caller", "varargs", "kwargs"))
     return frozenset(names)
 
 

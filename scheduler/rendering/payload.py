@@ -14,14 +14,14 @@ from jinja2 import nodes
 from scheduler.diagnostics.diagnostic import Diagnostic, error, has_errors
 from scheduler.diagnostics.yaml_nodes import Node
 from scheduler.domain.json_values import Json
-from scheduler.rendering.fusing import SEPARATOR, Fused, LeafText, Uncompilable, fuse, parse_body, single_expression
+from scheduler.rendering.fusing import SEPARATOR, Fused, LeafText, Uncompilable, fuse, is_single_expression, parsed
 from scheduler.rendering.names import Names, check_text, compile_finding
 from scheduler.rendering.overlays import chain, fallbacks, overlay
 from scheduler.rendering.paths import PERSONAL, Path, dotted, look_up
 from scheduler.rendering.results import Aborted, RenderFailure
 from scheduler.rendering.skeleton import ENCODE, Part, chunks
 from scheduler.rendering.tree import Leaf, read_tree
-from scheduler.rendering.with_values import WithValues
+from scheduler.rendering.with_values import Constant, WithValues
 
 MAX_KNOWN_LOCALES = 10_000
 _OMITTED_JSON = '""'
@@ -134,27 +134,37 @@ def compile_payload(
     inside = Names(names.schema, names.event_type, names.roots, frozenset(with_values.names))
     findings: list[Diagnostic] = []
     locales = tuple(sorted({*overlays, *with_values.locales}))
-    chains = {(): None, **{chain(locale, locales): None for locale in locales}}
+    chains = dict.fromkeys([(), *(chain(locale, locales) for locale in locales)])
     trees: dict[tuple[str, ...], tuple[Part, tuple[Leaf, ...]]] = {}
+    checked: set[int] = set()
     for steps in chains:
+        laid = tuple(step for step in steps if step in overlays)
+        if laid in trees:
+            continue
         merged = base
-        for step in reversed(steps):
-            if step in overlays:
-                merged = overlay(merged, overlays[step])
+        for step in reversed(laid):
+            merged = overlay(merged, overlays[step])
         tree, leaves, problems = read_tree(merged)
         findings.extend(problems)
         for leaf in leaves:
-            findings.extend(check_text(leaf.node, inside))
-        trees[steps] = tree, leaves
-    findings = list(dict.fromkeys(findings))  # variants share most of their leaves
+            if id(leaf.node) not in checked:  # variants share most of their leaves
+                checked.add(id(leaf.node))
+                findings.extend(check_text(leaf.node, inside))
+        trees[laid] = tree, leaves
+    findings = list(dict.fromkeys(findings))
     if has_errors(findings) or has_errors(with_values.findings):
         return None, findings
     base_chain = fallbacks(default_locale)
+    variants: dict[tuple[str, ...], Variant] = {}
+    same: dict[object, Variant] = {}
     try:
-        variants = {
-            steps: _compile(steps, tree, leaves, with_values, [*steps, *base_chain])
-            for steps, (tree, leaves) in trees.items()
-        }
+        for steps in chains:
+            laid = tuple(step for step in steps if step in overlays)
+            chosen = with_values.chosen([*steps, *base_chain])
+            key = (laid, tuple(id(value) for value in chosen.values()))
+            if key not in same:
+                same[key] = _compile(steps, *trees[laid], chosen)
+            variants[steps] = same[key]
     except Uncompilable as problem:
         found = [compile_finding(leaf.node) for _, leaves in trees.values() for leaf in leaves]
         causes = dict.fromkeys(one for one in found if one is not None)
@@ -164,15 +174,14 @@ def compile_payload(
 
 
 def _compile(
-    steps: tuple[str, ...], tree: Part, leaves: tuple[Leaf, ...], with_values: WithValues, preferred: list[str]
+    steps: tuple[str, ...], tree: Part, leaves: tuple[Leaf, ...], chosen: Mapping[str, Constant | LeafText]
 ) -> Variant:
-    bodies = [parse_body(leaf.node.text) for leaf in leaves]
-    compiled = tuple(_leaf(leaf, body) for leaf, body in zip(leaves, bodies, strict=True))
+    compiled = tuple(_leaf(leaf) for leaf in leaves)
     fused = None
     if leaves:
         constants: dict[str, Json] = {}
         computed: list[LeafText] = []
-        for name, value in with_values.chosen(preferred).items():
+        for name, value in chosen.items():
             if isinstance(value, LeafText):
                 computed.append(value)
             else:
@@ -192,9 +201,9 @@ def _compile(
     )
 
 
-def _leaf(leaf: Leaf, body: list[nodes.Node]) -> _CompiledLeaf:
-    keeps_type = leaf.type is None and single_expression(body) is not None
-    omittable = any(found.name == "omit" for found in nodes.Template(body).find_all(nodes.Filter))
+def _leaf(leaf: Leaf) -> _CompiledLeaf:
+    keeps_type = leaf.type is None and is_single_expression(leaf.node.text)
+    omittable = any(found.name == "omit" for found in parsed(leaf.node.text).find_all(nodes.Filter))
     if leaf.type is not None:
         return _CompiledLeaf(leaf.path, leaf.type.wanted, leaf.type.to_json, is_json=False, omittable=omittable)
     to_json = str.encode if keeps_type else ENCODE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -22,8 +23,8 @@ from scheduler.workspace.templates import TemplateFiles, read_templates
 from scheduler.workspace.versions import SCHEMA_PATH, source_texts, version_of
 
 SETTINGS_FILE = "clarion.yaml"
-_UNDECODED = range(0xDC80, 0xDD00)
-"""What `surrogateescape` makes of a byte that is not UTF-8."""
+_UNDECODED = re.compile("[\ud800-\udfff]")
+"""`surrogateescape` makes one of these of a byte that is not UTF-8; in no other way can they be in a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,14 +190,12 @@ class _Loader:
                                        or f"its categories are {', '.join(declared)}"))  # fmt: skip
 
     def _decoded(self, source: Source) -> Source:
-        place = next((at for at, char in enumerate(source.text) if ord(char) in _UNDECODED), None)
-        if place is None:
+        undecoded = _UNDECODED.search(source.text)
+        if undecoded is None:
             return source
-        byte = ord(source.text[place]) - 0xDC00
-        readable = Source(source.path, source.text.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
-        place = readable.text.index("\ufffd")
-        self.findings.append(error("not-utf-8", f"byte 0x{byte:02x} is not UTF-8", readable.span(place),
-                                   "save the file as UTF-8"))  # fmt: skip
+        readable = Source(source.path, _UNDECODED.sub("\ufffd", source.text))
+        message = f"byte 0x{ord(undecoded[0]) & 0xFF:02x} is not UTF-8"
+        self.findings.append(error("not-utf-8", message, readable.span(undecoded.start()), "save the file as UTF-8"))
         return readable
 
 

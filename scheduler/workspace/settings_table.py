@@ -28,10 +28,13 @@ _BUNDLE_ID = re.compile(r"[A-Za-z0-9.-]{1,155}")
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A host and a port."""
+    """A host and a port; as text HOST:PORT, with brackets around an IPv6 host."""
 
     host: str
     port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 def _texts(words: str, parse: object, json_schema: dict[str, object] | None = None) -> Kind:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -76,6 +77,7 @@ def merged(base: object, over: object) -> object:
     return result
 
 
+@pytest.mark.slow
 @given(objects, objects)
 def test_overlay_is_a_json_merge_patch(base: dict[str, object], over: dict[str, object]) -> None:
     roots = [read_yaml(Source("x", json.dumps(value))).root for value in (base, over)]

@@ -8,12 +8,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from scheduler.diagnostics.printers import as_text
 from scheduler.diagnostics.source import Source
 from scheduler.workspace.checking import check
+from scheduler.workspace.loading import read_folder
 
 HERE = Path(__file__).parent
+EXAMPLES = {path: source.text for path, source in read_folder(HERE.parents[1]).items()}
 SOUND = {
     "clarion.yaml": """\
 apps:
@@ -72,3 +76,18 @@ def test_defect_in_settings_is_said_exactly(name: str) -> None:
 def test_the_sound_workspace_of_this_corpus_has_no_findings() -> None:
     files = {**SOUND, "rules/tested.yaml": SOUND_RULE, "templates/tested.yaml": SOUND["templates/plain.yaml"]}
     assert said(files) == "\n"
+
+
+@pytest.mark.slow
+@given(
+    st.sampled_from(sorted(EXAMPLES)),
+    st.integers(0, 2_000),
+    st.integers(0, 30),
+    st.sampled_from(
+        ["", "{{", "}}", "{%", "{", "[", ":", "\n", "  ", "- ", "null", '"', "*a", "&a ", "\0", "é", "1e999"]
+    ),
+)
+def test_no_edit_of_a_file_crashes_check(path: str, at: int, length: int, inserted: str) -> None:
+    text = EXAMPLES[path]
+    at %= len(text)
+    said({**EXAMPLES, path: text[:at] + inserted + text[at + length :]})
