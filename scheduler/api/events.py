@@ -20,7 +20,7 @@ from scheduler.store.api_keys import Scope
 
 MAX_BODY = 10_000_000
 """Bytes."""
-MAX_REFUSED = 1000
+MAX_REFUSED = 100
 """Refused events that an answer lists; `refused_count` counts all."""
 
 _SINGLE = "application/cloudevents+json"

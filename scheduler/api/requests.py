@@ -58,7 +58,8 @@ async def read_body(request: Request, limit: int, types: tuple[str, ...]) -> byt
     if request.headers.get("content-encoding", "identity") != "identity":
         raise Problem(415, "a compressed body is not understood; send it as it is")
     too_large = Problem(413, f"the body is larger than {limit} bytes")
-    if (declared := request.headers.get("content-length", "")).isdecimal() and int(declared) > limit:
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and (len(declared) > 18 or int(declared) > limit):
         raise too_large
     body = bytearray()
     with trio.move_on_after(BODY_SECONDS) as patience:

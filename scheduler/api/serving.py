@@ -1,4 +1,8 @@
-"""Serving the API with Hypercorn's Trio worker."""
+"""Serving the API: Hypercorn's protocols on Trio, under an accept loop of our own.
+
+Hypercorn's own loop (`hypercorn.trio.serve`) has one nursery for all connections, and an exception in one ends all of
+them and the caller: a byte over 0x7F in an HTTP/2 `:path` is enough. Here a connection fails alone.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +13,16 @@ from functools import partial
 
 import trio
 from hypercorn.config import Config
-from hypercorn.trio import serve
+from hypercorn.trio.tcp_server import TCPServer
+from hypercorn.trio.worker_context import WorkerContext
+from hypercorn.typing import ConnectionState
+from hypercorn.utils import wrap_app
 from starlette.applications import Starlette
 
 from scheduler.domain.errors import OperatorError
 
 _GRACE_SECONDS = 10.0
+_LOG = logging.getLogger("clarion.api")
 
 
 async def serve_api(
@@ -28,20 +36,36 @@ async def serve_api(
 
     `listen` is HOST:PORT, or [HOST]:PORT for IPv6; port 0 takes a free one. OperatorError if the address cannot be had.
     """
-    listener = _bind(listen)
+    listener = trio.SocketListener(trio.socket.from_stdlib_socket(_bind(listen)))
+    config = _config()
+    context = WorkerContext(max_requests=None)
+    wrapped = wrap_app(app, config.wsgi_max_body_size, "asgi")  # type: ignore[arg-type]  # both speak ASGI
+
+    async def connection(stream: trio.SocketStream) -> None:
+        try:
+            await TCPServer(wrapped, config, context, ConnectionState({}), stream)  # type: ignore[arg-type]  # no TLS
+        except Exception:
+            _LOG.warning("api.connection_failed", exc_info=True)
+
+    async with trio.open_nursery() as connections:
+        async with trio.open_nursery() as accepting:
+            accepting.start_soon(partial(trio.serve_listeners, connection, [listener], handler_nursery=connections))
+            host, port = listener.socket.getsockname()[:2]
+            task_status.started([f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"])
+            await (trio.Event() if stop is None else stop).wait()
+            accepting.cancel_scope.cancel()
+        await context.terminated.set()
+        connections.cancel_scope.deadline = trio.current_time() + _GRACE_SECONDS
+
+
+def _config() -> Config:
     config = Config()
-    config.bind = [f"fd://{listener.detach()}"]
     config.accesslog = None
-    config.errorlog = logging.getLogger("clarion.api")
+    config.errorlog = _LOG
     config.include_server_header = False
     config.keep_alive_max_requests = 10**9  # the default of 1000 closes busy connections, and costs them answers
     config.keep_alive_timeout = 60.0
-    config.graceful_timeout = _GRACE_SECONDS
-    end = trio.Event() if stop is None else stop
-    async with trio.open_nursery() as nursery:
-        serving = partial(serve, app, config, shutdown_trigger=end.wait)  # type: ignore[arg-type]  # both speak ASGI
-        urls = await nursery.start(serving)
-        task_status.started(urls)
+    return config
 
 
 def _bind(listen: str) -> socket.socket:
@@ -52,7 +76,7 @@ def _bind(listen: str) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, int(port)))
-        listener.listen()
+        listener.listen(1024)
     except (OSError, ValueError, OverflowError) as problem:
         listener.close()
         raise _refusal(listen, problem) from problem

@@ -9,6 +9,9 @@ import httpx
 import pytest
 import trio
 from api_store_intake import StoreIntake
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.events import DataReceived
 from trio.testing import MockClock
 
 from scheduler.api.app import make_app
@@ -57,6 +60,34 @@ async def test_a_body_that_is_declared_too_large_is_refused_before_it_is_sent(in
         assert (await stream.receive_some()).startswith(b"HTTP/1.1 413")
         await stream.aclose()
         stop.set()
+
+
+@pytest.mark.slow
+async def test_a_connection_that_breaks_the_protocol_fails_alone(
+    intake: StoreIntake, caplog: pytest.LogCaptureFixture
+) -> None:
+    stop = trio.Event()
+    async with trio.open_nursery() as nursery:
+        [url] = await nursery.start(partial(serve_api, make_app(intake), "127.0.0.1:0", stop=stop))
+        host, _, port = url.removeprefix("http://").partition(":")
+        async with httpx.AsyncClient(base_url=url) as client:
+            for path in (b"/\xff", b"/healthz"):
+                stream = await trio.open_tcp_stream(host, int(port))
+                peer = H2Connection(H2Configuration(validate_outbound_headers=False, header_encoding=None))
+                peer.initiate_connection()
+                headers = [(b":method", b"GET"), (b":path", path), (b":scheme", b"http"), (b":authority", b"x")]
+                peer.send_headers(1, headers, end_stream=True)
+                await stream.send_all(peer.data_to_send())
+                while data := await stream.receive_some():
+                    if any(isinstance(event, DataReceived) for event in peer.receive_data(data)):
+                        break
+                await stream.aclose()
+            stream = await trio.open_tcp_stream(host, int(port))
+            await stream.send_all(b"\xff\x00\r\n\r\n")
+            await stream.aclose()
+            assert (await client.get("/healthz")).status_code == 200
+        stop.set()
+    assert [record.message for record in caplog.records] == ["api.connection_failed"]
 
 
 async def test_a_taken_port_is_the_operators_error(intake: StoreIntake) -> None:
