@@ -10,7 +10,7 @@ from scheduler.apns.request import HeaderSet, PushRequest
 from scheduler.delivery.token_bucket import TokenBucket
 from scheduler.domain.lanes import Lane
 
-_SHORT_NAP: Final = 0.005
+_SHORT_NAP: Final = 0.01
 
 
 class Batch:
@@ -58,7 +58,7 @@ class Batch:
     def ready_in(self, now: float) -> float:
         """Seconds until it is worth looking again.
 
-        A link that woke for every single token would do little else, so a nap may last 5 ms; but never so long
+        A link that woke for every single token would do little else, so a nap may last 10 ms; but never so long
         that a bucket runs over, which would cost rate.
         """
         wait = 0.0

@@ -16,6 +16,8 @@ from scheduler.transport.tls import TlsStream
 
 _CHUNK: Final = 512
 """Requests that are prepared before the writer writes: 100 to 200 KB as a rule."""
+_LONGEST_REST: Final = 0.25
+"""Seconds without a look at the buckets: their rates may be changed meanwhile."""
 _TICK: Final = 1.0
 _GOODBYE: Final = 1.0
 
@@ -58,10 +60,12 @@ class Link:
         self._on_ended = on_ended
         self._on_retired = on_retired
         self._awake = trio.Event()
+        self._rest_until = 0.0
         self._scope = trio.CancelScope()
 
     def wake(self) -> None:
-        """There may be something to write."""
+        """There is something new in the queue."""
+        self._rest_until = 0.0
         self._awake.set()
 
     def retire(self, reason: CloseReason, detail: str = "") -> None:
@@ -121,14 +125,22 @@ class Link:
                 self._scope.cancel()
 
     def _fill(self) -> float:
-        """Start what may be started. Seconds until it is worth another look without being woken."""
+        """Start what may be started. Seconds until it is worth another look without being woken.
+
+        Once the tokens have run out it rests, whatever comes in: a start for every answer would be a write for each.
+        """
         now = self._clock.monotonic()
+        if now < self._rest_until:
+            return self._rest_until - now
         started = 0
         while started < _CHUNK and (room := self.laws.room):
             picked = self._queue.pick(now)
             if picked is None:
                 wait = self._queue.ready_in(now)
-                return float("inf") if wait is None else wait
+                if wait is None:
+                    break
+                self._rest_until = now + min(wait, _LONGEST_REST)
+                return self._rest_until - now
             batch, allowed = picked
             count = self.laws.start(batch.headers, batch.next(min(allowed, room, _CHUNK)), now)
             self._queue.started(batch, count, now)
@@ -149,4 +161,4 @@ class Link:
             self.ready.set()
         if ended:
             self._on_ended(ended)
-        self.wake()
+        self._awake.set()
