@@ -14,8 +14,8 @@ _TAG = re.compile(
 def canonical_locale(text: str) -> str | None:
     """The tag in the case that RFC 5646 section 2.1.1 recommends, or None if it is not one.
 
-    Language, script, region and variants; `_` is read as `-`. Extensions are not taken: they choose calendars and
-    keyboards, never a translation.
+    Language, script, region and variants; `_` is read as `-`. Extensions are left out: they choose calendars and
+    hours of the clock, never a translation, and a condition should find `en-US` as such.
 
     >>> canonical_locale("de_at"), canonical_locale("zh-hans-CN"), canonical_locale("german")
     ('de-AT', 'zh-Hans-CN', None)
