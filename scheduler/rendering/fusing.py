@@ -14,7 +14,7 @@ by the length of their texts, so the place of a runtime error tells its leaf.
 from __future__ import annotations
 
 import bisect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -186,13 +186,13 @@ class _Rewriter(NodeTransformer):
         self.local = local
 
     def visit_Name(self, node: nodes.Name) -> nodes.Node:  # noqa: N802 - Jinja's visitor names
-        return self._path(node, node)
+        return self._variable(node) or node
 
     def visit_Getattr(self, node: nodes.Getattr) -> nodes.Node:  # noqa: N802
-        return self._path(node, self.generic_visit)
+        return self._variable(node) or self.generic_visit(node)
 
     def visit_Getitem(self, node: nodes.Getitem) -> nodes.Node:  # noqa: N802
-        return self._path(node, self.generic_visit)
+        return self._variable(node) or self.generic_visit(node)
 
     def visit_Call(self, node: nodes.Call) -> nodes.Node:  # noqa: N802
         if isinstance(node.node, nodes.Getattr):
@@ -236,10 +236,11 @@ class _Rewriter(NodeTransformer):
             node.expr2 = nodes.Const("", lineno=node.lineno)
         return self.generic_visit(node)
 
-    def _path(self, node: nodes.Node, otherwise: nodes.Node | Callable[[nodes.Node], nodes.Node]) -> nodes.Node:
+    def _variable(self, node: nodes.Node) -> nodes.Node | None:
+        """What stands for a path; None for what is no path."""
         path = path_of(node)
         if path is None:
-            return otherwise(node) if callable(otherwise) else otherwise
+            return None
         root = str(path[0])
         if root in self.local:
             return node

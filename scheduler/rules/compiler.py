@@ -13,7 +13,7 @@ from scheduler.diagnostics.yaml_nodes import MappingNode, ScalarNode
 from scheduler.diagnostics.yaml_reader import YamlFile
 from scheduler.domain.lanes import Lane
 from scheduler.domain.quantities import Rate
-from scheduler.rules.fields import Values
+from scheduler.rules.fields import Values, root_mapping
 from scheduler.rules.rule import Audience, Collapse, Delivery, Message, OnUnknown, Rule, Trigger
 from scheduler.rules.rule_table import RULE_TABLE
 
@@ -26,10 +26,13 @@ _NAME_PATH = re.compile(r"(event|previous|user|device|now)(\.\w+)+")
 
 def compile_rule(file: YamlFile, stem: str, schema: Schema) -> tuple[Rule | None, list[Diagnostic]]:
     """The rule that a file describes, and everything that is wrong with it. None exactly when there is an error."""
-    values, findings = RULE_TABLE.read(file.root, file.source.span(0))
+    root, reading = root_mapping(file)
+    if root is None:
+        return None, reading
+    values, findings = RULE_TABLE.read(root)
     # A flow mapping of unquoted braces is one mistake; it has a message of its own, so its inner keys get none.
     unquoted = [one.span for one in findings if one.code == "unquoted-template"]
-    inner = (one for one in file.findings if not any(s.start <= one.span.start < s.end for s in unquoted))
+    inner = (one for one in reading if not any(s.start <= one.span.start < s.end for s in unquoted))
     compiler = _Compiler(values, schema, [*inner, *findings])
     rule = compiler.rule(stem)
     return (None if has_errors(compiler.findings) else rule), compiler.findings

@@ -6,13 +6,14 @@ field: `delivery.lane`; `*` in it stands for a name that the user chooses: `apps
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar, cast
 
 from scheduler.diagnostics.diagnostic import Diagnostic, did_you_mean, error, warning
 from scheduler.diagnostics.source import Span
 from scheduler.diagnostics.yaml_nodes import MappingNode, Node, ScalarNode, SequenceNode
+from scheduler.diagnostics.yaml_reader import YamlFile
 from scheduler.rules.kinds import Kind, Misfit
 
 T = TypeVar("T")
@@ -64,7 +65,7 @@ class Values:
             if path in self._nodes:
                 return self._nodes[path].span
             path = path.rpartition(".")[0]
-        return self.root.span
+        return self.root.span.source.span(self.root.span.start)
 
     def names(self, path: str) -> list[str]:
         """The keys that the user chose below `path`, in the order of the file."""
@@ -91,15 +92,12 @@ class Table:
     def is_section(self, pattern: str) -> bool:
         return any(one.path.startswith(f"{pattern}.") for one in self.fields)
 
-    def read(self, root: Node | None, source_span: Span) -> tuple[Values, list[Diagnostic]]:
+    def read(self, root: MappingNode) -> tuple[Values, list[Diagnostic]]:
         """All values and all that is wrong: unknown and missing keys, values that do not fit, what is not built."""
         reader = _Reader(self)
-        if root is not None and not isinstance(root, MappingNode):
-            reader.findings.append(error("wrong-value", "the file must be a mapping of keys to values", root.span))
-            root = None
-        mapping = root or MappingNode((), source_span)
-        reader.section(mapping, "", "", source_span)
-        return Values(mapping, reader.values, reader.nodes), reader.findings
+        # What is missing at the top is said of the file's first character, not of all of it.
+        reader.section(root, "", "", root.span.source.span(root.span.start))
+        return Values(root, reader.values, reader.nodes), reader.findings
 
 
 class _Reader:
@@ -176,9 +174,15 @@ def _join(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
 
-def sections(table: Table) -> Iterator[tuple[str, Sequence[Field]]]:
-    """The fields by top-level key, in order: what the reference prints."""
-    groups: dict[str, list[Field]] = {}
-    for one in table.fields:
-        groups.setdefault(one.path.split(".")[0], []).append(one)
-    yield from groups.items()
+def root_mapping(file: YamlFile) -> tuple[MappingNode | None, list[Diagnostic]]:
+    """The mapping that a file holds, with the findings of its reading. None when nothing more can be said about it."""
+    findings = list(file.findings)
+    match file.root:
+        case MappingNode() as root:
+            return root, findings
+        case None:
+            if not findings:
+                findings.append(error("empty-file", "the file is empty", file.source.span(0)))
+        case other:
+            findings.append(error("wrong-value", "the file must be a mapping of keys to values", other.span))
+    return None, findings

@@ -64,10 +64,8 @@ def scalar_of(node: Node, words: str) -> ScalarNode:
 
 
 def _refuse_unquoted_braces(node: Node) -> None:
-    text = node.span.source.text
-    if isinstance(node, MappingNode) and text.startswith("{{", node.span.start):
-        line_end = text.find("\n", node.span.start)
-        written = text[node.span.start : line_end if line_end >= 0 else len(text)].strip()
+    written = node.span.source.text[node.span.start : node.span.end]
+    if isinstance(node, MappingNode) and written.startswith("{{"):
         raise Misfit("braces without quotes are a YAML mapping, not a template", node, f'write "{written}"',
                      "unquoted-template")  # fmt: skip
 

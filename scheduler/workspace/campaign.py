@@ -98,7 +98,8 @@ class Parts:
 
 
 def compile_parts(rule: Rule, around: Surroundings) -> tuple[Parts | None, list[Diagnostic]]:
-    """The templates of a rule, checked and compiled; None exactly when one of the findings is an error."""
+    """The templates of a rule, checked and compiled. None when a finding is an error, or a template cannot be read:
+    what is wrong with its file is a finding of `read_templates`."""
     names = Names(around.schema, rule.trigger.event, MESSAGE_ROOTS)
     with_values = read_with(rule.message.with_values, names, around.default_locale)
     findings = list(with_values.findings)
@@ -175,8 +176,6 @@ def _payload(
                               around.templates.hint(rule.message.template)))  # fmt: skip
         return None
     if files.base is None:
-        # Its file has findings of its own; nothing can be said about the payload.
-        findings.append(error("broken-template", f"templates/{rule.message.template}.yaml cannot be read", node.span))
         return None
     payload, problems = compile_payload(files.base, files.overlays, with_values, names, around.default_locale)
     findings.extend(problems)

@@ -134,8 +134,11 @@ class _Loader:
         if SCHEMA_PATH not in self.sources:
             return Schema.undeclared()
         file = read_yaml(self.sources[SCHEMA_PATH])
+        self.findings.extend(file.findings)
+        if has_errors(file.findings):
+            return Schema.undeclared()  # one broken file is not a hundred unknown names
         schema, findings = read_schema(file.root)
-        self.findings.extend((*file.findings, *findings))
+        self.findings.extend(findings)
         return schema
 
     def _rule_paths(self) -> Iterable[str]:

@@ -20,7 +20,7 @@ from scheduler.diagnostics.yaml_nodes import MappingNode, Node, ScalarNode
 from scheduler.diagnostics.yaml_reader import YamlFile
 from scheduler.domain.lanes import Lane
 from scheduler.domain.quantities import Rate
-from scheduler.rules.fields import Values
+from scheduler.rules.fields import Values, root_mapping
 from scheduler.workspace.settings_table import SETTINGS_TABLE, Address
 
 _SQLITE = "sqlite:///"
@@ -98,11 +98,11 @@ class Settings:
 
 def read_settings(file: YamlFile, root: Path, environ: Mapping[str, str]) -> tuple[Settings | None, list[Diagnostic]]:
     """The settings of a workspace in the folder `root`. Opens no file and no connection."""
-    tree = file.root
-    if tree is None or isinstance(tree, MappingNode):
-        tree = _with_variables(tree, environ, file.source)
-    values, findings = SETTINGS_TABLE.read(tree, file.source.span(0))
-    reader = _Reader(values, root, [*file.findings, *findings])
+    tree, reading = root_mapping(file)
+    if tree is None:
+        return None, reading
+    values, findings = SETTINGS_TABLE.read(_with_variables(tree, environ))
+    reader = _Reader(values, root, [*reading, *findings])
     settings = reader.settings()
     return (None if has_errors(reader.findings) else settings), reader.findings
 
@@ -180,9 +180,8 @@ class _Reader:
         return None if text is None else self.root / text
 
 
-def _with_variables(tree: MappingNode | None, environ: Mapping[str, str], source: Source) -> MappingNode:
+def _with_variables(tree: MappingNode, environ: Mapping[str, str]) -> MappingNode:
     """The tree with the values of CLARION_* variables in place of what the file says."""
-    tree = tree or MappingNode((), source.span(0))
     for path in _scalar_paths(tree):
         variable = "CLARION_" + re.sub(r"[^A-Z0-9]", "_", ".".join(path).upper())
         if variable in environ:

@@ -228,3 +228,12 @@ def test_campaigns_are_values_that_nobody_changes() -> None:
     with pytest.raises(AttributeError):
         campaign.name = "x"  # type: ignore[misc]
     assert replace(campaign, name="x").name == "x"
+
+
+@pytest.mark.parametrize("path", ["schema.yaml", "templates/sale.yaml", "clarion.yaml", "rules/sale.yaml"])
+def test_a_file_that_cannot_be_read_is_one_error_and_no_more(path: str) -> None:
+    result = loaded({**FILES, path: "a: [\n"})
+    assert result.workspace is None
+    assert [(one.code, one.span.source.path) for one in result.findings if one.severity != "note"] == [
+        ("yaml-syntax", path)
+    ]
