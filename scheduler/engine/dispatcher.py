@@ -121,11 +121,14 @@ class Dispatcher:
         active = await trio.to_thread.run_sync(self._read_running, set(self._work.runs))
         for context, shards, work_due in active.unknown:
             if context.run.seq not in self._work.runs:
-                self._work.activate(context, shards).work_due = work_due
+                run = self._work.activate(context, shards)
+                if work_due is not None:
+                    run.work_due = work_due
+                    self._work.openable[run.seq] = run
         for run in list(self._work.runs.values()):
             run.stopped = run.seq in active.not_running
             if run.stopped and not run.open_windows:
-                del self._work.runs[run.seq]
+                self._work.forget(run.seq)
         self.look_again()
 
     async def run(self) -> None:
@@ -144,14 +147,19 @@ class Dispatcher:
     def close_silent_windows(self, *, now_unsendable: bool = False) -> None:
         """Close windows that got neither a write nor an answer for a second, and all that cannot be sent."""
         now = self._clock.monotonic()
-        for window in list(self._work.windows.values()):
-            if window.handed_over or not window.waiting:
-                continue
-            app = window.run.app
+        silent = [
+            window
+            for window in self._work.windows.values()
+            if window.waiting
+            and not window.handed_over
+            and (now_unsendable or window.run.stopped or now - window.touched >= _SILENCE)
+        ]
+        unstarted = self._sender.unstarted() if silent else set()
+        for window in silent:
             at_once = now_unsendable or window.run.stopped
-            if not at_once and self._can_send(app) and self._sender.has_unstarted(window.number, app):
+            if not at_once and window.number in unstarted and self._can_send(window.run.app):
                 window.touched = now
-            elif at_once or now - window.touched >= _SILENCE:
+            else:
                 unsent = self._sender.withdraw(window.number) & window.waiting.keys()
                 self._settler.hand_over(window, unsent)
 
@@ -175,7 +183,10 @@ class Dispatcher:
     async def _open_next(self) -> bool:
         now = self._clock.now()
         for lane in Lane:
-            for run in [run for run in self._work.runs.values() if run.context.run.lane is lane]:
+            for run in [run for run in self._work.openable.values() if run.context.run.lane is lane]:
+                if run.work_due is None and not run.shards:
+                    del self._work.openable[run.seq]
+                    continue
                 if not self._may_open(run):
                     continue
                 if run.work_due is not None and run.work_due <= now:
@@ -190,7 +201,7 @@ class Dispatcher:
         return False
 
     def _may_open(self, run: ActiveRun) -> bool:
-        if run.stopped or (not run.shards and run.work_due is None):
+        if run.stopped:
             return False
         limit = run.window_limit
         if run.open_windows >= MAX_OPEN_WINDOWS or not self._can_send(run.app):

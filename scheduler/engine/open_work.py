@@ -22,6 +22,8 @@ class OpenWork:
     def __init__(self, apps: Mapping[str, App], clock: Clock) -> None:
         self.apps = apps
         self.runs: dict[int, ActiveRun] = {}
+        self.openable: dict[int, ActiveRun] = {}
+        """Those of the runs that have shards to read or work rows: few, where there are many small runs."""
         self.windows: dict[int, OpenWindow] = {}
         self.open_devices: Counter[str] = Counter()
         self._clock = clock
@@ -33,7 +35,14 @@ class OpenWork:
         if run is None:
             run = self.runs[context.run.seq] = ActiveRun(context, self.grants(context))
         run.shards.extend(ActiveShard.of(shard) for shard in shards)
+        if run.shards:
+            self.openable[run.seq] = run
         return run
+
+    def forget(self, seq: int) -> None:
+        """A run is over, or somebody else's."""
+        self.runs.pop(seq, None)
+        self.openable.pop(seq, None)
 
     def grants(self, context: RunContext) -> tuple[RateGrant, ...]:
         """The rates that bound a run: of its app, of the lane in its app, and its own."""
@@ -87,7 +96,7 @@ class OpenWork:
 
     def next_work(self) -> datetime | None:
         """When the next work row of any run may be taken up."""
-        return min((run.work_due for run in self.runs.values() if run.work_due is not None), default=None)
+        return min((run.work_due for run in self.openable.values() if run.work_due is not None), default=None)
 
 
 def expiration(context: RunContext) -> int:

@@ -61,6 +61,7 @@ class Sender:
         self._pools = _pools(apps, clock, jitter, self._take_results)
         self._queue = _Queue()
         self._rendering: _Rendering | None = None
+        self._rendered = 0
         self._buckets: dict[str, TokenBucket] = {}
         self._preparations: OrderedDict[UUID, Preparation] = OrderedDict()
         self._wake = trio.Event()
@@ -91,12 +92,14 @@ class Sender:
             self._rendering.position = len(self._rendering.order.recipients)
         return taken
 
-    def has_unstarted(self, number: int, app: str) -> bool:
-        """Whether a part of this window still waits for rendering, for tokens, or for room on a link."""
-        if self._rendering is not None and self._rendering.order.number == number:
-            return True
-        queued = any(order.number == number for orders in self._queue.by_lane.values() for order in orders)
-        return queued or self._pools[app].unstarted(number) > 0
+    def unstarted(self) -> set[object]:
+        """The windows of which a part still waits for rendering, for tokens, or for room on a link."""
+        numbers: set[object] = {order.number for orders in self._queue.by_lane.values() for order in orders}
+        if self._rendering is not None:
+            numbers.add(self._rendering.order.number)
+        for pool in dict.fromkeys(self._pools.values()):
+            numbers |= pool.unstarted()
+        return numbers
 
     def pool_of(self, app: str) -> Pool:
         """The links of an app: for its state."""
@@ -137,7 +140,11 @@ class Sender:
                 self._deliver(order.number, failures)
             if requests:
                 pool.submit(Batch(preparation.headers, requests, lane=order.lane, buckets=buckets, tag=order.number))
-            await trio.lowlevel.checkpoint()
+            # Many small windows are rendered before the links get their turn, which then write them together.
+            self._rendered += len(chunk)
+            if self._rendered >= CHUNK:
+                self._rendered = 0
+                await trio.lowlevel.checkpoint()
 
     def _preparation(self, order: WindowOrder) -> Preparation:
         found = self._preparations.get(order.run)

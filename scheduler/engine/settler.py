@@ -139,6 +139,8 @@ class Settler:
             self._close(batch, window)
 
     def _give_up(self, batch: _Batch, window: OpenWindow, unsent: set[int]) -> None:
+        if window.number not in self._work.windows:
+            return  # its last reports came in the meantime
         run = window.run
         now = self._clock.now()
         batch.runs[run.seq] = run
@@ -159,6 +161,7 @@ class Settler:
         batch.settlement.work.append(entry)
         if entry.state is not WorkState.AWAITING and (run.work_due is None or entry.not_before < run.work_due):
             run.work_due = entry.not_before
+            self._work.openable[run.seq] = run
 
     def _close(self, batch: _Batch, window: OpenWindow) -> None:
         run = window.run
@@ -183,7 +186,7 @@ class Settler:
         for seq, count in batch.closed.items():
             self._work.close_devices(batch.runs[seq], count)
         for seq in over:
-            self._work.runs.pop(seq, None)
+            self._work.forget(seq)
         progress, settlement = self.progress, batch.settlement
         for entry in settlement.ledger:
             progress.outcomes[OutcomeKind(entry.outcome)] += 1

@@ -109,9 +109,9 @@ class LaneQueue:
         waits = [batch.ready_in(now) for lane in self._lanes.values() for batch in lane]
         return min(waits, default=None)
 
-    def unstarted(self, tag: object) -> int:
-        """Requests of one tag that have not been started."""
-        return sum(batch.waiting for lane in self._lanes.values() for batch in lane if batch.tag == tag)
+    def tags(self) -> set[object]:
+        """The tags of batches of which something has not been started."""
+        return {batch.tag for lane in self._lanes.values() for batch in lane if batch.waiting}
 
     def withdraw(self, wanted: Callable[[Batch], bool]) -> list[PushRequest]:
         """Take out what has not been started of the wanted batches."""

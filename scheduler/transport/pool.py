@@ -124,9 +124,9 @@ class Pool:
         account.withdrawn = False
         self._distribute(batch, batch.requests, LaneQueue.add)
 
-    def unstarted(self, tag: object) -> int:
-        """Requests of this tag that have not been started."""
-        return sum(slot.queue.unstarted(tag) for slot in self._slots)
+    def unstarted(self) -> set[object]:
+        """The tags under which something has not been started."""
+        return {tag for slot in self._slots for tag in slot.queue.tags()}
 
     def withdraw(self, tag: object) -> list[PushRequest]:
         """Take back what has not been started under this tag: it gets no result. The rest still does."""
