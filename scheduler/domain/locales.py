@@ -7,6 +7,7 @@ from functools import lru_cache
 
 _TAG = re.compile(
     r"([A-Za-z]{2,3})(?:-([A-Za-z]{4}))?(?:-([A-Za-z]{2}|\d{3}))?((?:-(?:[A-Za-z\d]{5,8}|\d[A-Za-z\d]{3}))*)"
+    r"(?:-[A-Za-z\d](?:-[A-Za-z\d]{1,8})+)*"
 )
 
 

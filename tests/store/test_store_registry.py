@@ -312,7 +312,7 @@ def _plan(store: Store, call: Callable[[Transaction], object]) -> str:
             lambda tx: upsert_devices(
                 tx, [device("aa", topics=["b"], replaces="zz")], now=NOW, schema=OPEN, registering=True
             ),
-            ["devices_by_token (app=? AND token=?)", "topics_by_name", "memberships_by_device"],
+            ["devices_by_token (token=? AND app=?)", "topics_by_name", "memberships_by_device"],
         ),
     ],
 )
