@@ -100,7 +100,7 @@ class TakenUp:
 
 def take_up_work(store: Store, context: RunContext, now: datetime, *, process: str, limit: int) -> TakenUp:
     """Decide the due work rows of a run again and commit that they may be sent. Who is no longer to be sent to becomes
-    final."""
+    final. Whether the run is over then is the settler's to say: its first window may still be open."""
     run = context.run.seq
     with store.write() as tx:
         if not run_rows.in_state(tx, [run], RunState.RUNNING):
@@ -133,8 +133,6 @@ def take_up_work(store: Store, context: RunContext, now: datetime, *, process: s
         ledger.drop_work(tx, [(entry.run, entry.device) for entry in window.suppressed])
         record_suppressed(tx, [window], now)
         ledger.intend_work(tx, [(run, recipient.id) for recipient in window.recipients], process)
-        if not window.recipients:
-            run_rows.finish(tx, [run], now)
         return TakenUp(window, ledger.next_work(tx, run))
 
 
