@@ -230,7 +230,7 @@ _BUILT_IN: Mapping[str, Mapping[str, FieldType]] = MappingProxyType(
             "environment": _TEXT,
             "topics": FieldType(ValueType.LIST),
             "attributes": FieldType(ValueType.OBJECT),
-            "registered_at": FieldType(ValueType.INSTANT),
+            "registered_at": FieldType(ValueType.INSTANT, optional=True),
             "last_seen_at": FieldType(ValueType.INSTANT),
         },
     }

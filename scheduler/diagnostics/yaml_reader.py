@@ -21,6 +21,7 @@ MAX_NESTING = 100
 MAX_ALIASES = 1_000
 
 _COMPACT_SEQUENCES = re.compile(r"^[ ]*(?:[-?:][ ]+){100}", re.MULTILINE)
+_ENDS_QUOTE_EARLY = re.compile(r""":\s+(?:"[^"]*"|'[^']*')\s*[^\s#]""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +96,10 @@ def _syntax_error(source: Source, problem: yaml.MarkedYAMLError) -> Diagnostic:
     line = source.line_text(source.line_and_column(offset)[0])
     if "\t" in line[: len(line) - len(line.lstrip())] or "'\\t'" in message:
         message, hint = "a tab cannot be used for indentation", "indent with spaces"
-    elif "undefined alias" in message:
-        hint = "a plain value cannot begin with `*`: put it in quotes"
+    elif "undefined alias" in message or "expected alphabetic or numeric" in message:
+        hint = "a plain value cannot begin with `*` or `&`: put it in quotes"
+    elif "expected key" in message and _ENDS_QUOTE_EARLY.search(line):
+        hint = "a value that begins with a quotation mark must end with it: use a block (`>-`) for a condition"
     elif "mapping values are not allowed" in message:
         hint = "a plain value cannot contain `: `: put it in quotes, or use a block (`>-`)"
     return error("yaml-syntax", message, source.span(offset), hint)

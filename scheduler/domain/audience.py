@@ -33,5 +33,6 @@ class Device:
     attributes: JsonObject = field(default_factory=dict)
     active: bool = True
     retired_reason: str | None = None
-    registered_at: datetime
+    registered_at: datetime | None
+    """When the app itself last registered; not known of a device that was only imported."""
     last_seen_at: datetime

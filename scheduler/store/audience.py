@@ -183,7 +183,7 @@ def _recipients(tx: Transaction, audience: Audience, rows: Sequence[Row[Any]]) -
         if topics is not None:
             device["topics"] = topics.get(row.id, [])
         if instants:
-            device["registered_at"] = from_ms(row.registered_at)
+            device["registered_at"] = None if row.registered_at is None else from_ms(row.registered_at)
             device["last_seen_at"] = from_ms(row.last_seen_at)
         user: dict[str, Any] = {}
         opt_outs = _NO_OPT_OUTS

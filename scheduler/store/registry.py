@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, bindparam, delete, func, select, true, union, update
+from sqlalchemy import Row, Select, bindparam, delete, func, or_, select, true, union, update
 from sqlmodel import col
 
 from scheduler.domain.audience import Device, User
@@ -27,7 +27,7 @@ _RETIRE = (
     .where(
         col(DeviceRow.id) == bindparam("number"),
         col(DeviceRow.active).is_(True),
-        col(DeviceRow.registered_at) < bindparam("at"),
+        or_(col(DeviceRow.registered_at).is_(None), col(DeviceRow.registered_at) < bindparam("at")),
     )
     .values(active=False, retired_reason=bindparam("reason"), retired_at=bindparam("at"))
 )
@@ -198,6 +198,6 @@ def _device_of(row: Row[Any], topics: Sequence[str]) -> Device:
         attributes=merged_json(row.attributes),
         active=row.active,
         retired_reason=row.retired_reason,
-        registered_at=from_ms(row.registered_at),
+        registered_at=None if row.registered_at is None else from_ms(row.registered_at),
         last_seen_at=from_ms(row.last_seen_at),
     )

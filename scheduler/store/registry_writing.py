@@ -60,7 +60,7 @@ def upsert_devices(
 
     `registering`: the app itself has just registered, so `registered_at` and `last_seen_at` become `now` and a
     retired device is active again. Without it (an import, a copy from elsewhere) an existing device keeps both, and
-    stays retired: a copy is no evidence that the app is still there. A new token counts from `now` either way.
+    stays retired, and when a new token registered is not known: a copy is no evidence that the app is still there.
     """
     batch = _Batch(tx, changes, now=to_ms(now), schema=schema, registering=registering)
     verdicts = [batch.apply(change) for change in changes]
@@ -94,7 +94,7 @@ class _Draft:
         self.active = True
         self.retired_reason: str | None = None
         self.retired_at: int | None = None
-        self.registered_at = now
+        self.registered_at: int | None = None
         self.last_seen_at = now
         self.topics: frozenset[str] | None = None
         self.new = True

@@ -31,7 +31,10 @@ class UserRow(SQLModel, table=True):
 
 
 class DeviceRow(SQLModel, table=True):
-    """One app installation and its device token. `active` is false once the token is retired."""
+    """One app installation and its device token. `active` is false once the token is retired.
+
+    `registered_at` is when the app itself last registered; it is not known of a device that was only imported.
+    """
 
     __tablename__ = "devices"
     __table_args__ = (
@@ -48,7 +51,7 @@ class DeviceRow(SQLModel, table=True):
     active: bool = True
     retired_reason: str | None = None
     retired_at: int | None = None
-    registered_at: int
+    registered_at: int | None = None
     last_seen_at: int
 
 
@@ -103,7 +106,9 @@ class RuleVersionRow(SQLModel, table=True):
 class RunRow(SQLModel, table=True):
     """One occasion and its run: the unique id is derived from (rule, occasion key).
 
-    A run of one window has no shards: `intent` is set on this row, at birth where the window opens at once.
+    A run of one window has no shards: `intent` is set on this row, at birth where the window opens at once, and taken
+    away again when the window is closed and the run is not over. `finished_at` is there when nothing of it is open any
+    more, also where it was cancelled.
     `event` and `previous` are numbers of events; `given_event` is the event (JSON) that a manual run was fired with:
     it did not happen for other rules.
     """
@@ -112,7 +117,7 @@ class RunRow(SQLModel, table=True):
     __table_args__ = (
         Index("runs_by_id", "id", unique=True),
         Index("runs_by_rule", "rule", "seq"),
-        Index("runs_open", "state", "lane", "seq", sqlite_where=text("state != 'finished' AND state != 'cancelled'")),
+        Index("runs_open", "state", "lane", "seq", sqlite_where=text("finished_at IS NULL")),
     )
     seq: int | None = Field(default=None, primary_key=True)
     id: bytes = Field(sa_column=Column(LargeBinary(16), nullable=False))

@@ -23,6 +23,8 @@ def findings_of(text: str) -> str:
         ("a: !!int 3\n", "f.yaml:1:4: error[tag] YAML tags are not used here"),
         ("a: {{ x }}\n", "f.yaml:1:5: error[bad-key] a key must be a word"),
         ("a: *nope\n", "error[yaml-syntax] found undefined alias"),
+        ("a: */5 * * * *\n", "hint: a plain value cannot begin with `*` or `&`: put it in quotes"),
+        ('a: "x" in y\n', "hint: a value that begins with a quotation mark must end with it: use a block (`>-`)"),
         ("a: b: c\n", "error[yaml-syntax] mapping values are not allowed in this context"),
         ("a:\n\t- b\n", "error[yaml-syntax] a tab cannot be used for indentation"),
         ("a: &x [*x]\n", "error[recursive-alias] an alias that contains itself"),

@@ -49,7 +49,7 @@ def upgrade() -> None:
         sa.Column("active", sa.Boolean(), nullable=False),
         sa.Column("retired_reason", sa.String(), nullable=True),
         sa.Column("retired_at", sa.Integer(), nullable=True),
-        sa.Column("registered_at", sa.Integer(), nullable=False),
+        sa.Column("registered_at", sa.Integer(), nullable=True),
         sa.Column("last_seen_at", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
@@ -154,7 +154,7 @@ def upgrade() -> None:
             "runs_open",
             ["state", "lane", "seq"],
             unique=False,
-            sqlite_where=sa.text("state != 'finished' AND state != 'cancelled'"),
+            sqlite_where=sa.text("finished_at IS NULL"),
         )
 
     op.create_table(
@@ -224,7 +224,7 @@ def downgrade() -> None:
     op.drop_table("topics")
     op.drop_table("shards")
     with op.batch_alter_table("runs", schema=None) as batch_op:
-        batch_op.drop_index("runs_open", sqlite_where=sa.text("state != 'finished' AND state != 'cancelled'"))
+        batch_op.drop_index("runs_open", sqlite_where=sa.text("finished_at IS NULL"))
         batch_op.drop_index("runs_by_rule")
         batch_op.drop_index("runs_by_id")
 
