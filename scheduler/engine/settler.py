@@ -111,7 +111,8 @@ class Settler:
         while self._handed_over and batch.size < MAX_SETTLED:
             window, unsent = self._handed_over.popleft()
             batch.size += max(1, len(window.waiting))
-            self._give_up(batch, window, unsent)
+            if window.number in self._work.windows and not window.handed_over:  # neither answered meanwhile, nor twice
+                self._give_up(batch, window, unsent)
         return batch
 
     def _judge(self, batch: _Batch, window: OpenWindow, reports: Sequence[tuple[int, Report]]) -> None:
@@ -156,6 +157,8 @@ class Settler:
         self._advance(batch, window)
         if not window.waiting:
             self._close(batch, window)
+        else:
+            self._perhaps_over(batch, run)
 
     def _put_work(self, batch: _Batch, run: ActiveRun, entry: WorkEntry) -> None:
         batch.settlement.work.append(entry)
@@ -169,7 +172,10 @@ class Settler:
         if not window.handed_over:
             run.open_windows -= 1
             self._advance(batch, window)
-        if run.open_windows == 0 and not run.shards:
+        self._perhaps_over(batch, run)
+
+    def _perhaps_over(self, batch: _Batch, run: ActiveRun) -> None:
+        if run.open_windows == 0:
             batch.settlement.perhaps_over.append(run.seq)
 
     def _advance(self, batch: _Batch, window: OpenWindow) -> None:

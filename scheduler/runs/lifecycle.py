@@ -7,11 +7,12 @@ from scheduler.domain.runs import RunState
 TRANSITIONS: dict[RunState, frozenset[RunState]] = {
     RunState.PENDING: frozenset({RunState.RUNNING, RunState.PAUSED, RunState.CANCELLED, RunState.FINISHED}),
     RunState.RUNNING: frozenset({RunState.PAUSED, RunState.CANCELLED, RunState.FINISHED}),
-    RunState.PAUSED: frozenset({RunState.PENDING, RunState.RUNNING, RunState.CANCELLED}),
+    RunState.PAUSED: frozenset({RunState.PENDING, RunState.RUNNING, RunState.CANCELLED, RunState.FINISHED}),
     RunState.CANCELLED: frozenset(),
     RunState.FINISHED: frozenset(),
 }
-"""Pending → finished without running: nobody can be meant (`audience_missing`)."""
+"""Pending → finished without running: nobody can be meant (`audience_missing`). Paused → finished: what was in flight
+was the last of it."""
 
 
 def may_follow(before: RunState, after: RunState) -> bool:

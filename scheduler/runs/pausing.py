@@ -12,7 +12,7 @@ from scheduler.runs.lifecycle import may_follow
 from scheduler.runs.reports import find_run
 from scheduler.store import ledger
 from scheduler.store import runs as run_rows
-from scheduler.store.database import Store
+from scheduler.store.database import Store, Transaction
 from scheduler.workspace.loading import Workspace
 
 
@@ -27,25 +27,26 @@ def pause_runs_of_absent_rules(store: Store, workspace: Workspace, now: datetime
 
 def pause(store: Store, prefix: str, now: datetime) -> Run:
     """Nothing new of this run is sent until it is resumed."""
-    return _move(store, prefix, RunState.PAUSED, "paused by hand", now)
+    with store.write() as tx:
+        return _move(tx, prefix, RunState.PAUSED, "paused by hand", now)
 
 
 def resume(store: Store, prefix: str, now: datetime) -> Run:
     """Go on where the run was paused."""
-    with store.read() as tx:
-        run = find_run(tx, prefix)
-    before = RunState.PENDING if run.started_at is None else RunState.RUNNING
-    return _move(store, prefix, before, None, now)
+    with store.write() as tx:
+        before = RunState.PENDING if find_run(tx, prefix).started_at is None else RunState.RUNNING
+        return _move(tx, prefix, before, None, now)
 
 
 def cancel(store: Store, prefix: str, now: datetime) -> Run:
     """End the run: what waits is suppressed (`cancelled`), what is in flight still gets its outcome."""
-    run = _move(store, prefix, RunState.CANCELLED, "cancelled by hand", now)
     with store.write() as tx:
+        run = _move(tx, prefix, RunState.CANCELLED, "cancelled by hand", now)
         waiting = ledger.waiting_work(tx, run.seq)
         ledger.drop_work(tx, [(entry.run, entry.device) for entry in waiting])
         ledger.record(tx, [cancelled_entry(entry) for entry in waiting], now)
-    return run
+        run_rows.end_cancelled(tx, [run.seq], now)
+        return run
 
 
 def cancelled_entry(entry: WorkEntry) -> LedgerEntry:
@@ -60,10 +61,9 @@ def cancelled_entry(entry: WorkEntry) -> LedgerEntry:
     )
 
 
-def _move(store: Store, prefix: str, state: RunState, note: str | None, now: datetime) -> Run:
-    with store.write() as tx:
-        run = find_run(tx, prefix)
-        if not may_follow(run.state, state):
-            raise OperatorError(f"run {run.id} is {run.state}: it cannot become {state}")
-        run_rows.set_states(tx, [run.seq], state, note=note, now=now)
-        return replace(run, state=state, note=note)
+def _move(tx: Transaction, prefix: str, state: RunState, note: str | None, now: datetime) -> Run:
+    run = find_run(tx, prefix)
+    if not may_follow(run.state, state):
+        raise OperatorError(f"run {run.id} is {run.state}: it cannot become {state}")
+    run_rows.set_states(tx, [run.seq], state, note=note, now=now)
+    return replace(run, state=state, note=note)

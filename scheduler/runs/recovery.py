@@ -2,7 +2,7 @@
 
 A device between cursor and intent that has neither a ledger row nor a work row, and a work row that was taken up or
 awaited its answer, is unknown. `on_unknown: resend` makes it a work row, which passes the whole decision again;
-`drop` makes it final.
+`drop` makes it final, and so does it that the run was cancelled.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from scheduler.store import runs as run_rows
 from scheduler.store.database import Store, Transaction
 from scheduler.workspace.settings import Settings
 
+_BEGUN = (RunState.RUNNING, RunState.PAUSED, RunState.CANCELLED)
+
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
@@ -34,7 +36,7 @@ class Recovered:
 def recover(store: Store, versions: Versions, settings: Settings, now: datetime, *, process: str) -> Recovered:
     """Settle what the process before left open. Call it once, before anything is opened, as the only daemon."""
     with store.read() as tx:
-        runs = run_rows.open_runs(tx, RunState.RUNNING) + run_rows.open_runs(tx, RunState.PAUSED)
+        runs = [run for state in _BEGUN for run in run_rows.open_runs(tx, state)]
     resend = dropped = 0
     for run in runs:
         context = context_of(run, versions.campaign(run.rule, run.version), settings)
@@ -45,7 +47,7 @@ def recover(store: Store, versions: Versions, settings: Settings, now: datetime,
             ranges = _open_ranges(tx, run)
             for shard in ranges:
                 unknown.extend(_unknown_devices(tx, context, shard, now))
-            if context.campaign.on_unknown is OnUnknown.DROP:
+            if run.state is RunState.CANCELLED or context.campaign.on_unknown is OnUnknown.DROP:
                 dropped += len(unknown)
                 _drop(tx, unknown, now)
             else:
@@ -53,8 +55,7 @@ def recover(store: Store, versions: Versions, settings: Settings, now: datetime,
                 ledger.put_work(tx, [_unsent(entry, now) for entry in unknown], process)
             for shard in ranges:
                 run_rows.close_range(tx, shard)
-            if run.state is RunState.RUNNING:
-                run_rows.finish(tx, [run.seq], now)
+            run_rows.finish(tx, [run.seq], now)
     return Recovered(resend, dropped)
 
 

@@ -37,17 +37,16 @@ class Settlement:
 def settle(store: Store, settlement: Settlement, now: datetime, *, process: str) -> set[int]:
     """One transaction. After it, the devices are final or wait as work rows; never both, never neither.
 
-    Returns which of `perhaps_over` are finished.
+    Returns which of `perhaps_over` are over.
     """
     with store.write() as tx:
-        ledger.drop_work(tx, settlement.closed_work)
         work, cancelled = _without_cancelled(tx, settlement.work)
+        ledger.drop_work(tx, settlement.closed_work + [(entry.run, entry.device) for entry in cancelled])
         ledger.record(tx, settlement.ledger + cancelled, now)
         ledger.put_work(tx, work, process)
         registry.retire(tx, settlement.retirements)
         run_rows.advance(tx, settlement.cursors)
-        run_rows.finish(tx, settlement.perhaps_over, now)
-        return run_rows.in_state(tx, settlement.perhaps_over, RunState.FINISHED)
+        return run_rows.finish(tx, settlement.perhaps_over, now)
 
 
 def _without_cancelled(tx: Transaction, work: list[WorkEntry]) -> tuple[list[WorkEntry], list[LedgerEntry]]:

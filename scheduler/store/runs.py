@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, and_, bindparam, exists, func, insert, select, update
+from sqlalchemy import Row, Select, and_, bindparam, exists, func, insert, or_, select, update
 
 from scheduler.domain.ids import MAIN_STEP
 from scheduler.domain.lanes import Lane
@@ -79,29 +79,26 @@ def add(tx: Transaction, new_runs: Sequence[NewRun]) -> None:
 def open_runs(
     tx: Transaction, state: RunState, *, app: str | None = None, lane: Lane | None = None, limit: int = -1
 ) -> list[Run]:
-    """Runs in a state that is not the end, in the order of their birth; `limit` -1 is all of them."""
-    query = (
-        select(RUNS)
-        .where(
-            RUNS.c.state == state.value,
-            # Said again as the partial index says it, or SQLite would not use the index.
-            RUNS.c.state != RunState.FINISHED.value,
-            RUNS.c.state != RunState.CANCELLED.value,
-        )
-        .order_by(RUNS.c.seq)
-        .limit(limit)
-    )
+    """Runs in a state that are not over, in the order of their birth; `limit` -1 is all of them.
+
+    A cancelled run is not over while something of it may be in flight.
+    """
+    return _runs(tx, tx.execute(open_runs_statement(state, app=app, lane=lane, limit=limit)).all())
+
+
+def open_runs_statement(state: RunState, *, app: str | None, lane: Lane | None, limit: int) -> Select[Any]:
+    """The query of `open_runs`. Public for EXPLAIN QUERY PLAN."""
+    query = select(RUNS).where(RUNS.c.state == state.value, RUNS.c.finished_at.is_(None))
     if lane is not None:
         query = query.where(RUNS.c.lane == lane.value)
     if app is not None:
         query = query.where(RUNS.c.app == app)
-    return _runs(tx, tx.execute(query).all())
+    return query.order_by(RUNS.c.seq).limit(limit)
 
 
 def count_open(tx: Transaction) -> int:
-    """How many runs are pending, running or paused."""
-    over = (RunState.FINISHED.value, RunState.CANCELLED.value)
-    query = select(func.count()).select_from(RUNS).where(RUNS.c.state != over[0], RUNS.c.state != over[1])
+    """How many runs are not over."""
+    query = select(func.count()).select_from(RUNS).where(RUNS.c.finished_at.is_(None))
     return int(tx.execute(query).scalar_one())
 
 
@@ -140,13 +137,12 @@ def in_state(tx: Transaction, numbers: Sequence[int], state: RunState) -> set[in
 
 
 def set_states(tx: Transaction, numbers: Sequence[int], state: RunState, *, note: str | None, now: datetime) -> None:
-    """Write a transition that `runs/lifecycle.py` has allowed."""
-    over = state in (RunState.FINISHED, RunState.CANCELLED)
+    """Write a transition that `runs/lifecycle.py` has allowed. When a cancelled run is over, `finish` says."""
     for start in range(0, len(numbers), 500):
         tx.execute(
             update(RUNS)
             .where(RUNS.c.seq.in_(numbers[start : start + 500]))
-            .values(state=state.value, note=note, finished_at=to_ms(now) if over else None)
+            .values(state=state.value, note=note, finished_at=to_ms(now) if state is RunState.FINISHED else None)
         )
 
 
@@ -228,7 +224,7 @@ def close_range(tx: Transaction, shard: Shard) -> None:
     the windows that were open were decided again."""
     counted = _rows_between(tx, shard.run, shard.cursor, shard.intent)
     if shard.number is None:
-        tx.execute(update(RUNS).where(RUNS.c.seq == shard.run).values(selected=counted))
+        tx.execute(update(RUNS).where(RUNS.c.seq == shard.run).values(selected=counted, intent=None))
         return
     first = int(
         tx.execute(
@@ -259,23 +255,59 @@ def _rows_between(tx: Transaction, run: int, after: int, last: int) -> int:
     )
 
 
+_WITHOUT_WORK = ~exists(select(WORK.c.run).where(WORK.c.run == RUNS.c.seq))
 _FINISH = (
     update(RUNS)
     .where(
         RUNS.c.seq == bindparam("run"),
-        RUNS.c.state == RunState.RUNNING.value,
-        ~exists(select(WORK.c.run).where(WORK.c.run == RUNS.c.seq)),
+        or_(RUNS.c.state == RunState.RUNNING.value, RUNS.c.state == RunState.PAUSED.value),
+        RUNS.c.started_at.is_not(None),
+        _WITHOUT_WORK,
         ~exists(select(SHARDS.c.run).where(SHARDS.c.run == RUNS.c.seq, SHARDS.c.cursor < SHARDS.c.last)),
     )
     .values(state=RunState.FINISHED.value, finished_at=bindparam("now"))
 )
+_END_CANCELLED = (
+    update(RUNS)
+    .where(
+        RUNS.c.seq == bindparam("run"),
+        RUNS.c.state == RunState.CANCELLED.value,
+        RUNS.c.finished_at.is_(None),
+        RUNS.c.intent.is_(None),
+        _WITHOUT_WORK,
+        ~exists(select(SHARDS.c.run).where(SHARDS.c.run == RUNS.c.seq, SHARDS.c.cursor < SHARDS.c.intent)),
+    )
+    .values(finished_at=bindparam("now"))
+)
+_CLOSE_ONLY_WINDOW = update(RUNS).where(RUNS.c.seq == bindparam("run"), RUNS.c.intent.is_not(None)).values(intent=None)
 
 
-def finish(tx: Transaction, runs: Sequence[int], now: datetime) -> None:
-    """Finish those of these runs whose shards are done and that have no work rows. Their windows are closed."""
-    if runs:
-        at = to_ms(now)
-        tx.execute(_FINISH, [{"run": run, "now": at} for run in runs])
+def finish(tx: Transaction, runs: Sequence[int], now: datetime) -> set[int]:
+    """Finish those of these runs that have nothing left to do; returns which of them are over. None has a window open.
+
+    A run is over when its shards are done and it has no work rows; a cancelled one when nothing of it is in flight.
+    """
+    if not runs:
+        return set()
+    at = to_ms(now)
+    tx.execute(_FINISH, [{"run": run, "now": at} for run in runs])
+    over = in_state(tx, runs, RunState.FINISHED)
+    left = [run for run in runs if run not in over]
+    if left:
+        tx.execute(_CLOSE_ONLY_WINDOW, [{"run": run} for run in left])
+        over |= end_cancelled(tx, left, now)
+    return over
+
+
+def end_cancelled(tx: Transaction, runs: Sequence[int], now: datetime) -> set[int]:
+    """Say that those of these runs are over that were cancelled and have nothing in flight; returns which."""
+    cancelled = in_state(tx, runs, RunState.CANCELLED)
+    if not cancelled:
+        return set()
+    at = to_ms(now)
+    tx.execute(_END_CANCELLED, [{"run": run, "now": at} for run in sorted(cancelled)])
+    query = select(RUNS.c.seq).where(RUNS.c.seq.in_(sorted(cancelled)), RUNS.c.finished_at.is_not(None))
+    return set(tx.execute(query).scalars())
 
 
 def selected_by_shards(tx: Transaction, run: int) -> int:

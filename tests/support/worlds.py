@@ -153,7 +153,7 @@ def event(id_: str, *, subject: str | None = None, at: datetime = NOW, type_: st
     return Event(id=id_, source="test", type=type_, subject=subject, time=at, data=data)
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class World:
     """A workspace, its store and a clock that only the test moves."""
 

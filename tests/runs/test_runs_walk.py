@@ -1,0 +1,93 @@
+"""Whatever happens to runs, in any order: the sums hold, and after any crash every device ends exactly once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import delete, select
+from support.walking import Walk
+from support.worlds import APP, World, register, rule_text, token_of
+
+from scheduler.domain.runs import RunState
+from scheduler.runs import opening
+from scheduler.store.registry_changes import DeviceChange
+from scheduler.store.tables import EVENTS, LEDGER, RUNS, SHARDS, USERS, WORK
+
+DEVICES = 14
+
+
+def _world(folder: Path, on_unknown: str) -> World:
+    audiences = {
+        "everyone": {"everyone": True},
+        "topic": {"topics": ["a", "b"]},
+        "user": {"users": ["{{ event.data.user }}"]},
+    }
+    delivery = {"on_unknown": on_unknown, "max_age": "20 days", "expires_after": "20 days"}
+    return World.make(folder, {n: rule_text(audience=a, delivery=delivery) for n, a in audiences.items()})
+
+
+@pytest.fixture(scope="module", params=["resend", "drop"])
+def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[World, bool]]:
+    """A world with devices, and whether its rules drop what is unknown."""
+    world = _world(tmp_path_factory.mktemp("walk"), request.param)
+    changes = [
+        DeviceChange(app=APP, token=token_of(n), user=["ann", "ben", None][n % 3], topics=[["a"], ["b"], []][n % 3 - 1])
+        for n in range(1, DEVICES + 1)
+    ]
+    register(world.store, changes)
+    yield world, request.param == "drop"
+    world.store.close()
+
+
+def _forget(world: World) -> None:
+    """As before the first event. One store serves all examples: what it has prepared is half of their time."""
+    with world.store.write() as tx:
+        for table in (EVENTS, RUNS, SHARDS, LEDGER, WORK, USERS):
+            tx.execute(delete(table))
+
+
+@pytest.mark.slow
+@given(seed=st.integers(0, 2**32), length=st.integers(5, 60))
+def test_every_device_ends_once_and_who_may_have_been_sent_twice_is_marked(
+    filled: tuple[World, bool], seed: int, length: int
+) -> None:
+    world, drops_unknown = filled
+    chance = Random(seed)
+    _forget(world)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(opening, "SHARD_DEVICES", chance.choice([3, 5, 100]))
+        walk = Walk(world, chance)
+        walk.event()
+        for _ in range(length):
+            walk.step()
+        walk.end()
+    _check_the_end(world, walk, drops_unknown)
+
+
+def _check_the_end(world: World, walk: Walk, drops_unknown: bool) -> None:
+    with world.store.read() as tx:
+        assert tx.execute(select(WORK)).all() == []
+        rows = tx.execute(select(LEDGER)).all()
+    final = Counter(row.run for row in rows)
+    for run in world.runs():
+        counts = world.report(run).counts
+        assert run.state in (RunState.FINISHED, RunState.CANCELLED)
+        assert run.finished_at is not None
+        assert (counts.pending, counts.selected) == (0, final[run.seq])
+        if run.state is RunState.FINISHED:
+            assert (
+                counts.selected == {"everyone": DEVICES, "topic": 10, "user": None}.get(run.rule) or run.rule == "user"
+            )
+    repeated = {(row.run, row.device) for row in rows if row.maybe_repeated}
+    unknown = {(row.run, row.device) for row in rows if row.outcome == "unknown"}
+    if drops_unknown:
+        assert repeated == set()
+        assert walk.doubted <= unknown
+    else:
+        assert repeated == walk.doubted
