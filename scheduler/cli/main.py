@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from importlib.metadata import version
 from pathlib import Path
+from types import FunctionType
 from typing import Annotated
 
 from cyclopts import App, CycloptsError, Parameter
@@ -17,11 +19,21 @@ from scheduler.domain.errors import OperatorError
 
 WRONG_USE = 2
 
+
+def _wrong_use(error: CycloptsError) -> str:
+    command = " ".join(("clarion", *(error.command_chain or ())))
+    return f"error: {str(error).rstrip('. ')}\n  hint: '{command} --help' shows how it is used"
+
+
 app = App(
     name="clarion",
-    help="Push campaigns from YAML rules: checked, previewed, and sent to Apple's push service.",
+    help="Push campaigns from YAML rules: checked, previewed, and sent to Apple's push service.\n\n"
+    "Begin with: clarion init campaigns",
+    version=lambda: f"clarion {version('clarion')}",
     version_flags=["--version"],
     help_format="plaintext",
+    default_parameter=Parameter(negative=()),
+    error_formatter=_wrong_use,
 )
 
 _COMMANDS = {
@@ -68,10 +80,13 @@ for _app in _GROUPS.values():
 def launch(
     *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
     workspace: Annotated[
-        Path | None, Parameter(help="The folder with clarion.yaml; default: the nearest above.")
+        Path | None, Parameter(help="The folder with clarion.yaml. Without it: the nearest above.")
     ] = None,
 ) -> int:
     """Run a command. Global options may stand before or after it."""
+    if not tokens or (len(tokens) == 1 and tokens[0] in _GROUPS):
+        app.help_print(tokens, console=app.error_console)
+        return WRONG_USE
     command, bound, ignored = app.parse_args(tokens, exit_on_error=False, print_error=True)
     session = {"session": Session(workspace)} if "session" in ignored else {}
     code = command(*bound.args, **bound.kwargs, **session)
@@ -80,22 +95,36 @@ def launch(
 
 def main() -> None:
     """The console script."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(tokens: Sequence[str]) -> int:
+    """Run the command that these words mean; its exit code. Every error is a message on stderr, unless it is a bug."""
     try:
-        sys.exit(app.meta(exit_on_error=False, print_error=True, result_action="return_value"))
+        _describe(tokens)
+        code: int | None = app.meta(tokens, exit_on_error=False, print_error=True, result_action="return_value")
     except CycloptsError:
-        sys.exit(WRONG_USE)
+        return WRONG_USE
     except KeyboardInterrupt:
-        sys.exit(130)
+        return 130
     except BrokenPipeError:
         sys.stderr.close()
-        sys.exit(0)
+        return 0
     except (OperatorError, ExceptionGroup) as raised:
         problems = list(_operator_errors(raised))
         if not problems:
             raise
         for problem in problems:
             print(f"error: {problem}", file=sys.stderr)
-        sys.exit(WRONG_USE)
+        return WRONG_USE
+    return code or 0
+
+
+def _describe(tokens: Sequence[str]) -> None:
+    """A command's own help is its docstring; the line in `_COMMANDS` is for the list of commands."""
+    for one in app.meta.parse_commands(tokens)[1][2:]:
+        if isinstance(one.default_command, FunctionType):
+            one.help = one.default_command.__doc__
 
 
 def _operator_errors(raised: Exception) -> Iterator[OperatorError]:
