@@ -139,23 +139,17 @@ def _open_at_once(
         else:
             contexts.append((birth, context))
     windows: list[Window] = []
-    for app in {context.audience.app for _, context in contexts}:
-        of_app = [(birth, context) for birth, context in contexts if context.audience.app == app]
-        users = dict.fromkeys(user for _, context in of_app for user in context.audience.users or ())
-        names = frozenset[str]().union(*(context.audience.names for _, context in of_app))
-        shared = replace(of_app[0][1].audience, where=None, names=names)
-        by_user = audiences.recipients_of_users(tx, shared, list(users))
-        for birth, context in of_app:
-            devices = [device for user in context.audience.users or () for device in by_user.get(user, ())]
-            if len(devices) <= min(room[app], MAX_WINDOW):
-                window = _born_with_intent(birth, context, devices, now)
-                room[app] -= len(window.recipients)
-                windows.append(window)
+    named = audiences.recipients_named(tx, [context.audience for _, context in contexts])
+    for (birth, context), devices in zip(contexts, named, strict=True):
+        app = context.audience.app
+        if len(devices) <= min(room[app], MAX_WINDOW):
+            window = _born_with_intent(birth, context, devices, now)
+            room[app] -= len(window.recipients)
+            windows.append(window)
     return windows
 
 
 def _born_with_intent(birth: _Birth, context: RunContext, devices: list[Recipient], now: datetime) -> Window:
-    devices.sort(key=lambda recipient: recipient.id)
     end = devices[-1].id if devices else 0
     window = decide_window(context, None, devices, end=end, now=now)
     over = not window.recipients

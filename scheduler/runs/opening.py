@@ -44,20 +44,10 @@ def start_runs(
     ends with a note. Pages are read before the write transaction begins, so that a long scan keeps no writer waiting.
     """
     started = Started()
-    pages: list[tuple[RunContext, Page]] = []
-    ended: dict[str, list[int]] = {}
     with store.read() as tx:
         highest = audiences.highest_device(tx)
-        for context, limit in contexts:
-            if room <= 0:
-                break
-            started.considered += 1
-            if isinstance(context, NoAudience):
-                ended.setdefault(str(context), []).append(context.run.seq)
-                continue
-            page = audiences.page(tx, context.audience, after=0, last=highest, limit=limit)
-            room -= len(page.recipients)
-            pages.append((context, page))
+        pages, ended = _first_pages(tx, contexts, highest, room)
+    started.considered = len(pages) + sum(len(numbers) for numbers in ended.values())
     with store.write() as tx:
         pending = run_rows.in_state(tx, [context.run.seq for context, _ in contexts], RunState.PENDING)
         for context, page in pages:
@@ -75,6 +65,31 @@ def start_runs(
         record_suppressed(tx, started.windows, now)
         run_rows.finish(tx, [window.context.run.seq for window in started.windows if not window.recipients], now)
     return started
+
+
+def _first_pages(
+    tx: Transaction, contexts: Sequence[tuple[RunContext | NoAudience, int]], highest: int, room: int
+) -> tuple[list[tuple[RunContext, Page]], dict[str, list[int]]]:
+    """The first page of each run in order until there is no more room, and by note the runs that can mean nobody."""
+    named = [context for context, _ in contexts if isinstance(context, RunContext) and context.audience.is_named]
+    devices = audiences.recipients_named(tx, [context.audience for context in named])
+    by_run = {context.run.seq: found for context, found in zip(named, devices, strict=True)}
+    pages: list[tuple[RunContext, Page]] = []
+    ended: dict[str, list[int]] = {}
+    for context, limit in contexts:
+        if room <= 0:
+            break
+        if isinstance(context, NoAudience):
+            ended.setdefault(str(context), []).append(context.run.seq)
+            continue
+        found = by_run.get(context.run.seq)
+        if found is not None and len(found) <= limit:
+            page = Page(found, highest)
+        else:
+            page = audiences.page(tx, context.audience, after=0, last=highest, limit=limit)
+        room -= len(page.recipients)
+        pages.append((context, page))
+    return pages, ended
 
 
 def open_window(store: Store, context: RunContext, shard: Shard, now: datetime, *, limit: int) -> Window | None:

@@ -8,7 +8,7 @@ its beginning (sqlite.org: The SQLite Query Optimizer Overview, on compound sele
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
@@ -54,6 +54,11 @@ class Audience:
     topics: tuple[str, ...] | None = None
     where: Condition | None = None
     names: frozenset[str] = field(default_factory=frozenset)
+
+    @property
+    def is_named(self) -> bool:
+        """Whether it is given by its users alone: mostly few devices, found without a scan."""
+        return self.users is not None and self.topics is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,15 +125,26 @@ def page_statement(tx: Transaction, audience: Audience, *, after: int, last: int
     )
 
 
-def recipients_of_users(tx: Transaction, audience: Audience, users: Sequence[str]) -> dict[str, list[Recipient]]:
-    """The active devices of many users at once, by user: for batches of small runs."""
-    found: dict[str, list[Recipient]] = {}
-    for start in range(0, len(users), 500):
-        query = _devices(audience).where(DEVICES.c.user.in_(users[start : start + 500]))
-        rows = tx.execute(query).all()
-        for row, recipient in zip(rows, _recipients(tx, audience, rows), strict=True):
-            found.setdefault(row.user, []).append(recipient)
-    return found
+def recipients_named(tx: Transaction, audiences: Sequence[Audience]) -> list[list[Recipient]]:
+    """For each of these audiences, which name users and no topics: its active devices in order, before `where`. Many
+    small audiences share one query."""
+    by_user: dict[tuple[str, str], list[Recipient]] = {}
+    for app in {audience.app for audience in audiences}:
+        of_app = [audience for audience in audiences if audience.app == app]
+        shared = replace(of_app[0], names=frozenset[str]().union(*(audience.names for audience in of_app)))
+        users = list(dict.fromkeys(user for audience in of_app for user in audience.users or ()))
+        for start in range(0, len(users), 500):
+            query = _devices(shared, filtered=False).where(DEVICES.c.user.in_(users[start : start + 500]))
+            rows = tx.execute(query).all()
+            for row, recipient in zip(rows, _recipients(tx, shared, rows), strict=True):
+                by_user.setdefault((app, row.user), []).append(recipient)
+    return [
+        sorted(
+            (one for user in audience.users or () for one in by_user.get((audience.app, user), ())),
+            key=lambda recipient: recipient.id,
+        )
+        for audience in audiences
+    ]
 
 
 def recipients_by_id(tx: Transaction, audience: Audience, devices: Sequence[int]) -> dict[int, Recipient]:
