@@ -6,7 +6,7 @@ import os
 from enum import StrEnum
 from pathlib import Path
 
-from scheduler.cli.output import remark
+from scheduler.cli.output import counted, remark
 from scheduler.cli.session import InSession
 from scheduler.diagnostics.diagnostic import Diagnostic, Severity
 from scheduler.diagnostics.printers import as_github, as_json, as_text
@@ -39,7 +39,7 @@ def check(
     strict
         Warnings count too.
     format
-        text, json, or github (annotations of a pull request).
+        How findings are printed; github makes annotations of a pull request.
     """
     here = [Path.cwd() / path for path in paths]
     sources = read_folder(session.root)
@@ -48,7 +48,8 @@ def check(
         case FindingsFormat.JSON:
             print(as_json(findings))
         case FindingsFormat.GITHUB:
-            print(as_github(findings))
+            if findings:
+                print(as_github(findings))
         case FindingsFormat.TEXT:
             if findings:
                 print(as_text(findings) + "\n")
@@ -59,8 +60,8 @@ def check(
 
 def _summary(findings: list[Diagnostic], *, rules: int) -> str:
     found = [
-        f"{count} {severity}{'' if count == 1 else 's'}"
+        counted(count, severity)
         for severity in Severity
         if (count := sum(finding.severity is severity for finding in findings))
     ]
-    return f"{rules} rule(s): {', '.join(found) or 'nothing to complain about'}"
+    return f"{counted(rules, 'rule')}: {', '.join(found) or 'nothing to complain about'}"

@@ -14,10 +14,13 @@ def upgrade(*, session: InSession) -> int:
     """
     from scheduler.store.migrating import upgrade as migrate
 
-    url = session.workspace.settings.store_url
+    url = session.without_rules.settings.store_url
     path = sqlite_path(url)
     path.parent.mkdir(parents=True, exist_ok=True)
     before = schema_revision(url) if path.exists() else None
     migrate(url)
-    remark(f"{path}: schema {before or 'none'} -> {SCHEMA_REVISION}")
+    if before == SCHEMA_REVISION:
+        remark(f"{path} has the schema {SCHEMA_REVISION} already")
+    else:
+        remark(f"{path} has the schema {SCHEMA_REVISION} now{f'; it had {before}' if before else ''}")
     return 0

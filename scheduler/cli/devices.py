@@ -6,8 +6,19 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from scheduler.cli.output import Format, local, print_json, print_table, progress_bar, remark
-from scheduler.cli.session import InSession
+from scheduler.cli.output import (
+    Format,
+    HowMany,
+    confirmed,
+    counted,
+    print_details,
+    print_json,
+    print_table,
+    progress_bar,
+    remark,
+)
+from scheduler.cli.session import InSession, Session
+from scheduler.diagnostics.diagnostic import did_you_mean
 from scheduler.domain.errors import OperatorError
 from scheduler.runs import registering
 from scheduler.runs.exporting import ExportFormat, export_devices
@@ -30,9 +41,9 @@ def import_file(file: Path, /, *, format: Format = Format.TEXT, session: InSessi
     file
         CSV or NDJSON.
     format
-        text or json.
+        How the result is printed.
     """
-    workspace = session.workspace
+    workspace = session.without_rules
     with session.store() as store, progress_bar("import", None) as show_progress:
 
         def advance(progress: Progress) -> None:
@@ -55,7 +66,7 @@ def list_devices(
     app: str | None = None,
     topic: str | None = None,
     user: str | None = None,
-    limit: int = 20,
+    limit: HowMany = 20,
     format: Format = Format.TEXT,
     session: InSession,
 ) -> int:
@@ -74,8 +85,9 @@ def list_devices(
     limit
         How many at the most.
     format
-        text or json.
+        How the result is printed.
     """
+    _check_app(session, app)
     with session.store() as store, store.read() as tx:
         counts = registry.count_registry(tx)
         if user is not None:
@@ -104,7 +116,11 @@ def list_devices(
             for one in found[:limit]
         ],
     )
-    remark(f"{counts.devices} device(s), {counts.active} active; {counts.users} user(s), {counts.topics} topic(s)")
+    shown = f"{len(found[:limit])} of " if len(found[:limit]) < counts.devices else ""
+    remark(
+        f"{shown}{counted(counts.devices, 'device')}, {counts.active:,} active; {counted(counts.users, 'user')}, "
+        f"{counted(counts.topics, 'topic')}"
+    )
     return 0
 
 
@@ -120,9 +136,10 @@ def show(device: str, /, *, app: str | None = None, format: Format = Format.TEXT
     app
         The app of a token that several apps have.
     format
-        text or json.
+        How the result is printed.
     """
-    apps = [app] if app is not None else list(session.workspace.settings.apps)
+    _check_app(session, app)
+    apps = [app] if app is not None else list(session.without_rules.settings.apps)
     with session.store() as store, store.read() as tx:
         found = registry.fetch_devices(tx, [int(device)]) if device.isdecimal() and len(device) < 16 else []
         if not found:
@@ -137,13 +154,12 @@ def show(device: str, /, *, app: str | None = None, format: Format = Format.TEXT
         print_json(shown)
         return 0
     user = shown.pop("user_details")
-    print_table(("", ""), [(key.replace("_", " "), value) for key, value in shown.items()])
-    if user is not None:
-        print_table(("", ""), [(f"user's {key.replace('_', ' ')}", value) for key, value in user.items()])
+    whose = {} if user is None else {f"user's {key}": value for key, value in user.items()}
+    print_details({**shown, "active": "yes" if shown["active"] else "no", **whose})
     return 0
 
 
-def export(file: Path | None = None, /, *, form: ExportFormat | None = None, session: InSession) -> int:
+def export(file: Path | None = None, /, *, format: ExportFormat | None = None, session: InSession) -> int:
     """Write the active devices such that an import makes them again.
 
     Example: clarion devices export devices.csv
@@ -152,22 +168,22 @@ def export(file: Path | None = None, /, *, form: ExportFormat | None = None, ses
     ----------
     file
         Where to; without it, to the standard output.
-    form
-        csv or ndjson; default by the file's ending, else ndjson.
+    format
+        Without it: by the file's ending, else ndjson.
     """
-    if form is None:
-        form = ExportFormat.CSV if file is not None and file.suffix == ".csv" else ExportFormat.NDJSON
-    schema = session.workspace.schema
+    if format is None:
+        format = ExportFormat.CSV if file is not None and file.suffix == ".csv" else ExportFormat.NDJSON
+    schema = session.without_rules.schema
     with session.store() as store:
         if file is None:
-            count = export_devices(store, sys.stdout.buffer, form=form, schema=schema)
+            count = export_devices(store, sys.stdout.buffer, form=format, schema=schema)
         else:
             try:
                 with file.open("wb") as out:
-                    count = export_devices(store, out, form=form, schema=schema)
+                    count = export_devices(store, out, form=format, schema=schema)
             except OSError as problem:
                 raise OperatorError(f"cannot be written: {problem.strerror}", where=str(file)) from problem
-    remark(f"{count} device(s) written")
+    remark(f"{counted(count, 'device')} written")
     return 0
 
 
@@ -186,17 +202,21 @@ def erase(*, user: str, yes: bool = False, session: InSession) -> int:
     with session.store() as store:
         with store.read() as tx:
             count = len(registry.devices_of_user(tx, user))
-        if not yes:
-            if not sys.stdin.isatty():
-                raise OperatorError("nobody is there to confirm", hint="give --yes in scripts")
-            if input(f"erase user {user} and {count} device(s)? [y/N] ").strip().lower() not in ("y", "yes"):
-                remark("nothing was erased")
-                return 1
+        if not yes and not confirmed(f"erase user {user} and {counted(count, 'device')}?"):
+            remark("nothing was erased")
+            return 1
         erased = registering.erase(store, user)
     if not erased.found:
-        raise OperatorError(f"nothing is known of a user {user!r}")
-    remark(f"user {user} and {erased.devices} device(s) erased")
+        raise OperatorError(f"nothing is known of a user {user!r}", hint="'clarion devices list' shows users")
+    remark(f"user {user} and {counted(erased.devices, 'device')} erased")
     return 0
+
+
+def _check_app(session: Session, app: str | None) -> None:
+    apps = session.without_rules.settings.apps
+    if app is not None and app not in apps:
+        raise OperatorError(f"clarion.yaml has no app {app!r}",
+                            hint=did_you_mean(app, apps) or f"its apps are {', '.join(apps)}")  # fmt: skip
 
 
 def _object(found: Found) -> dict[str, Any]:
@@ -212,8 +232,8 @@ def _object(found: Found) -> dict[str, Any]:
         "attributes": dict(device.attributes),
         "active": device.active,
         "retired_reason": device.retired_reason,
-        "registered_at": local(device.registered_at),
-        "last_seen_at": local(device.last_seen_at),
+        "registered_at": device.registered_at,
+        "last_seen_at": device.last_seen_at,
         "user_details": None
         if user is None
         else {

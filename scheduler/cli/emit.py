@@ -6,12 +6,12 @@ import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated, BinaryIO, TypeAlias
 
 import msgspec
 from cyclopts import Parameter
 
-from scheduler.cli.output import Format, print_json, remark
+from scheduler.cli.output import Format, confirmed, counted, print_json, remark
 from scheduler.cli.session import InSession
 from scheduler.domain.errors import OperatorError
 from scheduler.domain.events import Event
@@ -20,9 +20,12 @@ from scheduler.runs.event_reading import HORIZON, EventProblem, read_event
 from scheduler.runs.firing import fire, fired_occasion
 from scheduler.runs.ingest import MAX_EVENTS, ingest
 
+EventFile: TypeAlias = Annotated[Path, Parameter(allow_leading_hyphen=True)]
+"""The type of a parameter that names a file of events, or - for the standard input."""
+
 
 def emit(
-    file: Annotated[Path, Parameter(allow_leading_hyphen=True)],
+    file: EventFile,
     /,
     *,
     format: Format = Format.TEXT,
@@ -39,7 +42,7 @@ def emit(
     file
         JSON or NDJSON; - reads the standard input.
     format
-        text or json.
+        How the result is printed.
     """
     name = "standard input" if str(file) == "-" else str(file)
     schema = session.workspace.schema
@@ -71,7 +74,8 @@ def emit(
     else:
         known = f", {duplicates} known already" if duplicates else ""
         bad = f", {refused} refused" if refused else ""
-        print(f"{accepted} event(s) stored{known}{bad}; {runs} run(s) begin")
+        begin = f"{counted(runs, 'run')} {'begins' if runs == 1 else 'begin'}"
+        print(f"{counted(accepted, 'event')} stored{known}{bad}; {begin}")
     return 1 if refused else 0
 
 
@@ -79,7 +83,7 @@ def fire_rule(
     rule: str,
     /,
     *,
-    event: Path | None = None,
+    event: EventFile | None = None,
     key: str | None = None,
     yes: bool = False,
     session: InSession,
@@ -93,7 +97,7 @@ def fire_rule(
     rule
         Its name.
     event
-        A file with an event for the rule's templates.
+        A file with an event for the rule's templates; - reads the standard input.
     key
         The occasion: the same key never runs twice. Default: the event's id, else today's date.
     yes
@@ -114,7 +118,7 @@ def fire_rule(
             remark(shown.note)
         at_least = f", in {timedelta(seconds=round(shown.seconds))} at least" if shown.seconds else ""
         remark(f"{rule} ({occasion.key}) reaches {shown.would_send} of {shown.selected} selected devices{at_least}")
-        if not yes and not _confirmed():
+        if not yes and not confirmed("start it?"):
             remark("nothing was started")
             return 1
         run = fire(store, campaign, occasion, given, now)
@@ -129,17 +133,12 @@ def read_one_event(file: Path, session: InSession) -> Event:
     with _opened(file) as stream:
         items = list(_items(stream, str(file)))
     if len(items) != 1:
-        raise OperatorError(f"it holds {len(items)} events, one is needed", where=str(file))
+        raise OperatorError(f"it holds {counted(len(items), 'event')}, and one is needed", where=str(file),
+                            hint="write that one CloudEvent to a file of its own")  # fmt: skip
     event = read_event(items[0][1], session.workspace.schema, session.clock.now(), HORIZON)
     if isinstance(event, EventProblem):
         raise OperatorError(event.message, where=items[0][0])
     return event
-
-
-def _confirmed() -> bool:
-    if not sys.stdin.isatty():
-        raise OperatorError("nobody is there to confirm", hint="give --yes in scripts")
-    return input("start it? [y/N] ").strip().lower() in ("y", "yes")
 
 
 def _opened(file: Path) -> BinaryIO:
@@ -148,7 +147,8 @@ def _opened(file: Path) -> BinaryIO:
     try:
         return file.open("rb")
     except OSError as problem:
-        raise OperatorError(f"cannot be read: {problem.strerror}", where=str(file)) from problem
+        raise OperatorError(f"cannot be read: {problem.strerror}", where=str(file),
+                            hint="give a file with events, or - for the standard input") from problem  # fmt: skip
 
 
 def _items(stream: BinaryIO, name: str) -> Iterator[tuple[str, bytes]]:

@@ -37,9 +37,11 @@ def init(folder: Path, /) -> int:
         schema.parent.mkdir(parents=True, exist_ok=True)
         schema.write_text(rule_json_schema_text())
     except OSError as problem:
-        raise OperatorError(f"cannot be written: {problem.strerror}", where=str(problem.filename)) from problem
+        raise OperatorError(f"cannot be written: {problem.strerror}", where=str(problem.filename or folder),
+                            hint="choose a folder that you may write to") from problem  # fmt: skip
     remark(
-        f"{folder} is a workspace. Next, in it:\n"
+        f"{folder} is a workspace. Next:\n"
+        f"  cd {folder}\n"
         "  clarion check --strict\n"
         "  clarion devices import samples/devices.csv\n"
         "  clarion preview breaking-news --event samples/article.json\n"

@@ -25,9 +25,9 @@ def create(
     name
         To recognise it in the list.
     scope
-        What it may do; default devices:write and events:write.
+        What it may do; may be given several times. Without it: devices:write and events:write.
     format
-        text or json.
+        How the result is printed.
     """
     scopes = read_scopes(scope or ["devices:write", "events:write"])
     with session.store() as store:
@@ -44,18 +44,35 @@ def list_keys(*, format: Format = Format.TEXT, session: InSession) -> int:
     """All keys without their secrets, revoked ones too.
 
     Example: clarion keys list
+
+    Parameters
+    ----------
+    format
+        How the result is printed.
     """
     with session.store() as store:
         found = stored_keys(store)
-    rows = [
-        (key.number, key.name, " ".join(sorted(key.scopes)), local(key.created_at), local(key.revoked_at))
-        for key in found
-    ]
-    columns = ("id", "name", "scopes", "created_at", "revoked_at")
     if format is Format.JSON:
-        print_json([dict(zip(columns, row, strict=True)) for row in rows])
-    else:
-        print_table(columns, rows)
+        print_json(
+            [
+                {
+                    "id": key.number,
+                    "name": key.name,
+                    "scopes": sorted(key.scopes),
+                    "created_at": key.created_at,
+                    "revoked_at": key.revoked_at,
+                }
+                for key in found
+            ]
+        )
+        return 0
+    print_table(
+        ("id", "name", "scopes", "created", "revoked"),
+        [
+            (key.number, key.name, " ".join(sorted(key.scopes)), local(key.created_at), local(key.revoked_at))
+            for key in found
+        ],
+    )
     return 0
 
 
@@ -63,6 +80,11 @@ def revoke(key: int, /, *, session: InSession) -> int:
     """Take a key out of service; the next request with it is refused.
 
     Example: clarion keys revoke 3
+
+    Parameters
+    ----------
+    key
+        Its number in the list.
     """
     with session.store() as store:
         revoke_key(store, key, session.clock.now())

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any, TypeAlias
 
 import msgspec
+from cyclopts import Parameter
+from cyclopts.validators import Number
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+
+from scheduler.domain.errors import OperatorError
 
 
 class Format(StrEnum):
@@ -22,9 +26,26 @@ class Format(StrEnum):
     JSON = "json"
 
 
+HowMany: TypeAlias = Annotated[int, Parameter(validator=Number(gte=1))]
+"""The type of an option that bounds how much is shown."""
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 device`, `2 devices`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def remark(text: str) -> None:
     """Something that is not a result: to stderr."""
     print(text, file=sys.stderr)
+
+
+def confirmed(question: str) -> bool:
+    """Ask on stderr, for stdout is for results. OperatorError where nobody can answer."""
+    if not sys.stdin.isatty():
+        raise OperatorError("nobody is there to confirm", hint="give --yes in scripts")
+    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def print_json(value: Any) -> None:
@@ -34,21 +55,51 @@ def print_json(value: Any) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, right: Sequence[str] = ()) -> None:
-    """A table as wide as its content; cells are never cut where the output is no terminal."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    """A table as wide as its content; cells are never cut where the output is no terminal. Without names of columns
+    it has no header."""
+    table = Table(box=None, pad_edge=False, header_style="bold", show_header=any(columns))
     for column in columns:
         table.add_column(column, justify="right" if column in right else "left", no_wrap=True)
     for row in rows:
         table.add_row(*("" if cell is None else str(cell) for cell in row))
     console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=10_000)
-    console.print(table)
+    if console.is_terminal:
+        console.print(table)
+        return
+    console = Console(highlight=False, width=10_000)
+    with console.capture() as captured:
+        console.print(table)
+    for line in captured.get().splitlines():
+        print(line.rstrip())
+
+
+def print_details(details: Mapping[str, object]) -> None:
+    """One thing, a line for each of its properties. Lists are spread out, mappings are JSON, what is absent is -."""
+    print_table(("", ""), [(name.replace("_", " "), _readable(value)) for name, value in details.items()])
 
 
 def local(instant: datetime | None) -> str | None:
     """An instant for people: the machine's zone, to the second."""
     return None if instant is None else instant.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def one_line(text: str) -> str:
+    """An occasion's key in one line: the default key has its parts in two."""
+    return text.replace("\n", " ")
+
+
+def _readable(value: object) -> str:
+    match value:
+        case None:
+            return "-"
+        case datetime():
+            return local(value) or "-"
+        case list():
+            return " ".join(str(item) for item in value) or "-"
+        case dict():
+            return msgspec.json.encode(value).decode() if value else "-"
+        case _:
+            return str(value)
 
 
 @contextmanager

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from cyclopts import Parameter
+from cyclopts.validators import Number
 
-from scheduler.cli.emit import read_one_event
-from scheduler.cli.output import Format, print_json, print_table, progress_bar, remark
+from scheduler.cli.emit import EventFile, read_one_event
+from scheduler.cli.output import Format, one_line, print_json, print_table, progress_bar, remark
 from scheduler.cli.session import InSession
 from scheduler.rehearsal.preview import Preview, Sample, latest_event, preview
 from scheduler.store.audience import highest_device
@@ -19,10 +20,10 @@ def preview_rule(
     rule: str,
     /,
     *,
-    event: Path | None = None,
+    event: EventFile | None = None,
     at: datetime | None = None,
     device: int | None = None,
-    sample: int = 3,
+    sample: Annotated[int, Parameter(validator=Number(gte=0))] = 3,
     format: Format = Format.TEXT,
     session: InSession,
 ) -> int:
@@ -35,15 +36,15 @@ def preview_rule(
     rule
         Its name.
     event
-        A file with the event; default: the newest stored one that the rule listens to.
+        A file with the event, or - for the standard input. Without it: the newest stored one that the rule listens to.
     at
-        As if it were this instant (ISO 8601; without an offset: this machine's zone).
+        As if it were this instant, such as 2026-11-20T18:30 (without an offset: this machine's zone).
     device
         Only this device, by its number.
     sample
         How many payloads are shown.
     format
-        text or json.
+        How the result is printed.
     """
     campaign = session.campaign(rule)
     now = session.clock.now() if at is None else at.astimezone()
@@ -56,7 +57,7 @@ def preview_rule(
                 store, session.workspace, campaign, given, now, device=device, samples=sample,
                 on_progress=lambda done: show_progress(done, last),
             )  # fmt: skip
-    if device is not None and not shown.selected and shown.note is None:
+    if device is not None and not shown.selected:
         shown.note = f"device {device} is not selected: it is not there, retired, or does not match the audience"
     if format is Format.JSON:
         print_json(_object(shown))
@@ -98,7 +99,7 @@ def _print(shown: Preview) -> None:
         remark(shown.note)
     if shown.occasion is None:
         return
-    print(f"{shown.rule} (version {shown.version}), occasion {shown.occasion!r}")
+    print(f"{shown.rule} (version {shown.version}), occasion {one_line(shown.occasion)}")
     print_table(
         ("", "devices", "reason"),
         [

@@ -8,7 +8,7 @@ import os
 import trio
 
 from scheduler.api.daemon_intake import serve_daemon
-from scheduler.cli.output import Format, local, print_json, remark
+from scheduler.cli.output import Format, counted, local, print_json, remark
 from scheduler.cli.session import InSession, Session
 from scheduler.diagnostics.printers import as_text
 from scheduler.engine.daemon import Daemon, Ended, Ending, refuse_unbuilt
@@ -35,7 +35,7 @@ def run(
     verbose
         Log links and reloads too, not only what is wrong.
     format
-        text or json: how the summary at the end is printed.
+        How the summary at the end is printed.
     """
     logging.basicConfig(
         level=logging.INFO if verbose else logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s"
@@ -81,9 +81,11 @@ def _object(ended: Ended) -> dict[str, object]:
 
 def _print(ended: Ended) -> None:
     outcomes = ", ".join(f"{count} {kind}" for kind, count in sorted(ended.progress.outcomes.items())) or "nothing"
-    print(f"settled: {outcomes}; {ended.progress.retired} token(s) retired")
+    print(f"settled: {outcomes}; {counted(ended.progress.retired, 'token')} retired")
     if ended.ending in (Ending.APP_STOPPED, Ending.NO_LINK):
         remark(f"error: {ended.detail}")
     if ended.remaining.runs:
         due = ended.remaining.next_due
-        remark(f"{ended.remaining.runs} run(s) are not over{f'; the next is due {local(due)}' if due else ''}")
+        remark(
+            f"not over yet: {counted(ended.remaining.runs, 'run')}{f'; the next is due {local(due)}' if due else ''}"
+        )

@@ -6,7 +6,17 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from scheduler.cli.output import Format, local, print_json, print_table, remark
+from scheduler.cli.output import (
+    Format,
+    HowMany,
+    counted,
+    local,
+    one_line,
+    print_details,
+    print_json,
+    print_table,
+    remark,
+)
 from scheduler.cli.session import InSession
 from scheduler.domain.runs import Run
 from scheduler.runs import pausing
@@ -14,11 +24,14 @@ from scheduler.runs.reports import RunReport, report
 from scheduler.store import runs as run_rows
 from scheduler.store.database import Store
 
+SHORT_ID = 13
+"""Characters of a run's id in a list: 48 bits, enough for `runs show`. JSON has the whole."""
+
 
 def list_runs(
     *,
     rule: str | None = None,
-    limit: int = 20,
+    limit: HowMany = 20,
     format: Format = Format.TEXT,
     session: InSession,
 ) -> int:
@@ -33,7 +46,7 @@ def list_runs(
     limit
         How many runs.
     format
-        text or json.
+        How the result is printed.
     """
     with session.store() as store, store.read() as tx:
         runs = run_rows.latest(tx, limit, rule)
@@ -41,18 +54,20 @@ def list_runs(
     if format is Format.JSON:
         print_json([_listed(run) for run in runs])
         return 0
-    if not runs:
+    if not runs and rule is not None:
+        remark(f"no runs of {rule} yet")
+    elif not runs:
         remark("no runs yet; 'clarion emit FILE' brings an event, 'clarion run' sends")
     else:
         print_table(
             ("run", "rule", "state", "occasion", "started", "note"),
             [
-                (run.id, run.rule, run.state, run.occasion.replace("\n", " "), local(run.started_at), run.note)
+                (str(run.id)[:SHORT_ID], run.rule, run.state, one_line(run.occasion), local(run.started_at), run.note)
                 for run in runs
             ],
         )
     for name, reason, detail, count, last in misses:
-        remark(f"{name}: {count} event(s) without a run: {reason}, {detail} (last {local(last)})")
+        remark(f"{name}: {counted(count, 'event')} without a run: {reason}, {detail} (last {local(last)})")
     return 0
 
 
@@ -66,7 +81,7 @@ def show(run: str, /, *, format: Format = Format.TEXT, session: InSession) -> in
     run
         Its id, or the first digits of it.
     format
-        text or json.
+        How the result is printed.
     """
     with session.store() as store:
         found = report(store, run)
@@ -81,6 +96,11 @@ def pause_run(run: str, /, *, session: InSession) -> int:
     """Send nothing new of a run until it is resumed. What is in flight gets its outcome.
 
     Example: clarion runs pause 3f2a
+
+    Parameters
+    ----------
+    run
+        Its id, or the first digits of it.
     """
     return _move(session, pausing.pause, run)
 
@@ -89,6 +109,11 @@ def resume_run(run: str, /, *, session: InSession) -> int:
     """Go on with a paused run.
 
     Example: clarion runs resume 3f2a
+
+    Parameters
+    ----------
+    run
+        Its id, or the first digits of it.
     """
     return _move(session, pausing.resume, run)
 
@@ -97,6 +122,11 @@ def cancel_run(run: str, /, *, session: InSession) -> int:
     """End a run: what waits is suppressed with the reason `cancelled`.
 
     Example: clarion runs cancel 3f2a
+
+    Parameters
+    ----------
+    run
+        Its id, or the first digits of it.
     """
     return _move(session, pausing.cancel, run)
 
@@ -141,17 +171,17 @@ def _shown(found: RunReport) -> dict[str, Any]:
 
 def _print(found: RunReport) -> None:
     run, counts = found.run, found.counts
-    print_table(
-        ("", ""),
-        [
-            ("run", run.id),
-            ("rule", f"{run.rule} (version {run.version})"),
-            ("occasion", run.occasion.replace("\n", " ")),
-            ("state", f"{run.state}{f': {run.note}' if run.note else ''}"),
-            ("started", local(run.started_at)),
-            ("finished", local(run.finished_at)),
-        ],
+    print_details(
+        {
+            "run": run.id,
+            "rule": f"{run.rule} (version {run.version})",
+            "occasion": one_line(run.occasion),
+            "state": f"{run.state}{f': {run.note}' if run.note else ''}",
+            "started": run.started_at,
+            "finished": run.finished_at,
+        }
     )
+    print()
     print_table(
         ("outcome", "devices", "reason"),
         [
@@ -166,7 +196,7 @@ def _print(found: RunReport) -> None:
         right=("devices",),
     )
     if found.maybe_repeated:
-        remark(f"{found.maybe_repeated} device(s) may have been sent to more than once (same apns-id)")
+        remark(f"{counted(found.maybe_repeated, 'device')} may have been sent to more than once (same apns-id)")
 
 
 def _outcome(outcome: str, count: int, found: RunReport) -> list[tuple[str, int, str | None]]:

@@ -53,21 +53,25 @@ class Session:
     @cached_property
     def workspace(self) -> Workspace:
         """The workspace, if it has no errors."""
-        loaded = self.load()
-        if loaded.workspace is None:
-            from scheduler.diagnostics.diagnostic import Severity
+        return _without_errors(self.load())
 
-            errors = [finding for finding in loaded.findings if finding.severity is Severity.ERROR]
-            raise OperatorError(f"{errors[0].message}{_and_more(len(errors) - 1)}", where=str(errors[0].span),
-                                hint="'clarion check' shows all of it")  # fmt: skip
-        return loaded.workspace
+    @cached_property
+    def without_rules(self) -> Workspace:
+        """Settings and types alone. Commands that no rule concerns take this: a broken rule must not keep an operator
+        from the registry, the runs and the keys."""
+        from scheduler.workspace.loading import load, read_folder
+        from scheduler.workspace.versions import SCHEMA_PATH
+
+        sources = read_folder(self.root)
+        kept = {path: sources[path] for path in (SETTINGS_FILE, SCHEMA_PATH) if path in sources}
+        return _without_errors(load(kept, self.root, os.environ))
 
     @contextmanager
     def store(self) -> Iterator[Store]:
         """The workspace's store, made if it is missing."""
         from scheduler.store.database import open_store
 
-        store = open_store(self.workspace.settings.store_url)
+        store = open_store(self.without_rules.settings.store_url)
         try:
             yield store
         finally:
@@ -80,13 +84,23 @@ class Session:
             from scheduler.diagnostics.diagnostic import did_you_mean
 
             names = sorted(self.workspace.campaigns)
-            raise OperatorError(f"there is no rule '{rule}'",
-                                hint=did_you_mean(rule, names) or f"the rules are {', '.join(names)}")  # fmt: skip
+            known = f"the rules are {', '.join(names)}" if names else "a rule is a file in rules/"
+            raise OperatorError(f"there is no rule '{rule}'", hint=did_you_mean(rule, names) or known)
         return found
 
 
 InSession: TypeAlias = Annotated[Session, Parameter(parse=False)]
 """The type of a command's `session` parameter: made by the launcher, no option of the command."""
+
+
+def _without_errors(loaded: LoadResult) -> Workspace:
+    if loaded.workspace is None:
+        from scheduler.diagnostics.diagnostic import Severity
+
+        errors = [finding for finding in loaded.findings if finding.severity is Severity.ERROR]
+        raise OperatorError(f"{errors[0].message}{_and_more(len(errors) - 1)}", where=str(errors[0].span),
+                            hint="'clarion check' shows all of it")  # fmt: skip
+    return loaded.workspace
 
 
 def _and_more(count: int) -> str:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import signal
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
 import trio
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from scheduler.cli.output import print_table, remark
 from scheduler.cli.session import InSession, Session
@@ -27,7 +30,7 @@ FOLDER = Path(".clarion/simulator")
 
 def simulator(
     *,
-    port: int = 2197,
+    port: Annotated[int, Parameter(validator=Number(gte=0, lte=65535))] = 2197,
     host: str = "127.0.0.1",
     devices: Path | None = None,
     log: Path | None = None,
@@ -47,7 +50,7 @@ def simulator(
     Parameters
     ----------
     port
-        0 is any free port.
+        Where to listen; 0 is any free port.
     host
         The address to listen on.
     devices
@@ -99,11 +102,15 @@ def simulator(
 def make_signing_key(folder: Path) -> Path:
     """The simulator's own signing key (ES256, PKCS #8), made if it is missing; readable by its owner alone."""
     path = folder / f"AuthKey_{KEY_ID}.p8"
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        pem = generate_private_key(SECP256R1()).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        path.touch(mode=0o600)
-        path.write_bytes(pem)
+    try:
+        if not path.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            pem = generate_private_key(SECP256R1()).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+            path.touch(mode=0o600)
+            path.write_bytes(pem)
+    except OSError as problem:
+        raise OperatorError(f"the simulator's signing key cannot be kept: {problem.strerror}", where=str(path),
+                            hint="give a path that can be written: --ca-file FILE") from problem  # fmt: skip
     return path
 
 

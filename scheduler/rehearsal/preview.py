@@ -100,7 +100,9 @@ def preview(
             return shown
         shown.occasion = run.occasion
         if run_rows.existing(tx, [run.id]):
-            shown.note = "this occasion was had already: it would notify nobody again"
+            shown.note = (
+                "this occasion was had already and would notify nobody again; these are the counts of a new one"
+            )
         context = context_of(run, campaign, workspace.settings)
         if isinstance(context, NoAudience):
             shown.note = str(context)
