@@ -121,9 +121,10 @@ class Daemon:
                 await nursery.start(self.sender.run)
                 nursery.start_soon(self.settler.run, name="settler")
                 nursery.start_soon(self.intake.run, name="intake")
+                seen = await trio.to_thread.run_sync(self.store.data_version)
                 await self.dispatcher.load()
                 nursery.start_soon(self.dispatcher.run, name="dispatcher")
-                nursery.start_soon(self._tick, name="tick")
+                nursery.start_soon(self._tick, seen, name="tick")
                 nursery.start_soon(self._listen_to_signals, name="signals")
                 if self._serve is not None and not until_idle:
                     await nursery.start(self._serve, self)
@@ -161,14 +162,14 @@ class Daemon:
         return Ending.STOPPED, None
 
     async def _drain(self) -> None:
-        self.dispatcher.stop_opening()
+        await self.dispatcher.stop_opening()
+        await self.intake.committed()
         with trio.move_on_after(self.workspace.settings.shutdown_grace.total_seconds()):
             await self.sender.drain()
         self.dispatcher.close_silent_windows(now_unsendable=True)
         await self.settler.settled()
 
-    async def _tick(self) -> None:
-        seen = await trio.to_thread.run_sync(self.store.data_version)
+    async def _tick(self, seen: int) -> None:
         while True:
             await trio.sleep(TICK)
             self.dispatcher.close_silent_windows()
@@ -193,9 +194,15 @@ class Daemon:
         if workspace is None:
             log.error("reload.refused the rules of before stay in force")
             return
+        old, new = self.workspace.settings, workspace.settings
+        if (new.apps, new.store_url, new.listen) != (old.apps, old.store_url, old.listen):
+            log.error("reload.refused apps, store and api of clarion.yaml are read at the start only: restart")
+            return
         await trio.to_thread.run_sync(partial(pause_runs_of_absent_rules, self.store, workspace, self.clock.now()))
         self.versions.keep(workspace.campaigns.values())
         self.intake.workspace = self.workspace = workspace
+        self.dispatcher.settings = workspace.settings
+        await self.dispatcher.load()
         log.info("reloaded rules=%d", len(workspace.campaigns))
 
 

@@ -79,7 +79,8 @@ class Dispatcher:
         process: str,
     ) -> None:
         self._store = store
-        self._settings = settings
+        self.settings = settings
+        """Of the workspace in force; its apps never change."""
         self._versions = versions
         self._work = work
         self._sender = sender
@@ -89,6 +90,8 @@ class Dispatcher:
         self._pending: dict[tuple[str, Lane], _Pending] = {}
         self._wake = trio.Event()
         self._draining = False
+        self._opening = trio.Lock()
+        """Held while windows are opened and while the running runs are read: neither sees half of the other."""
 
     def wake(self) -> None:
         """Something changed: outcomes were settled, a link came up, time passed."""
@@ -113,36 +116,41 @@ class Dispatcher:
         """Devices of each app that may be opened now; an app that cannot send has none."""
         return {
             app: 0 if self._draining or not self._can_send(app) else max(0, self._work.room(app))
-            for app in self._settings.apps
+            for app in self.settings.apps
         }
 
     async def load(self) -> None:
         """Take the running runs of the store in hand: after recovery, and after another process changed them."""
-        active = await trio.to_thread.run_sync(self._read_running, set(self._work.runs))
-        for context, shards, work_due in active.unknown:
-            if context.run.seq not in self._work.runs:
-                run = self._work.activate(context, shards)
-                if work_due is not None:
-                    run.work_due = work_due
-                    self._work.openable[run.seq] = run
-        for run in list(self._work.runs.values()):
-            run.stopped = run.seq in active.not_running
-            if run.stopped and not run.open_windows:
-                self._work.forget(run.seq)
-        self.look_again()
+        async with self._opening:
+            active = await trio.to_thread.run_sync(self._read_running, set(self._work.runs))
+            for context, shards, work_due in active.unknown:
+                if context.run.seq not in self._work.runs:
+                    self._work.activate(context, shards)
+                    self._work.expect_work(context.run.seq, work_due)
+            for run in list(self._work.runs.values()):
+                run.stopped = run.seq in active.not_running
+                if run.stopped and not run.open_windows:
+                    self._work.forget(run.seq)
+            self.look_again()
 
     async def run(self) -> None:
         """Open what can be opened, until drained."""
-        while not self._draining:
+        while True:
             self._wake = trio.Event()
-            if not await self._open_next():
+            async with self._opening:
+                if self._draining:
+                    return
+                opened = await self._open_next()
+            if not opened:
                 with trio.move_on_after(self._nap()):
                     await self._wake.wait()
 
-    def stop_opening(self) -> None:
-        """Drain: open nothing more."""
+    async def stop_opening(self) -> None:
+        """Drain: open nothing more. What was being opened is in the sender's hands when this returns."""
         self._draining = True
         self.wake()
+        async with self._opening:
+            pass
 
     def close_silent_windows(self, *, now_unsendable: bool = False) -> None:
         """Close windows that got neither a write nor an answer for a second, and all that cannot be sent."""
@@ -169,15 +177,16 @@ class Dispatcher:
 
     def is_idle(self, now: datetime, within: timedelta) -> bool:
         """Whether no window is open, nothing waits to be opened, and no work row is due within this time."""
-        if self._work.windows or self._may_have_pending or any(run.shards for run in self._work.runs.values()):
+        if self._work.windows or self._may_have_pending or self._opening.locked():
             return False
-        due = self._work.next_work()
-        return due is None or due > now + within
+        if any(run.shards and not run.stopped for run in self._work.runs.values()):
+            return False
+        return all(due > now + within for due in self._work.work_due())
 
     @property
     def _may_have_pending(self) -> bool:
         """Whether runs wait to begin, or nobody has looked since something changed."""
-        unseen = len(self._pending) < len(self._settings.apps) * len(Lane)
+        unseen = len(self._pending) < len(self.settings.apps) * len(Lane)
         return unseen or any(pending.runs or not pending.complete for pending in self._pending.values())
 
     async def _open_next(self) -> bool:
@@ -195,7 +204,7 @@ class Dispatcher:
                 if any(not shard.is_read for shard in run.shards):
                     await self._open(run)
                     return True
-            for app in self._settings.apps:
+            for app in self.settings.apps:
                 if await self._start(app, lane):
                     return True
         return False
@@ -217,6 +226,7 @@ class Dispatcher:
         return pool.stopped is None and pool.connected > 0
 
     async def _take_up(self, run: ActiveRun) -> None:
+        run.work_due = None  # what is settled while the thread works says itself when it is due
         taken = await trio.to_thread.run_sync(
             partial(
                 take_up_work,
@@ -227,7 +237,7 @@ class Dispatcher:
                 limit=run.window_limit,
             )
         )
-        run.work_due = taken.next_due
+        self._work.expect_work(run.seq, taken.next_due)
         if taken.window is None:
             run.stopped = True
         else:
@@ -254,9 +264,11 @@ class Dispatcher:
         startable = [(context, self._window_limit(context)) for context in contexts]
         if not startable:
             return False
-        started = await trio.to_thread.run_sync(
-            partial(start_runs, self._store, startable, self._clock.now(), room=self._work.room(app))
-        )
+        room = self._work.room(app)
+        with self._work.reserved({app: room}):
+            started = await trio.to_thread.run_sync(
+                partial(start_runs, self._store, startable, self._clock.now(), room=room)
+            )
         for _ in range(min(started.considered, len(pending.runs))):
             pending.runs.popleft()
         for context, shards in started.sharded:
@@ -279,13 +291,13 @@ class Dispatcher:
             self._settler.deliver(order.number, ())
 
     def _context(self, run: Run) -> RunContext | NoAudience:
-        return context_of(run, self._versions.campaign(run.rule, run.version), self._settings)
+        return context_of(run, self._versions.campaign(run.rule, run.version), self.settings)
 
     def _nap(self) -> float:
-        due = self._work.next_work()
-        if due is None:
-            return _LONGEST_NAP
-        return min(_LONGEST_NAP, max(0.0, (due - self._clock.now()).total_seconds()) + 0.001)
+        """Until the next work row is due. What is due already waits for a link or a token: the daemon's tick wakes."""
+        now = self._clock.now()
+        waits = [(due - now).total_seconds() + 0.001 for due in self._work.work_due() if due > now]
+        return min(_LONGEST_NAP, *waits) if waits else _LONGEST_NAP
 
     def _read_pending(self, app: str, lane: Lane) -> list[Run]:
         with self._store.read() as tx:
@@ -296,7 +308,8 @@ class Dispatcher:
             runs = run_rows.open_runs(tx, RunState.RUNNING)
             found = []
             for run in runs:
-                context = self._context(run) if run.seq not in in_hand else None
+                is_new = run.seq not in in_hand and run.app in self.settings.apps
+                context = self._context(run) if is_new else None
                 if isinstance(context, RunContext):
                     shards = run_rows.shards_of(tx, [run.seq]) if run.sharded else []
                     found.append((context, shards, ledger.next_work(tx, run.seq)))

@@ -50,6 +50,7 @@ class EventIntake:
         self._clock = clock
         self._queue: deque[_Waiting] = deque()
         self._wake = trio.Event()
+        self._committing = trio.Lock()
 
     async def take(self, events: Sequence[Event]) -> Ingested:
         """Store and match events; returns when they are on disk. The windows are in good hands already."""
@@ -72,7 +73,13 @@ class EventIntake:
                 self._wake = trio.Event()
                 await self._wake.wait()
                 continue
-            await self._commit(group)
+            async with self._committing:
+                await self._commit(group)
+
+    async def committed(self) -> None:
+        """Wait until the windows of the group that is being committed are in good hands."""
+        async with self._committing:
+            pass
 
     def _group(self) -> list[_Waiting]:
         group: list[_Waiting] = []
@@ -84,18 +91,16 @@ class EventIntake:
 
     async def _commit(self, group: list[_Waiting]) -> None:
         room = self._dispatcher.room()
-        self._work.open_devices.update(room)  # nobody else may use this room while the transaction runs
         events = [event for waiting in group for event in waiting.events]
         result = Ingested()
         problem: Exception | None = None
         try:
-            result = await trio.to_thread.run_sync(
-                partial(ingest, self._store, self.workspace, self._namespace, events, self._clock.now(), room=room)
-            )
+            with self._work.reserved(room):
+                result = await trio.to_thread.run_sync(
+                    partial(ingest, self._store, self.workspace, self._namespace, events, self._clock.now(), room=room)
+                )
         except Exception as raised:  # every caller is told; nothing of the group is on disk
             problem = raised
-        finally:
-            self._work.open_devices.subtract(room)
         position = 0
         for waiting in group:
             waiting.problem = problem

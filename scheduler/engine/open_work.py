@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 
 from scheduler.domain.clock import Clock
@@ -94,9 +95,25 @@ class OpenWork:
         run.open_devices -= count
         self.open_devices[run.app] -= count
 
-    def next_work(self) -> datetime | None:
-        """When the next work row of any run may be taken up."""
-        return min((run.work_due for run in self.openable.values() if run.work_due is not None), default=None)
+    def expect_work(self, seq: int, at: datetime | None) -> None:
+        """A work row of a run in hand is due at this time; the earliest of the run is kept."""
+        run = self.runs.get(seq)
+        if run is not None and at is not None:
+            run.work_due = at if run.work_due is None else min(at, run.work_due)
+            self.openable[seq] = run
+
+    def work_due(self) -> list[datetime]:
+        """When work rows of the runs that go on may be taken up: the first of each run."""
+        return [run.work_due for run in self.openable.values() if run.work_due is not None and not run.stopped]
+
+    @contextmanager
+    def reserved(self, room: Mapping[str, int]) -> Iterator[None]:
+        """Keep this room of each app from others while a transaction runs that may fill it."""
+        self.open_devices.update(room)
+        try:
+            yield
+        finally:
+            self.open_devices.subtract(room)
 
 
 def expiration(context: RunContext) -> int:

@@ -162,9 +162,8 @@ class Settler:
 
     def _put_work(self, batch: _Batch, run: ActiveRun, entry: WorkEntry) -> None:
         batch.settlement.work.append(entry)
-        if entry.state is not WorkState.AWAITING and (run.work_due is None or entry.not_before < run.work_due):
-            run.work_due = entry.not_before
-            self._work.openable[run.seq] = run
+        if entry.state is not WorkState.AWAITING:
+            self._work.expect_work(run.seq, entry.not_before)
 
     def _close(self, batch: _Batch, window: OpenWindow) -> None:
         run = window.run
@@ -191,8 +190,9 @@ class Settler:
     def _apply(self, batch: _Batch, over: set[int]) -> None:
         for seq, count in batch.closed.items():
             self._work.close_devices(batch.runs[seq], count)
-        for seq in over:
-            self._work.forget(seq)
+        for seq, run in batch.runs.items():
+            if seq in over or (run.stopped and not run.open_windows):
+                self._work.forget(seq)
         progress, settlement = self.progress, batch.settlement
         for entry in settlement.ledger:
             progress.outcomes[OutcomeKind(entry.outcome)] += 1

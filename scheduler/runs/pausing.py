@@ -17,10 +17,13 @@ from scheduler.workspace.loading import Workspace
 
 
 def pause_runs_of_absent_rules(store: Store, workspace: Workspace, now: datetime) -> int:
-    """A rule that is disabled or gone starts nothing, and its runs pause until `runs resume` or `cancel`."""
+    """A rule that is disabled or gone, or whose app is gone, starts nothing; its runs pause until `runs resume` or
+    `cancel`."""
     with store.write() as tx:
         runs = run_rows.open_runs(tx, RunState.PENDING) + run_rows.open_runs(tx, RunState.RUNNING)
-        absent = [run.seq for run in runs if not workspace.is_enabled(run.rule)]
+        absent = [
+            run.seq for run in runs if not workspace.is_enabled(run.rule) or run.app not in workspace.settings.apps
+        ]
         run_rows.set_states(tx, absent, RunState.PAUSED, note="the rule is disabled or gone", now=now)
     return len(absent)
 

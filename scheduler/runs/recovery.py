@@ -36,7 +36,7 @@ class Recovered:
 def recover(store: Store, versions: Versions, settings: Settings, now: datetime, *, process: str) -> Recovered:
     """Settle what the process before left open. Call it once, before anything is opened, as the only daemon."""
     with store.read() as tx:
-        runs = [run for state in _BEGUN for run in run_rows.open_runs(tx, state)]
+        runs = [run for state in _BEGUN for run in run_rows.open_runs(tx, state) if run.app in settings.apps]
     resend = dropped = 0
     for run in runs:
         context = context_of(run, versions.campaign(run.rule, run.version), settings)
