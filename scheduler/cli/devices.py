@@ -115,6 +115,7 @@ def list_devices(
             )
             for one in found[:limit]
         ],
+        texts=("user", "topics", "state"),
     )
     shown = f"{len(found[:limit])} of " if len(found[:limit]) < counts.devices else ""
     remark(

@@ -54,28 +54,45 @@ def print_json(value: Any) -> None:
     sys.stdout.write(encoded.decode() + "\n")
 
 
-def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, right: Sequence[str] = ()) -> None:
-    """A table as wide as its content; cells are never cut where the output is no terminal. Without names of columns
-    it has no header."""
-    table = Table(box=None, pad_edge=False, header_style="bold", show_header=any(columns))
+def print_table(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    *,
+    right: Sequence[str] = (),
+    texts: Sequence[str] = (),
+) -> None:
+    """A table as wide as its content. Where that is wider than the terminal, the columns `texts` are broken into
+    lines first; where the output is no terminal, nothing is ever broken or cut."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        table.add_column(column, justify="right" if column in right else "left", no_wrap=True)
+        table.add_column(
+            column, justify="right" if column in right else "left", no_wrap=column not in texts, overflow="fold"
+        )
     for row in rows:
         table.add_row(*("" if cell is None else str(cell) for cell in row))
-    console = Console(highlight=False)
-    if console.is_terminal:
-        console.print(table)
-        return
-    console = Console(highlight=False, width=10_000)
-    with console.capture() as captured:
-        console.print(table)
-    for line in captured.get().splitlines():
-        print(line.rstrip())
+    _print(table)
 
 
 def print_details(details: Mapping[str, object]) -> None:
     """One thing, a line for each of its properties. Lists are spread out, mappings are JSON, what is absent is -."""
-    print_table(("", ""), [(name.replace("_", " "), _readable(value)) for name, value in details.items()])
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in details.items():
+        table.add_row(name.replace("_", " "), _readable(value))
+    _print(table)
+
+
+def _print(table: Table) -> None:
+    console = Console(highlight=False, markup=False, emoji=False)
+    if console.is_terminal:
+        console.print(table)
+        return
+    console = Console(highlight=False, markup=False, emoji=False, width=10_000)
+    with console.capture() as captured:
+        console.print(table)
+    for line in captured.get().splitlines():
+        print(line.rstrip())
 
 
 def local(instant: datetime | None) -> str | None:

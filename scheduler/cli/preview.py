@@ -110,6 +110,7 @@ def _print(shown: Preview) -> None:
             *(("", count, reason) for reason, count in shown.reasons.most_common()),
         ],
         right=("devices",),
+        texts=("reason",),
     )
     if shown.smallest is not None:
         print(f"payloads: {shown.smallest} to {shown.largest} bytes of {shown.limit}")

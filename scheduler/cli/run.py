@@ -82,8 +82,12 @@ def _object(ended: Ended) -> dict[str, object]:
 def _print(ended: Ended) -> None:
     outcomes = ", ".join(f"{count} {kind}" for kind, count in sorted(ended.progress.outcomes.items())) or "nothing"
     print(f"settled: {outcomes}; {counted(ended.progress.retired, 'token')} retired")
-    if ended.ending in (Ending.APP_STOPPED, Ending.NO_LINK):
-        remark(f"error: {ended.detail}")
+    if ended.ending is Ending.APP_STOPPED:
+        remark(
+            f"error: {ended.detail}\n  hint: check apps.*.auth in clarion.yaml; what waits is sent after the next start"
+        )
+    if ended.ending is Ending.NO_LINK:
+        remark(f"error: {ended.detail}\n  hint: check apps.*.endpoint in clarion.yaml; is 'clarion simulator' running?")
     if ended.remaining.runs:
         due = ended.remaining.next_due
         remark(

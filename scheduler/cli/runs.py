@@ -65,6 +65,7 @@ def list_runs(
                 (str(run.id)[:SHORT_ID], run.rule, run.state, one_line(run.occasion), local(run.started_at), run.note)
                 for run in runs
             ],
+            texts=("occasion", "note"),
         )
     for name, reason, detail, count, last in misses:
         remark(f"{name}: {counted(count, 'event')} without a run: {reason}, {detail} (last {local(last)})")
@@ -194,6 +195,7 @@ def _print(found: RunReport) -> None:
             ("pending", counts.pending, None),
         ],
         right=("devices",),
+        texts=("reason",),
     )
     if found.maybe_repeated:
         remark(f"{counted(found.maybe_repeated, 'device')} may have been sent to more than once (same apns-id)")
