@@ -69,7 +69,7 @@ def test_previous_is_the_latest_event_before_of_the_same_type_and_subject(make_w
         trigger={"event": "com.example.*", "when": "event.data.n > (previous.data.n | default(0))"},
     )
     minute = timedelta(minutes=1)
-    world.clock.advance(3600)
+    world.advance(3600)
     world.ingest(
         event("first", subject="x", n=1, at=NOW),
         event("third", subject="x", n=3, at=NOW + 3 * minute),  # arrives before the second, in the same batch

@@ -161,7 +161,7 @@ def test_what_is_too_old_is_not_sent(
     world = make_world(delivery=delivery)
     register_many(world.store, 3)
     world.ingest(event("a"))
-    world.clock.advance(age)
+    world.advance(age)
     Driver(world).finish_everything(limit=limit)
     report = world.report(world.runs()[0])
     assert (report.counts, report.reasons) == (_counts(selected=3, **counts), reasons)
@@ -212,7 +212,7 @@ def test_a_run_is_not_over_while_its_first_window_is_open(make_world: Make) -> N
     driver.report(window, [(1, Unsent(UnsentCause.REFUSED))])
     driver.settle()
     set_user(world.store, "ann", opt_outs=["sports"])
-    world.clock.advance(2)
+    world.advance(2)
     driver.take_up(window.run)
     driver.settle()
     assert world.runs()[0].state is RunState.RUNNING
@@ -241,7 +241,7 @@ def test_work_that_is_due_later_is_not_taken_up(make_world: Make) -> None:
     driver.settle()
     (run,) = driver.work.runs.values()
     assert run.work_due == NOW + timedelta(minutes=15)
-    world.clock.advance(14 * 60)
+    world.advance(14 * 60)
     taken = driver.take_up(run)
     assert taken is not None
     assert taken.recipients == []

@@ -81,7 +81,7 @@ def test_what_may_still_succeed_becomes_a_work_row(
 def test_a_retry_comes_before_the_end_of_its_life(make_world: Make, lifetime: str, age: float, pause: float) -> None:
     world = make_world(delivery={"expires_after": lifetime})
     driver, window = _opened(world, 1)
-    world.clock.advance(age)
+    world.advance(age)
     driver.report(window, [(1, Answer(503, "ServiceUnavailable"))])
     driver.settle()
     assert _work(world)[1][2] == world.now + timedelta(seconds=pause)
@@ -90,7 +90,7 @@ def test_a_retry_comes_before_the_end_of_its_life(make_world: Make, lifetime: st
 def test_a_retry_that_would_come_too_late_is_expired(make_world: Make) -> None:
     world = make_world(delivery={"expires_after": "20 minutes"})
     driver, window = _opened(world, 2)
-    world.clock.advance(1195.5)
+    world.advance(1195.5)
     driver.report(window, [(1, Answer(503, "ServiceUnavailable")), (2, Answer(429, "TooManyRequests"))])
     driver.settle()
     report = world.report(world.runs()[0])
@@ -255,7 +255,7 @@ def test_work_that_was_taken_up_and_not_sent_is_final_when_its_run_is_cancelled(
     driver, window = _opened(world, 1)
     driver.report(window, [(1, Unsent(UnsentCause.REFUSED))])
     driver.settle()
-    world.clock.advance(2)
+    world.advance(2)
     driver.take_up(window.run)
     cancel(world.store, world.runs()[0].id.hex, NOW)
     (again,) = driver.work.windows.values()

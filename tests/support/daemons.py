@@ -50,7 +50,7 @@ class ShiftedClock:
 async def until(condition: Callable[[], bool], *, within: float = 10.0) -> None:
     """Wait for a condition that other tasks or processes make true."""
     with trio.fail_after(within):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - there is no event: it happens elsewhere
             await trio.sleep(0.005)
 
 
@@ -110,7 +110,7 @@ async def place(
     else:
         authority(folder / "ca.pem")
     write_workspace(folder, rules, settings=settings_text(port=port, app=app), **files)
-    world = World(folder, load_workspace(folder), new_store(folder / "clarion.db"), clock)  # type: ignore[arg-type]
+    world = World(folder, load_workspace(folder), new_store(folder / "clarion.db"), clock)
     try:
         yield Place(world, clock, log_file, statistics)
     finally:

@@ -113,7 +113,7 @@ class Driver:
             for run in list(self.work.runs.values()):
                 if run.work_due is not None:
                     wait = (run.work_due - self.world.now).total_seconds()
-                    self.world.clock.advance(max(0.0, wait))
+                    self.world.advance(max(0.0, wait))
                     self.take_up(run)
                 if any(not shard.is_read for shard in run.shards):
                     self.open(run, limit=limit)

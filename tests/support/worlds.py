@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_pri
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from scheduler.conditions.types import Schema
-from scheduler.domain.clock import VirtualClock
+from scheduler.domain.clock import Clock, VirtualClock
 from scheduler.domain.events import Event
 from scheduler.domain.runs import Run, RunState
 from scheduler.runs.ingest import Ingested, ingest
@@ -155,18 +155,23 @@ def event(id_: str, *, subject: str | None = None, at: datetime = NOW, type_: st
 
 @dataclass(eq=False, repr=False)
 class World:
-    """A workspace, its store and a clock that only the test moves."""
+    """A workspace, its store and a clock: one that only the test moves, unless it gives another."""
 
     folder: Path
     workspace: Workspace
     store: Store
-    clock: VirtualClock = field(default_factory=lambda: VirtualClock(NOW))
+    clock: Clock = field(default_factory=lambda: VirtualClock(NOW))
 
     @classmethod
     def make(cls, folder: Path, rules: Mapping[str, str], **files: Any) -> World:
         """Write a workspace and open its store, empty."""
         write_workspace(folder, rules, **files)
         return cls(folder, load_workspace(folder), new_store(folder / "clarion.db"))
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        assert isinstance(self.clock, VirtualClock)
+        self.clock.advance(seconds)
 
     @property
     def now(self) -> datetime:
