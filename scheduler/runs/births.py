@@ -9,6 +9,7 @@ from scheduler.domain.events import Event
 from scheduler.domain.ids import run_id
 from scheduler.domain.runs import Run, RunState
 from scheduler.runs.occasions import Occasion
+from scheduler.store.instants import from_ms, to_ms
 from scheduler.workspace.campaign import Campaign
 
 
@@ -22,7 +23,8 @@ def prospective_run(
     namespace: UUID,
 ) -> Run:
     """The pending run of an occasion; its number is given when it is written. Due is the event's time, never later
-    than its arrival."""
+    than its arrival. Instants are as the store keeps them: what is rendered now and after a restart is the same."""
+    born_at = from_ms(to_ms(now))
     return Run(
         seq=0,
         id=run_id(namespace, campaign.name, occasion.key),
@@ -33,9 +35,9 @@ def prospective_run(
         app=campaign.app,
         category=campaign.category,
         lane=campaign.lane,
-        due=now if event is None else min(event.time, now),
+        due=born_at if event is None else min(event.time, born_at),
         event=event,
         previous=previous,
         supersede=occasion.supersede,
-        created_at=now,
+        created_at=born_at,
     )
