@@ -21,6 +21,7 @@ from scheduler.cli.session import InSession
 from scheduler.domain.runs import Run
 from scheduler.runs import pausing
 from scheduler.runs.reports import RunReport, report
+from scheduler.store import misses as miss_rows
 from scheduler.store import runs as run_rows
 from scheduler.store.database import Store
 
@@ -50,7 +51,7 @@ def list_runs(
     """
     with session.store() as store, store.read() as tx:
         runs = run_rows.latest(tx, limit, rule)
-        misses = [miss for miss in run_rows.misses(tx) if rule is None or miss[0] == rule]
+        misses = [miss for miss in miss_rows.all_misses(tx) if rule is None or miss[0] == rule]
     if format is Format.JSON:
         print_json([_listed(run) for run in runs])
         return 0

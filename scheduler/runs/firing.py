@@ -13,6 +13,7 @@ from scheduler.rendering.results import Missing
 from scheduler.runs.births import prospective_run
 from scheduler.runs.context import occasion_scope
 from scheduler.runs.occasions import Occasion
+from scheduler.store import rule_versions
 from scheduler.store import runs as run_rows
 from scheduler.store.database import Store
 from scheduler.workspace.campaign import Campaign
@@ -46,7 +47,7 @@ def fire(store: Store, campaign: Campaign, occasion: Occasion, event: Event | No
     with store.write() as tx:
         if run_rows.existing(tx, [run.id]):
             return None
-        run_rows.keep_version(tx, campaign.version, campaign.name, campaign.sources, now)
+        rule_versions.keep(tx, campaign.version, campaign.name, campaign.sources, now)
         born = replace(run, seq=run_rows.next_seq(tx))
         run_rows.add(tx, [run_rows.NewRun(born, None, None)])
     return born

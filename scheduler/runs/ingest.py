@@ -22,6 +22,8 @@ from scheduler.runs.occasions import Miss, Occasion, occasion_of
 from scheduler.runs.windows import MAX_WINDOW, Window, decide_window, record_suppressed
 from scheduler.store import audience as audiences
 from scheduler.store import events as event_rows
+from scheduler.store import misses as miss_rows
+from scheduler.store import rule_versions
 from scheduler.store import runs as run_rows
 from scheduler.store.database import Store, Transaction
 from scheduler.workspace.campaign import Campaign
@@ -104,7 +106,7 @@ def _births(
                     )
                 case Miss(reason, detail):
                     misses[campaign.name, reason, detail] += 1
-    run_rows.count_misses(tx, misses, now)
+    miss_rows.count(tx, misses, now)
     had = run_rows.existing(tx, list(found))
     seq = run_rows.next_seq(tx)
     births: list[_Birth] = []
@@ -113,7 +115,7 @@ def _births(
         if identity in had:
             continue
         if campaign.version not in kept:
-            run_rows.keep_version(tx, campaign.version, campaign.name, campaign.sources, now)
+            rule_versions.keep(tx, campaign.version, campaign.name, campaign.sources, now)
             kept.add(campaign.version)
         run = prospective_run(campaign, occasion, event, previous[1] if previous else None, now, namespace=namespace)
         run = replace(run, seq=seq + len(births))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from scheduler.domain.errors import Bug
-from scheduler.store import runs as run_rows
+from scheduler.store import rule_versions
 from scheduler.store.database import Store
 from scheduler.workspace.campaign import Campaign
 from scheduler.workspace.versions import campaign_from_sources
@@ -27,7 +27,7 @@ class Versions:
         found = self._by_version.get(version)
         if found is None:
             with self._store.read() as tx:
-                sources = run_rows.version_sources(tx, version)
+                sources = rule_versions.sources_of(tx, version)
             if sources is None:
                 raise Bug(f"rule version {version} of {rule} is not in the store")
             found = self._by_version[version] = campaign_from_sources(rule, sources)

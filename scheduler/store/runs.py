@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, and_, bindparam, exists, func, insert, or_, select, update
+from sqlalchemy import Row, Select, bindparam, exists, func, insert, or_, select, update
 
 from scheduler.domain.ids import MAIN_STEP
 from scheduler.domain.lanes import Lane
@@ -17,7 +16,7 @@ from scheduler.domain.runs import Run, RunState, Shard
 from scheduler.store import events
 from scheduler.store.database import Transaction
 from scheduler.store.instants import from_ms, to_ms
-from scheduler.store.tables import LEDGER, MISSES, RULE_VERSIONS, RUNS, SHARDS, WORK
+from scheduler.store.tables import LEDGER, RUNS, SHARDS, WORK
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,37 +313,6 @@ def selected_by_shards(tx: Transaction, run: int) -> int:
     """How many devices the shards of a run have selected so far."""
     query = select(func.coalesce(func.sum(SHARDS.c.selected), 0)).where(SHARDS.c.run == run)
     return int(tx.execute(query).scalar_one())
-
-
-def keep_version(tx: Transaction, version: str, rule: str, sources: Mapping[str, str], now: datetime) -> None:
-    """Store the sources of a rule version, once."""
-    if tx.execute(select(RULE_VERSIONS.c.hash).where(RULE_VERSIONS.c.hash == version)).first() is None:
-        row = {"hash": version, "rule": rule, "sources": json.dumps(dict(sources)), "created_at": to_ms(now)}
-        tx.execute(insert(RULE_VERSIONS), row)
-
-
-def version_sources(tx: Transaction, version: str) -> dict[str, str] | None:
-    """path → text of a stored rule version."""
-    query = select(RULE_VERSIONS.c.sources).where(RULE_VERSIONS.c.hash == version)
-    text = tx.execute(query).scalar_one_or_none()
-    return None if text is None else dict(json.loads(text))
-
-
-def count_misses(tx: Transaction, misses: Mapping[tuple[str, str, str], int], now: datetime) -> None:
-    """Add to the counts of (rule, reason, detail): events that a rule could not judge."""
-    at = to_ms(now)
-    for (rule, reason, detail), count in misses.items():
-        known = and_(MISSES.c.rule == rule, MISSES.c.reason == reason, MISSES.c.detail == detail)
-        changed = tx.execute(update(MISSES).where(known).values(count=MISSES.c.count + count, last_at=at))
-        if changed.rowcount == 0:
-            row = {"rule": rule, "reason": reason, "detail": detail, "count": count, "last_at": at}
-            tx.execute(insert(MISSES), row)
-
-
-def misses(tx: Transaction) -> list[tuple[str, str, str, int, datetime]]:
-    """(rule, reason, detail, count, last) of everything that could not be judged."""
-    query = select(MISSES).order_by(MISSES.c.rule, MISSES.c.reason, MISSES.c.detail)
-    return [(row.rule, row.reason, row.detail, row[3], from_ms(row.last_at)) for row in tx.execute(query)]
 
 
 def _runs(tx: Transaction, rows: Sequence[Row[Any]]) -> list[Run]:

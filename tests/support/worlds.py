@@ -22,6 +22,7 @@ from scheduler.domain.runs import Run, RunState
 from scheduler.runs.ingest import Ingested, ingest
 from scheduler.runs.reports import RunReport, report
 from scheduler.runs.versions import Versions
+from scheduler.store import misses as miss_rows
 from scheduler.store import runs as run_rows
 from scheduler.store.database import Store, open_store
 from scheduler.store.registry_changes import Applied, DeviceChange, UserChange
@@ -198,7 +199,7 @@ class World:
     def misses(self) -> list[tuple[str, str, str, int]]:
         """(rule, reason, detail, count) of what could not be judged."""
         with self.store.read() as tx:
-            return [(rule, reason, detail, count) for rule, reason, detail, count, _ in run_rows.misses(tx)]
+            return [(rule, reason, detail, count) for rule, reason, detail, count, _ in miss_rows.all_misses(tx)]
 
     def rewrite(self, rules: Mapping[str, str], **files: Any) -> None:
         """Other files in the same folder, loaded."""
