@@ -6,8 +6,6 @@ Time comes in as monotonic seconds, so that the same code runs in a rehearsal.
 
 from __future__ import annotations
 
-import math
-
 from scheduler.domain.quantities import Rate
 
 
@@ -49,8 +47,8 @@ class TokenBucket:
         if self._tokens >= 1:
             return 0.0
         wait = (1 - self._tokens) / self._rate.per_second
-        # Rounded up to a whole microsecond: a sleeper that wakes a rounding error early would find no token.
-        return math.ceil(wait * 1e6) / 1e6
+        # A microsecond more than needed: a sleeper that wakes a rounding error early would find no token.
+        return wait + 1e-6
 
     def _refill(self, now: float) -> None:
         if now > self._at:
