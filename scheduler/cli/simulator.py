@@ -82,10 +82,10 @@ def simulator(
         server = partial(serve, config, clock=session.clock, statistics=statistics)
 
     async def until_signal() -> None:
-        async with trio.open_nursery() as nursery:
-            bound = await nursery.start(server)
-            remark(f"simulator: https://{host}:{bound}, trusted by {ca_file}; Ctrl-C ends it")
-            with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            async with trio.open_nursery() as nursery:
+                bound = await nursery.start(server)
+                remark(f"simulator: https://{host}:{bound}, trusted by {ca_file}; Ctrl-C ends it")
                 async for _ in signals:
                     nursery.cancel_scope.cancel()
                     break
