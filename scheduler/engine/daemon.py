@@ -118,6 +118,7 @@ class Daemon:
             if recovered.resend or recovered.dropped:
                 log.warning("recovered resend=%d dropped=%d", recovered.resend, recovered.dropped)
             async with trio.open_nursery() as nursery:
+                await nursery.start(self._listen_to_signals)
                 await nursery.start(self.sender.run)
                 nursery.start_soon(self.settler.run, name="settler")
                 nursery.start_soon(self.intake.run, name="intake")
@@ -125,7 +126,6 @@ class Daemon:
                 await self.dispatcher.load()
                 nursery.start_soon(self.dispatcher.run, name="dispatcher")
                 nursery.start_soon(self._tick, seen, name="tick")
-                nursery.start_soon(self._listen_to_signals, name="signals")
                 if self._serve is not None and not until_idle:
                     await nursery.start(self._serve, self)
                 task_status.started()
@@ -180,8 +180,9 @@ class Daemon:
             elif self.dispatcher.has_work:
                 self.dispatcher.wake()
 
-    async def _listen_to_signals(self) -> None:
+    async def _listen_to_signals(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+            task_status.started()
             async for number in signals:
                 if number == signal.SIGHUP:
                     await self._reload()

@@ -8,7 +8,7 @@ import signal
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -41,6 +41,13 @@ class Scene:
 
     world: World
     log_file: Path
+    started: list[ForkServerProcess] = field(default_factory=list)
+
+    def start(self, *options: str) -> ForkServerProcess:
+        """A daemon; killed with the scene if it is still there."""
+        process = start_daemon(self.world.folder, *options)
+        self.started.append(process)
+        return process
 
     def log(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.log_file.read_bytes().splitlines()]
@@ -66,8 +73,14 @@ def scene(folder: Path, *, devices: int, rate: int) -> Iterator[Scene]:
         settings = settings_text(port=port, app={"rate": {"max": f"{rate}/s"}, "links": 2})
         world = World.make(folder, {"goal": rule_text()}, settings=settings)
         register_many(world.store, devices)
-        yield Scene(world, log_file)
-        world.store.close()
+        at = Scene(world, log_file)
+        try:
+            yield at
+        finally:
+            for process in at.started:
+                process.kill()
+                process.join()
+            world.store.close()
 
 
 async def ended(process: ForkServerProcess, *, within: float = 20.0) -> int | None:
@@ -85,7 +98,7 @@ async def test_whenever_it_is_killed_every_device_ends_once(tmp_path: Path) -> N
             if not at.world.runs() or at.world.runs()[-1].state is RunState.FINISHED:
                 events += 1
                 at.emit(f"e{events}")
-            process = start_daemon(tmp_path, "--until-idle")
+            process = at.start("--until-idle")
             seen = at.requests()
             if chance.random() < 0.25:
                 await trio.sleep(chance.uniform(0, 0.3))  # at its start, or while it recovers
@@ -96,7 +109,7 @@ async def test_whenever_it_is_killed_every_device_ends_once(tmp_path: Path) -> N
                 process.kill()
                 kills += 1
             process.join()
-        assert await ended(start_daemon(tmp_path, "--until-idle")) == 0
+        assert await ended(at.start("--until-idle")) == 0
         _check_everything(at, kills)
 
 
@@ -128,14 +141,14 @@ def _check_everything(at: Scene, kills: int) -> None:
 async def test_a_killed_run_goes_on_with_its_old_template(tmp_path: Path) -> None:
     with scene(tmp_path, devices=600, rate=2000) as at:
         at.emit("a")
-        process = start_daemon(tmp_path, "--until-idle")
+        process = at.start("--until-idle")
         await until(lambda: at.requests() > 50)
         (tmp_path / "templates/goal.yaml").write_text("aps: {alert: {body: the new text}}")
         process.kill()
         process.join()
         killed_at = at.requests()
         assert killed_at < 600
-        assert await ended(start_daemon(tmp_path, "--until-idle")) == 0
+        assert await ended(at.start("--until-idle")) == 0
         assert at.requests() >= 600
         for line in at.log():
             body = f"device {int(line['token'], 16)}"
@@ -146,7 +159,7 @@ async def test_sigterm_drains_and_leaves_nothing_unknown(tmp_path: Path) -> None
     with scene(tmp_path, devices=1200, rate=2000) as at:
         at.emit("a")
         at.emit("b")
-        process = start_daemon(tmp_path)
+        process = at.start()
         await until(lambda: at.requests() > 200)
         assert process.pid is not None
         os.kill(process.pid, signal.SIGTERM)
@@ -155,6 +168,6 @@ async def test_sigterm_drains_and_leaves_nothing_unknown(tmp_path: Path) -> None
         with at.world.store.read() as tx:
             assert set(tx.execute(select(WORK.c.state)).scalars()) <= {"unsent", "retry"}
         assert len(at.ledger()) == at.requests()
-        assert await ended(start_daemon(tmp_path, "--until-idle")) == 0
+        assert await ended(at.start("--until-idle")) == 0
         assert at.requests() == 2400
         assert [row.maybe_repeated for row in at.ledger()] == [False] * 2400

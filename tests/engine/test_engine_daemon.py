@@ -221,9 +221,9 @@ async def test_a_reload_takes_new_rules_and_keeps_the_old_when_the_new_have_an_e
             caplog.clear()
 
         async with trio.open_nursery() as own:
-            await own.start(daemon.run)
-            await until(lambda: daemon.sender.pool_of(APP).connected > 0)
+            await own.start(daemon.run)  # from here on it listens to signals
             await reload({"templates/goal.yaml": "aps: {alert: {body: new}}"}, "reloaded rules=1")
+            await until(lambda: daemon.sender.pool_of(APP).connected > 0)
             await daemon.intake.take([_now(at, "a", user="ann")])
             await reload({"templates/goal.yaml": "aps: {alert: {body: '{{'}}"}, "reload.refused the rules of before")
             await daemon.intake.take([_now(at, "b", user="ann")])

@@ -30,7 +30,7 @@ _FORKED.set_forkserver_preload(["support.processes", "scheduler.cli.main", "sche
 
 def start_daemon(folder: Path, *options: str) -> ForkServerProcess:
     """`clarion run` in a workspace. Ends by itself, or is killed by the test."""
-    process = _FORKED.Process(target=_clarion, args=("run", "--workspace", str(folder), *options))
+    process = _FORKED.Process(target=_clarion, args=("run", "--workspace", str(folder), *options), daemon=True)
     process.start()
     return process
 
@@ -39,7 +39,7 @@ def start_daemon(folder: Path, *options: str) -> ForkServerProcess:
 def simulator_process(folder: Path, log_file: Path) -> Iterator[int]:
     """A simulator that logs requests with their payloads; its port. Its authority is `ca.pem` in the folder."""
     theirs, ours = _FORKED.Pipe()
-    process = _FORKED.Process(target=_simulate, args=(folder, log_file, signing_key(), theirs))
+    process = _FORKED.Process(target=_simulate, args=(folder, log_file, signing_key(), theirs), daemon=True)
     process.start()
     try:
         assert ours.poll(20), "the simulator does not start"
