@@ -27,7 +27,7 @@ test-long: $(STAMP) ## full examples and chaos
 check: $(STAMP) ## format, lint, types, layers, fast tests, the example campaigns
 	@$(VENV)/bin/ruff format --check --quiet .
 	@$(VENV)/bin/ruff check --quiet .
-	@$(VENV)/bin/codespell -q 3 scheduler tests docs benchmarks README.md CHANGELOG.md CONTRIBUTING.md
+	@$(VENV)/bin/codespell -q 3 scheduler docs benchmarks README.md CHANGELOG.md CONTRIBUTING.md
 	@$(VENV)/bin/lint-imports --no-timing > .import-linter.log 2>&1 || (cat .import-linter.log; rm -f .import-linter.log; exit 1)
 	@rm -f .import-linter.log
 	@$(VENV)/bin/mypy
