@@ -28,8 +28,7 @@ check: $(STAMP) ## format, lint, types, layers, fast tests, the example campaign
 	@$(VENV)/bin/ruff format --check --quiet .
 	@$(VENV)/bin/ruff check --quiet .
 	@$(VENV)/bin/codespell -q 3 scheduler docs benchmarks README.md CHANGELOG.md CONTRIBUTING.md
-	@$(VENV)/bin/lint-imports --no-timing > .import-linter.log 2>&1 || (cat .import-linter.log; rm -f .import-linter.log; exit 1)
-	@rm -f .import-linter.log
+	@$(VENV)/bin/lint-imports --no-logo
 	@$(VENV)/bin/mypy
 	@CLARION_HYPOTHESIS=check $(PYTHON) -m pytest -n $(WORKERS) --dist loadgroup -m "not slow and not long" tests
 	@$(VENV)/bin/clarion check --strict
