@@ -30,10 +30,10 @@ rules/breaking-news.yaml:11:26: error[unknown-name] unknown name 'plan' in `user
                              ^^^^
   hint: `user.attributes` has first_name; schema.yaml declares them
 """),
-    "unknown-name-in-a-template": (TEMPLATE, "event.data.title", "event.data.titel", """\
-templates/breaking-news.yaml:3:16: error[unknown-name] there is no 'titel' in 'event.data.titel'
-        title: "{{ event.data.titel }}"
-                   ^^^^^^^^^^^^^^^^
+    "unknown-name-in-a-template": (TEMPLATE, "event.data.title", "event.data.titles", """\
+templates/breaking-news.yaml:3:16: error[unknown-name] there is no 'titles' in 'event.data.titles'
+        title: "{{ event.data.titles }}"
+                   ^^^^^^^^^^^^^^^^^
   hint: did you mean 'title'?
 """),
     "missing-template": (RULE, "template: breaking-news", "template: braking-news", """\

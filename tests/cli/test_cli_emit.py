@@ -52,14 +52,14 @@ def test_events_come_as_one_as_a_list_and_as_lines(
 
 
 def test_good_events_are_stored_whatever_the_others_are_like(registry: Path, clarion: Clarion) -> None:
-    wrong_type = {**article("b"), "type": "com.example.article.publishd"}
+    wrong_type = {**article("b"), "type": "com.example.article.withdrawn"}
     old = {**article("c"), "time": "2020-01-01T00:00:00Z"}
     Path("e.ndjson").write_bytes(ndjson(article("a"), wrong_type, old, "no json", {"id": "d"}))
     ran = clarion("emit", "e.ndjson")
     assert ran.code == 1
     assert ran.out == "1 event stored, 4 refused; 1 run begins\n"
     refused = ran.err.splitlines()
-    assert refused[0].startswith("e.ndjson:2: type: events of type 'com.example.article.publishd' are not declared")
+    assert refused[0].startswith("e.ndjson:2: type: events of type 'com.example.article.withdrawn' are not declared")
     assert refused[1] == "e.ndjson:3: time is more than 30 days ago: such events are not taken"
     assert refused[2].startswith("e.ndjson:4: not JSON: ")
     assert refused[3] == "e.ndjson:5: source is missing"
