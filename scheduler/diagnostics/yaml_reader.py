@@ -101,7 +101,9 @@ def _syntax_error(source: Source, problem: yaml.MarkedYAMLError) -> Diagnostic:
     elif "expected key" in message and _ENDS_QUOTE_EARLY.search(line):
         hint = "a value that begins with a quotation mark must end with it: use a block (`>-`) for a condition"
     elif "mapping values are not allowed" in message:
-        hint = "a plain value cannot contain `: `: put it in quotes, or use a block (`>-`)"
+        hint = "a plain value cannot contain `: `: put it in quotes; if this is a key, mend its indentation"
+    elif "unexpected ':'" in message:
+        hint = "put the value in quotes"
     return error("yaml-syntax", message, source.span(offset), hint)
 
 

@@ -254,12 +254,12 @@ class Dispatcher:
             self._send(window)
 
     async def _start(self, app: str, lane: Lane) -> bool:
-        if not self._can_send(app) or self._work.room(app) <= 0:
-            return False
         pending = self._pending.setdefault((app, lane), _Pending())
         if not pending.runs and not pending.complete:
             pending.runs.extend(await trio.to_thread.run_sync(self._read_pending, app, lane))
             pending.complete = len(pending.runs) < _PENDING_PAGE
+        if not self._can_send(app) or self._work.room(app) <= 0:
+            return False
         contexts = [self._context(run) for _, run in zip(range(MAX_STARTS), pending.runs, strict=False)]
         startable = [(context, self._window_limit(context)) for context in contexts]
         if not startable:

@@ -94,7 +94,8 @@ class Header:
             if name in names[:index]:
                 raise OperatorError(f"the column {name!r} is there twice", where=f"{where}:1")
             if name not in plain and not _is_attribute(name):
-                raise OperatorError(f"unknown column {name!r}", where=f"{where}:1", hint=_hint(name))
+                what = f"unknown column {name!r}" if name else "a column has no name"
+                raise OperatorError(what, where=f"{where}:1", hint=_hint(name))
         for name in ("app", "token"):
             if name not in plain:
                 raise OperatorError(f"the column {name!r} is missing", where=f"{where}:1", hint=_hint(names[0]))

@@ -67,6 +67,9 @@ def cancelled_entry(entry: WorkEntry) -> LedgerEntry:
 def _move(tx: Transaction, prefix: str, state: RunState, note: str | None, now: datetime) -> Run:
     run = find_run(tx, prefix)
     if not may_follow(run.state, state):
-        raise OperatorError(f"run {run.id} is {run.state}: it cannot become {state}")
+        raise OperatorError(
+            f"run {run.id} is {run.state}: it cannot become {state}",
+            hint="it is so already" if run.state is state else "'clarion runs show ID' says how it is",
+        )
     run_rows.set_states(tx, [run.seq], state, note=note, now=now)
     return replace(run, state=state, note=note)

@@ -190,7 +190,7 @@ def test_an_ndjson_line_has_the_same_fields_and_may_replace_a_token(store: Store
 @pytest.mark.parametrize(
     ("content", "text"),
     [
-        (b"", "unknown column ''"),
+        (b"", "a column has no name"),
         (b"app;token\n", "unknown column 'app;token'\n  hint: columns are separated by commas"),
         (b"app,tokn\n", "unknown column 'tokn'\n  hint: did you mean 'token'?"),
         (b"app,token,token\n", "the column 'token' is there twice"),
