@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from functools import partial
 from typing import Protocol
 
 import trio
@@ -23,7 +22,7 @@ from scheduler.engine.open_work import OpenWork
 from scheduler.engine.sender import Sender
 from scheduler.engine.settler import Progress, Settler
 from scheduler.engine.single_daemon import only_daemon
-from scheduler.runs.pausing import pause_runs_of_absent_rules
+from scheduler.runs.pausing import pause_what_cannot_run
 from scheduler.runs.recovery import Recovered, recover
 from scheduler.runs.versions import Versions
 from scheduler.store.database import Store
@@ -137,7 +136,7 @@ class Daemon:
 
     def _prepare(self) -> Recovered:
         now = self.clock.now()
-        pause_runs_of_absent_rules(self.store, self.workspace, now)
+        pause_what_cannot_run(self.store, self.workspace, self.versions)
         return recover(self.store, self.versions, self.workspace.settings, now, process=self._process)
 
     async def _wait_for_stop(self) -> tuple[Ending, str | None]:
@@ -199,8 +198,8 @@ class Daemon:
         if (new.apps, new.store_url, new.listen) != (old.apps, old.store_url, old.listen):
             log.error("reload.refused apps, store and api of clarion.yaml are read at the start only: restart")
             return
-        await trio.to_thread.run_sync(partial(pause_runs_of_absent_rules, self.store, workspace, self.clock.now()))
         self.versions.keep(workspace.campaigns.values())
+        await trio.to_thread.run_sync(pause_what_cannot_run, self.store, workspace, self.versions)
         self.intake.workspace = self.workspace = workspace
         self.dispatcher.settings = workspace.settings
         await self.dispatcher.load()

@@ -130,10 +130,10 @@ def _open_at_once(
     contexts: list[tuple[_Birth, RunContext]] = []
     for birth in births:
         campaign = birth.campaign
-        if not campaign.users or campaign.topics or campaign.rate is not None:
+        if not campaign.users or campaign.topics or room.get(campaign.app, 0) <= 0:
             continue
-        if room.get(campaign.app, 0) <= 0:
-            continue
+        if campaign.rate is not None or campaign.lane in workspace.settings.apps[campaign.app].lane_rates:
+            continue  # the dispatcher opens it when there are tokens
         context = context_of(birth.new.run, birth.campaign, workspace.settings)
         if isinstance(context, NoAudience):
             ended = replace(birth.new.run, state=RunState.FINISHED, note=str(context), started_at=now, finished_at=now)

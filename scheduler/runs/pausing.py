@@ -10,22 +10,38 @@ from scheduler.domain.outcomes import OutcomeKind, SuppressReason
 from scheduler.domain.runs import LedgerEntry, Run, RunState, WorkEntry
 from scheduler.runs.lifecycle import may_follow
 from scheduler.runs.reports import find_run
+from scheduler.runs.versions import Versions
 from scheduler.store import ledger
 from scheduler.store import runs as run_rows
 from scheduler.store.database import Store, Transaction
+from scheduler.store.runs import UnfinishedVersion
 from scheduler.workspace.loading import Workspace
 
 
-def pause_runs_of_absent_rules(store: Store, workspace: Workspace, now: datetime) -> int:
-    """A rule that is disabled or gone, or whose app is gone, starts nothing; its runs pause until `runs resume` or
-    `cancel`."""
-    with store.write() as tx:
-        runs = run_rows.open_runs(tx, RunState.PENDING) + run_rows.open_runs(tx, RunState.RUNNING)
-        absent = [
-            run.seq for run in runs if not workspace.is_enabled(run.rule) or run.app not in workspace.settings.apps
-        ]
-        run_rows.set_states(tx, absent, RunState.PAUSED, note="the rule is disabled or gone", now=now)
-    return len(absent)
+def pause_what_cannot_run(store: Store, workspace: Workspace, versions: Versions) -> int:
+    """Runs of a rule that is disabled or gone, whose app is gone, or whose version this Clarion no longer takes, pause
+    until `runs resume` or `cancel`; the others go on. Returns how many rule versions that concerns."""
+    with store.read() as tx:
+        begun = run_rows.unfinished_versions(tx)
+    obstacles = {which: _obstacle(which, workspace, versions) for which in begun}
+    paused = {which: why for which, why in obstacles.items() if why is not None}
+    if paused:
+        with store.write() as tx:
+            for which, why in paused.items():
+                run_rows.pause_version(tx, which, note=why)
+    return len(paused)
+
+
+def _obstacle(which: UnfinishedVersion, workspace: Workspace, versions: Versions) -> str | None:
+    if not workspace.is_enabled(which.rule):
+        return "the rule is disabled or gone"
+    if which.app not in workspace.settings.apps:
+        return f"clarion.yaml has no app {which.app} any more"
+    try:
+        versions.campaign(which.rule, which.version)
+    except OperatorError:
+        return f"this Clarion cannot compile rule version {which.version} any more"
+    return None
 
 
 def pause(store: Store, prefix: str, now: datetime) -> Run:

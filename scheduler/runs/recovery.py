@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from scheduler.domain.errors import OperatorError
 from scheduler.domain.outcomes import OutcomeKind, UnknownCause
 from scheduler.domain.runs import LedgerEntry, Recipient, Run, RunState, Shard, WorkEntry, WorkState
 from scheduler.rules.rule import OnUnknown
@@ -39,8 +40,8 @@ def recover(store: Store, versions: Versions, settings: Settings, now: datetime,
     """Settle what the process before left open. Call it once, before anything is opened, as the only daemon."""
     with store.read() as tx:
         runs = [run for state in _BEGUN for run in run_rows.open_runs(tx, state) if run.app in settings.apps]
-    contexts = [context_of(run, versions.campaign(run.rule, run.version), settings) for run in runs]
-    begun = [context for context in contexts if not isinstance(context, NoAudience)]
+    contexts = [_context(run, versions, settings) for run in runs]
+    begun = [context for context in contexts if isinstance(context, RunContext)]
     resend = dropped = 0
     for start in range(0, len(begun), MAX_RECOVERED):
         batch = begun[start : start + MAX_RECOVERED]
@@ -57,6 +58,14 @@ def recover(store: Store, versions: Versions, settings: Settings, now: datetime,
                     run_rows.close_range(tx, shard)
             run_rows.finish(tx, [context.run.seq for context in batch], now)
     return Recovered(resend, dropped)
+
+
+def _context(run: Run, versions: Versions, settings: Settings) -> RunContext | NoAudience | None:
+    """None for a version that this Clarion no longer takes: its run is paused, and waits for one that does."""
+    try:
+        return context_of(run, versions.campaign(run.rule, run.version), settings)
+    except OperatorError:
+        return None
 
 
 def _unknown_of(tx: Transaction, context: RunContext, now: datetime) -> tuple[list[WorkEntry], list[Shard]]:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, bindparam, exists, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, exists, func, insert, or_, select, update
 
 from scheduler.domain.ids import MAIN_STEP
 from scheduler.domain.lanes import Lane
@@ -133,6 +133,27 @@ def in_state(tx: Transaction, numbers: Sequence[int], state: RunState) -> set[in
         query = select(RUNS.c.seq).where(RUNS.c.seq.in_(numbers[start : start + 500]), RUNS.c.state == state.value)
         found.update(tx.execute(query).scalars())
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class UnfinishedVersion:
+    """A rule version with runs that are pending or running."""
+
+    rule: str
+    version: str
+    app: str
+
+
+def unfinished_versions(tx: Transaction) -> list[UnfinishedVersion]:
+    """The rule versions that have runs which are pending or running."""
+    query = select(RUNS.c.rule, RUNS.c.version, RUNS.c.app).where(_is_unfinished()).distinct()
+    return [UnfinishedVersion(*row) for row in tx.execute(query)]
+
+
+def pause_version(tx: Transaction, which: UnfinishedVersion, *, note: str) -> None:
+    """Pause all runs of a rule version that are pending or running."""
+    of_version = and_(RUNS.c.rule == which.rule, RUNS.c.version == which.version, RUNS.c.app == which.app)
+    tx.execute(update(RUNS).where(of_version, _is_unfinished()).values(state=RunState.PAUSED.value, note=note))
 
 
 def set_states(tx: Transaction, numbers: Sequence[int], state: RunState, *, note: str | None, now: datetime) -> None:
@@ -313,6 +334,11 @@ def selected_by_shards(tx: Transaction, run: int) -> int:
     """How many devices the shards of a run have selected so far."""
     query = select(func.coalesce(func.sum(SHARDS.c.selected), 0)).where(SHARDS.c.run == run)
     return int(tx.execute(query).scalar_one())
+
+
+def _is_unfinished() -> ColumnElement[bool]:
+    # finished_at is said as the partial index says it, or SQLite would read all runs there ever were.
+    return and_(RUNS.c.state.in_([RunState.PENDING.value, RunState.RUNNING.value]), RUNS.c.finished_at.is_(None))
 
 
 def _runs(tx: Transaction, rows: Sequence[Row[Any]]) -> list[Run]:

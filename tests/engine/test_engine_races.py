@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import json
+import sqlite3
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import pytest
 import trio
 from support.daemons import Place, place, until
 from support.driving import Driver
-from support.worlds import APP, event, register, register_many, rule_text, token_of
+from support.worlds import APP, event, register, register_many, rule_text, settings_text, token_of
 
 from scheduler.apns.results import Unsent, UnsentCause
 from scheduler.engine import dispatcher as dispatching
 from scheduler.engine import intake as taking_in
-from scheduler.engine.daemon import Daemon
-from scheduler.runs.pausing import pause, pause_runs_of_absent_rules
+from scheduler.engine.daemon import Daemon, Ending
+from scheduler.runs.pausing import pause
 from scheduler.runs.reports import Counts
 from scheduler.store.registry_changes import DeviceChange
 
@@ -159,9 +162,7 @@ async def test_a_run_whose_app_is_gone_waits_paused(nursery: trio.Nursery, tmp_p
         at.world.rewrite({"goal": rule_text()}, settings=text.replace('"scores"', '"renamed"'))
         ended = await at.run_until_idle()
         (run,) = at.world.runs()
-        assert (ended.exit_code, run.state, run.note) == (0, "paused", "the rule is disabled or gone")
-        at.world.rewrite({"goal": rule_text()}, settings=text)
-        assert pause_runs_of_absent_rules(at.world.store, at.world.workspace, at.clock.now()) == 0
+        assert (ended.exit_code, run.state, run.note) == (0, "paused", "clarion.yaml has no app scores any more")
 
 
 async def test_work_that_is_due_and_cannot_be_sent_does_not_keep_the_dispatcher_busy(
@@ -179,3 +180,37 @@ async def test_work_that_is_due_and_cannot_be_sent_does_not_keep_the_dispatcher_
 def _context_of_a_new_run(at: Place) -> Any:
     _emit(at, "a")
     return Driver(at.world).context(at.world.runs()[0])
+
+
+async def test_a_version_that_cannot_be_compiled_any_more_stops_its_own_runs_alone(
+    nursery: trio.Nursery, tmp_path: Path
+) -> None:
+    rules = {"goal": rule_text(), "other": rule_text(trigger={"event": "com.example.other"})}
+    async with place(nursery, tmp_path, rules) as at:
+        register_many(at.world.store, 2)
+        _emit(at, "a")
+        stored = at.world.workspace.campaigns["goal"].version
+        at.world.rewrite(
+            {**rules, "goal": rule_text(delivery={"lane": "bulk"})}, settings=(tmp_path / "clarion.yaml").read_text()
+        )
+        with sqlite3.connect(tmp_path / "clarion.db") as database:
+            settings = json.dumps({"app": APP, "locale": "en", "time_zone": "UTC"})
+            sources = json.dumps({"rules/goal.yaml": "trigger: nonsense", "settings.json": settings})
+            database.execute("UPDATE rule_versions SET sources = ? WHERE hash = ?", (sources, stored))
+        database.close()
+        _emit(at, "b", type_="com.example.other")
+        ended = await at.run_until_idle()
+        broken, sound = at.world.runs()
+        assert (ended.exit_code, broken.state, sound.state) == (0, "paused", "finished")
+        assert broken.note == f"this Clarion cannot compile rule version {stored} any more"
+
+
+async def test_until_idle_ends_at_once_when_nothing_waits_even_without_a_link(
+    nursery: trio.Nursery, tmp_path: Path
+) -> None:
+    async with place(nursery, tmp_path, {"goal": rule_text()}) as at:
+        at.world.rewrite({"goal": rule_text()}, settings=settings_text(port=1))
+        before = monotonic()
+        ended = await at.run_until_idle()
+        assert (ended.ending, ended.exit_code) == (Ending.IDLE, 0)
+        assert monotonic() - before < 20, "it would be a minute if it waited for a link"
