@@ -34,10 +34,6 @@ class TokenBucket:
         self._refill(now)
         return int(self._tokens)
 
-    def is_full(self, now: float) -> bool:
-        """Whether the whole burst may start at `now`."""
-        return self.available(now) >= self._rate.burst
-
     def take(self, count: int, now: float) -> None:
         """Count `count` starts. The caller asked `available` first; taking more is a bug."""
         self._refill(now)

@@ -80,6 +80,8 @@ class ActiveRun:
     grants: tuple[RateGrant, ...]
     shards: deque[ActiveShard] = field(default_factory=deque)
     open_windows: int = 0
+    outstanding: int = 0
+    """Windows that are open, or were handed over and still await an answer."""
     open_devices: int = 0
     work_due: datetime | None = None
     stopped: bool = False

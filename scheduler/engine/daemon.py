@@ -120,7 +120,7 @@ class Daemon:
                 await nursery.start(self._listen_to_signals)
                 await nursery.start(self.sender.run)
                 nursery.start_soon(self.settler.run, name="settler")
-                nursery.start_soon(self.intake.run, name="intake")
+                nursery.start_soon(self.intake.groups.run, name="intake")
                 seen = await trio.to_thread.run_sync(self.store.data_version)
                 await self.dispatcher.load()
                 nursery.start_soon(self.dispatcher.run, name="dispatcher")
@@ -162,7 +162,7 @@ class Daemon:
 
     async def _drain(self) -> None:
         await self.dispatcher.stop_opening()
-        await self.intake.committed()
+        await self.intake.groups.committed()
         with trio.move_on_after(self.workspace.settings.shutdown_grace.total_seconds()):
             await self.sender.drain()
         self.dispatcher.close_silent_windows(now_unsendable=True)

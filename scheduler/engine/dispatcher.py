@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import islice
 
 import trio
 
@@ -90,6 +91,8 @@ class Dispatcher:
         self._pending: dict[tuple[str, Lane], _Pending] = {}
         self._wake = trio.Event()
         self._draining = False
+        self._waited_for: set[str] = set()
+        """Apps in which a run waits for room."""
         self._opening = trio.Lock()
         """Held while windows are opened and while the running runs are read: neither sees half of the other."""
 
@@ -113,24 +116,28 @@ class Dispatcher:
             self._send(window)
 
     def room(self) -> dict[str, int]:
-        """Devices of each app that may be opened now; an app that cannot send has none."""
+        """Devices of each app that may be opened now; an app that cannot send has none, nor one whose room is waited
+        for."""
+        if self._draining:
+            return dict.fromkeys(self.settings.apps, 0)
         return {
-            app: 0 if self._draining or not self._can_send(app) else max(0, self._work.room(app))
+            app: max(0, self._work.room(app)) if self._can_send(app) and app not in self._waited_for else 0
             for app in self.settings.apps
         }
 
     async def load(self) -> None:
         """Take the running runs of the store in hand: after recovery, and after another process changed them."""
         async with self._opening:
-            active = await trio.to_thread.run_sync(self._read_running, set(self._work.runs))
+            with self._work.noting_ends() as ended:
+                active = await trio.to_thread.run_sync(self._read_running, set(self._work.runs))
             for context, shards, work_due in active.unknown:
-                if context.run.seq not in self._work.runs:
+                if context.run.seq not in self._work.runs and context.run.seq not in ended:
                     self._work.activate(context, shards)
                     self._work.expect_work(context.run.seq, work_due)
             for run in list(self._work.runs.values()):
                 run.stopped = run.seq in active.not_running
-                if run.stopped and not run.open_windows:
-                    self._work.forget(run.seq)
+                if run.stopped and not run.outstanding:
+                    self._work.forget(run)
             self.look_again()
 
     async def run(self) -> None:
@@ -190,36 +197,40 @@ class Dispatcher:
         return unseen or any(pending.runs or not pending.complete for pending in self._pending.values())
 
     async def _open_next(self) -> bool:
+        """Open one window, or begin runs. A run that waits for nothing but room keeps later and lower ones of its app
+        from taking it: small runs would take every device's room that comes free, and a large one never a window's."""
         now = self._clock.now()
+        self._waited_for = set()
         for lane in Lane:
             for run in [run for run in self._work.openable.values() if run.context.run.lane is lane]:
                 if run.work_due is None and not run.shards:
                     del self._work.openable[run.seq]
                     continue
-                if not self._may_open(run):
+                is_due = run.work_due is not None and run.work_due <= now
+                if not is_due and all(shard.is_read for shard in run.shards):
                     continue
-                if run.work_due is not None and run.work_due <= now:
-                    await self._take_up(run)
-                    return True
-                if any(not shard.is_read for shard in run.shards):
-                    await self._open(run)
-                    return True
+                if run.app in self._waited_for or not self._may_open(run):
+                    continue
+                if not self._has_room(run):
+                    self._waited_for.add(run.app)
+                    continue
+                await (self._take_up(run) if is_due else self._open(run))
+                return True
             for app in self.settings.apps:
-                if await self._start(app, lane):
+                if app not in self._waited_for and await self._start(app, lane):
                     return True
         return False
 
     def _may_open(self, run: ActiveRun) -> bool:
-        if run.stopped:
+        """Whether a run could open a window now, if there were room in its app."""
+        if run.stopped or run.open_windows >= MAX_OPEN_WINDOWS or not self._can_send(run.app):
             return False
-        limit = run.window_limit
-        if run.open_windows >= MAX_OPEN_WINDOWS or not self._can_send(run.app):
-            return False
-        if run.open_devices and run.open_devices + limit > run.open_limit:
-            return False
-        if self._work.open_devices[run.app] and self._work.room(run.app) < limit:
+        if run.open_devices and run.open_devices + run.window_limit > run.open_limit:
             return False
         return self._sender.starts_in(run.grants) <= _SOON
+
+    def _has_room(self, run: ActiveRun) -> bool:
+        return not self._work.open_devices[run.app] or self._work.room(run.app) >= run.window_limit
 
     def _can_send(self, app: str) -> bool:
         pool = self._sender.pool_of(app)
@@ -260,11 +271,11 @@ class Dispatcher:
             pending.complete = len(pending.runs) < _PENDING_PAGE
         if not self._can_send(app) or self._work.room(app) <= 0:
             return False
-        contexts = [self._context(run) for _, run in zip(range(MAX_STARTS), pending.runs, strict=False)]
+        room = self._work.room(app)
+        contexts = [self._context(run) for run in islice(pending.runs, min(MAX_STARTS, room))]
         startable = [(context, self._window_limit(context)) for context in contexts]
         if not startable:
             return False
-        room = self._work.room(app)
         with self._work.reserved({app: room}):
             started = await trio.to_thread.run_sync(
                 partial(start_runs, self._store, startable, self._clock.now(), room=room)

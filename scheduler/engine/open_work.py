@@ -29,6 +29,7 @@ class OpenWork:
         self.open_devices: Counter[str] = Counter()
         self._clock = clock
         self._numbers = 0
+        self._ended: set[int] | None = None
 
     def activate(self, context: RunContext, shards: Sequence[Shard] = ()) -> ActiveRun:
         """Take a run in hand."""
@@ -40,10 +41,22 @@ class OpenWork:
             self.openable[run.seq] = run
         return run
 
-    def forget(self, seq: int) -> None:
-        """A run is over, or somebody else's."""
-        self.runs.pop(seq, None)
-        self.openable.pop(seq, None)
+    def forget(self, run: ActiveRun) -> None:
+        """A run is over, or stopped with nothing outstanding."""
+        if self.runs.get(run.seq) is run:
+            del self.runs[run.seq]
+            self.openable.pop(run.seq, None)
+        if self._ended is not None:
+            self._ended.add(run.seq)
+
+    @contextmanager
+    def noting_ends(self) -> Iterator[set[int]]:
+        """The numbers of the runs that end while the block runs: what a thread reads meanwhile may name them still."""
+        self._ended = set()
+        try:
+            yield self._ended
+        finally:
+            self._ended = None
 
     def grants(self, context: RunContext) -> tuple[RateGrant, ...]:
         """The rates that bound a run: of its app, of the lane in its app, and its own."""
@@ -75,6 +88,7 @@ class OpenWork:
         if shard is not None:
             shard.windows.append(opened)
         run.open_windows += 1
+        run.outstanding += 1
         run.open_devices += len(window.recipients)
         self.open_devices[run.app] += len(window.recipients)
         return WindowOrder(

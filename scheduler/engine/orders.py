@@ -19,7 +19,7 @@ from scheduler.runs.verdicts import Report
 
 @dataclass(frozen=True, slots=True)
 class RateGrant:
-    """This sender's share of a rate. `scope` names what is bounded: an app, a lane of it, or a run."""
+    """This sender's share of a rate. `scope` names what is bounded: an app, a lane of it, or a rule."""
 
     scope: str
     rate: Rate

@@ -27,7 +27,6 @@ from scheduler.workspace.settings import App, KeyAuth
 CHUNK = 64
 """Devices that are rendered between two checkpoints: about a millisecond and a half."""
 MAX_PREPARATIONS = 256
-MAX_BUCKETS = 1_000
 
 
 @dataclass(slots=True)
@@ -164,9 +163,6 @@ class Sender:
     def _bucket(self, grant: RateGrant, now: float) -> TokenBucket:
         bucket = self._buckets.get(grant.scope)
         if bucket is None:
-            if len(self._buckets) >= MAX_BUCKETS:
-                # A bucket that is full says nothing that a new one would not.
-                self._buckets = {scope: kept for scope, kept in self._buckets.items() if not kept.is_full(now)}
             bucket = self._buckets[grant.scope] = TokenBucket(grant.rate, now)
         elif bucket.rate != grant.rate:
             bucket.change(grant.rate, now)

@@ -168,6 +168,7 @@ class Settler:
     def _close(self, batch: _Batch, window: OpenWindow) -> None:
         run = window.run
         del self._work.windows[window.number]
+        run.outstanding -= 1
         if not window.handed_over:
             run.open_windows -= 1
             self._advance(batch, window)
@@ -191,8 +192,8 @@ class Settler:
         for seq, count in batch.closed.items():
             self._work.close_devices(batch.runs[seq], count)
         for seq, run in batch.runs.items():
-            if seq in over or (run.stopped and not run.open_windows):
-                self._work.forget(seq)
+            if seq in over or (run.stopped and not run.outstanding):
+                self._work.forget(run)
         progress, settlement = self.progress, batch.settlement
         for entry in settlement.ledger:
             progress.outcomes[OutcomeKind(entry.outcome)] += 1

@@ -102,12 +102,12 @@ def terms_of(campaign: Campaign, settings: Settings) -> SendTerms:
 
 
 def rate_bounds(context: RunContext, app: App) -> list[tuple[str, Rate]]:
-    """The rates that bound a run, each with the name of what it bounds: its app, its lane there, and the run."""
+    """The rates that bound a run, each with the name of what it bounds: its app, its lane there, and its rule."""
     lane = context.run.lane
     bounds = [
         (f"app:{app.name}", app.rate),
         (f"lane:{app.name}:{lane}", app.lane_rates.get(lane)),
-        (f"run:{context.run.seq}", context.campaign.rate),
+        (f"rule:{context.run.rule}", context.campaign.rate),
     ]
     return [(scope, rate) for scope, rate in bounds if rate is not None]
 

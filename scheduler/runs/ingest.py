@@ -39,6 +39,8 @@ class Ingested:
 
     fresh: list[bool] = field(default_factory=list)
     runs: int = 0
+    pending: int = 0
+    """Of the runs, those that wait to begin."""
     windows: list[Window] = field(default_factory=list)
 
     @property
@@ -72,7 +74,8 @@ def ingest(
         windows = _open_at_once(tx, workspace, births, now, dict(room or {}))
         run_rows.add(tx, [birth.new for birth in births])
         record_suppressed(tx, windows, now)
-    return Ingested(fresh, len(births), [window for window in windows if window.recipients])
+    pending = sum(birth.new.run.state is RunState.PENDING for birth in births)
+    return Ingested(fresh, len(births), pending, [window for window in windows if window.recipients])
 
 
 @dataclass(slots=True)
