@@ -45,7 +45,7 @@ def emit(
         How the result is printed.
     """
     name = "standard input" if str(file) == "-" else str(file)
-    schema = session.workspace.schema
+    workspace = session.to_be_obeyed
     accepted = duplicates = runs = refused = 0
     with session.store() as store:
         namespace = store.namespace()
@@ -53,13 +53,13 @@ def emit(
 
         def write() -> None:
             nonlocal accepted, duplicates, runs
-            result = ingest(store, session.workspace, namespace, batch, session.clock.now())
+            result = ingest(store, workspace, namespace, batch, session.clock.now())
             accepted, duplicates, runs = accepted + result.accepted, duplicates + result.duplicates, runs + result.runs
             batch.clear()
 
         with _opened(file) as stream:
             for place, sent in _items(stream, name):
-                event = read_event(sent, schema, session.clock.now(), HORIZON)
+                event = read_event(sent, workspace.schema, session.clock.now(), HORIZON)
                 if isinstance(event, EventProblem):
                     refused += 1
                     remark(f"{place}: {event.message}")
@@ -103,6 +103,7 @@ def fire_rule(
     yes
         Do not ask.
     """
+    workspace = session.to_be_obeyed
     campaign = session.campaign(rule)
     if not campaign.manual:
         raise OperatorError(f"rule {rule} is not manual", hint="write `trigger: {manual: true}`, or emit its event")
@@ -110,10 +111,9 @@ def fire_rule(
         raise OperatorError(f"rule {rule} is not enabled", hint="write `enabled: true` in its file")
     given = None if event is None else read_one_event(event, session)
     now = session.clock.now()
-    settings = session.workspace.settings
     with session.store() as store:
-        occasion = fired_occasion(campaign, key, given, settings, now)
-        shown = preview(store, session.workspace, campaign, given, now, key=occasion.key, samples=0, as_fired=True)
+        occasion = fired_occasion(campaign, key, given, workspace.settings, now)
+        shown = preview(store, workspace, campaign, given, now, key=occasion.key, samples=0, as_fired=True)
         if shown.note:
             remark(shown.note)
         at_least = f", in {timedelta(seconds=round(shown.seconds))} at least" if shown.seconds else ""

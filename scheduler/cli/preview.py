@@ -47,6 +47,8 @@ def preview_rule(
         How the result is printed.
     """
     campaign = session.campaign(rule)
+    for finding in session.loaded.not_built:
+        remark(f"{finding.span}: {finding.message}: not heeded here, and refused by 'run'")
     now = session.clock.now() if at is None else at.astimezone()
     with session.store() as store:
         given = latest_event(store, campaign) if event is None else read_one_event(event, session)

@@ -11,7 +11,7 @@ from scheduler.api.daemon_intake import serve_daemon
 from scheduler.cli.output import Format, counted, local, print_json, remark
 from scheduler.cli.session import InSession, Session
 from scheduler.diagnostics.printers import as_text
-from scheduler.engine.daemon import Daemon, Ended, Ending, refuse_unbuilt
+from scheduler.engine.daemon import Daemon, Ended, Ending
 from scheduler.store.database import Store
 from scheduler.workspace.loading import Workspace, load, read_folder
 
@@ -40,9 +40,7 @@ def run(
     logging.basicConfig(
         level=logging.INFO if verbose else logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s"
     )
-    loaded = session.load()
-    workspace = session.workspace
-    refuse_unbuilt(loaded)
+    workspace = session.to_be_obeyed
     with session.store() as store:
         daemon = make_daemon(session, store, workspace)
         ended = trio.run(lambda: daemon.run(until_idle=until_idle))

@@ -51,9 +51,25 @@ class Session:
         return load(read_folder(self.root), self.root, os.environ)
 
     @cached_property
+    def loaded(self) -> LoadResult:
+        """What `load` found when it was first asked for."""
+        return self.load()
+
+    @cached_property
     def workspace(self) -> Workspace:
         """The workspace, if it has no errors."""
-        return _without_errors(self.load())
+        return _without_errors(self.loaded)
+
+    @cached_property
+    def to_be_obeyed(self) -> Workspace:
+        """The workspace, if it also asks for nothing that would change a decision and is not built yet. Commands that
+        start rules take this: a delay that nobody keeps would be a notification at once."""
+        workspace = self.workspace
+        unbuilt = self.loaded.not_built
+        if unbuilt:
+            raise OperatorError(f"{unbuilt[0].message}{_and_more(len(unbuilt) - 1)}", where=str(unbuilt[0].span),
+                                hint="'clarion check' shows all of them; remove them to run")  # fmt: skip
+        return workspace
 
     @cached_property
     def without_rules(self) -> Workspace:

@@ -15,7 +15,6 @@ from typing import Protocol
 import trio
 
 from scheduler.domain.clock import Clock
-from scheduler.domain.errors import OperatorError
 from scheduler.engine.dispatcher import Dispatcher, Remaining
 from scheduler.engine.intake import EventIntake
 from scheduler.engine.open_work import OpenWork
@@ -26,7 +25,7 @@ from scheduler.runs.pausing import pause_what_cannot_run
 from scheduler.runs.recovery import Recovered, recover
 from scheduler.runs.versions import Versions
 from scheduler.store.database import Store
-from scheduler.workspace.loading import LoadResult, Workspace
+from scheduler.workspace.loading import Workspace
 
 TICK = 0.2
 """Seconds between looks at what other processes committed, and at links and silent windows."""
@@ -204,15 +203,3 @@ class Daemon:
         self.dispatcher.settings = workspace.settings
         await self.dispatcher.load()
         log.info("reloaded rules=%d", len(workspace.campaigns))
-
-
-def refuse_unbuilt(loaded: LoadResult) -> None:
-    """`run` refuses to start with a value that would change a decision and is not built yet."""
-    if loaded.not_built:
-        first = loaded.not_built[0]
-        more = f" (and {len(loaded.not_built) - 1} more)" if len(loaded.not_built) > 1 else ""
-        raise OperatorError(
-            f"{first.message}{more}",
-            where=str(first.span),
-            hint="'clarion check' shows all of them; remove them to run",
-        )

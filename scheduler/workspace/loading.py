@@ -60,7 +60,7 @@ class LoadResult:
 
     @property
     def not_built(self) -> tuple[Diagnostic, ...]:
-        """What would change a decision and is not built: `run` refuses to start with any of these."""
+        """What would change a decision and is not built: whatever starts rules refuses to, with any of these."""
         return tuple(one for one in self.findings if one.code == "not-yet")
 
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from scheduler.conditions.schema_file import read_schema
 from scheduler.conditions.types import Schema
-from scheduler.diagnostics.diagnostic import has_errors
+from scheduler.diagnostics.diagnostic import Diagnostic, Severity
 from scheduler.diagnostics.printers import as_text
 from scheduler.diagnostics.source import Source
 from scheduler.diagnostics.yaml_reader import read_yaml
@@ -44,13 +44,9 @@ def version_of(texts: Mapping[str, str]) -> str:
     return hashlib.blake2b(canonical, digest_size=16).hexdigest()
 
 
-def version_sources(campaign: Campaign) -> Mapping[str, str]:
-    """What is to be stored so that `campaign_from_sources` can compile this version again."""
-    return campaign.sources
-
-
 def campaign_from_sources(rule_name: str, sources: Mapping[str, str]) -> Campaign:
-    """A stored version, compiled again. OperatorError when this Clarion no longer takes it."""
+    """A stored version, compiled again. OperatorError when this Clarion no longer takes it, or would obey a part of it
+    only: what is not built yet was never part of a version that ran."""
     files = {path: Source(path, text) for path, text in sources.items()}
     settings = json.loads(sources[SETTINGS_PATH])
     rule_path = next(path for path in sources if path.startswith("rules/"))
@@ -62,10 +58,14 @@ def campaign_from_sources(rule_name: str, sources: Mapping[str, str]) -> Campaig
     if rule is not None:
         parts, more = compile_parts(rule, around)
         findings = [*findings, *more]
-        if parts is not None:
+        if parts is not None and not any(map(_is_refused, findings)):
             return join(rule, parts, settings["app"], version_of(sources), dict(sources))
     raise OperatorError(
         f"the stored version of rule '{rule_name}' can no longer be compiled:\n"
-        + as_text(one for one in findings if has_errors([one])),
+        + as_text(filter(_is_refused, findings)),
         hint="cancel its runs, or finish them with the Clarion that began them",
     )
+
+
+def _is_refused(finding: Diagnostic) -> bool:
+    return finding.severity is Severity.ERROR or finding.code == "not-yet"

@@ -18,7 +18,7 @@ from scheduler.workspace.campaign import Campaign
 from scheduler.workspace.checking import check
 from scheduler.workspace.loading import LoadResult, Workspace, load, read_folder
 from scheduler.workspace.reference import JSON_SCHEMA_PATH, REFERENCE_PATH, reference
-from scheduler.workspace.versions import SETTINGS_PATH, campaign_from_sources, version_sources
+from scheduler.workspace.versions import SETTINGS_PATH, campaign_from_sources
 
 REPOSITORY = Path(__file__).parents[2]
 FILES = {
@@ -140,7 +140,7 @@ def test_what_does_not_shape_the_sends_keeps_the_version(path: str) -> None:
 
 def test_a_stored_version_compiles_again_to_the_same_bytes() -> None:
     first = sale({**FILES, "clarion.yaml": FILES["clarion.yaml"] + "defaults: {locale: de}\n"})
-    again = campaign_from_sources("sale", version_sources(first))
+    again = campaign_from_sources("sale", first.sources)
     scope = {"event": {"data": {"name": "N"}}}
     for locale in (None, "de", "en"):
         assert again.payload.render(locale, scope) == first.payload.render(locale, scope)
@@ -158,6 +158,13 @@ def test_a_stored_version_compiles_again_to_the_same_bytes() -> None:
     )
     assert [getattr(again, name) for name in kept] == [getattr(first, name) for name in kept]
     assert set(first.sources) == {"rules/sale.yaml", "templates/sale.yaml", "templates/sale.de.yaml", SETTINGS_PATH}
+
+
+def test_a_stored_version_with_what_is_not_built_is_refused_and_not_obeyed_in_part() -> None:
+    first = sale(FILES).sources
+    sources = {**first, "rules/sale.yaml": first["rules/sale.yaml"] + "timing: {delay: 1 h}\n"}
+    with pytest.raises(OperatorError, match=r"can no longer be compiled:\n.*`timing.delay` is not built yet"):
+        campaign_from_sources("sale", sources)
 
 
 def test_a_stored_version_that_no_longer_compiles_says_so() -> None:
