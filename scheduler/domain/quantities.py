@@ -13,8 +13,12 @@ _UNIT_SECONDS = {
     "day": 86400, "days": 86400,
     "week": 604800, "weeks": 604800,
 }  # fmt: skip
-_DURATION = re.compile(r"(\d{1,9})\s*([a-z]+)")
-_RATE = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)\s*/\s*(s|min)")
+_DURATION = re.compile(r"(\d+)\s*([a-z]+)")
+_RATE = re.compile(r"(\d+(?:\.\d{1,6})?)\s*/\s*(s|min)")
+_MAX_DAYS = 400
+"""A year and a month. Longer is a slip of the pen, and `datetime` itself ends in the year 9999."""
+_MAX_RATE = 1_000_000
+"""Starts per second: far above what one machine can do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +35,7 @@ class Rate:
 
 
 def parse_duration(text: str) -> timedelta:
-    """`15 minutes` → 15 minutes. A day has 24 hours here. ValueError says which units there are.
+    """`15 minutes` → 15 minutes, at most 400 days. A day has 24 hours here. ValueError says which units there are.
 
     >>> parse_duration("2 hours"), parse_duration("30 s")
     (datetime.timedelta(seconds=7200), datetime.timedelta(seconds=30))
@@ -39,11 +43,14 @@ def parse_duration(text: str) -> timedelta:
     match = _DURATION.fullmatch(text.strip())
     if match is None or match[2] not in _UNIT_SECONDS:
         raise ValueError(f"{text!r} is not a duration; write a whole number and s, min, h, day or week: '15 minutes'")
-    return timedelta(seconds=int(match[1]) * _UNIT_SECONDS[match[2]])
+    digits, unit = match[1], _UNIT_SECONDS[match[2]]
+    if len(digits) > 9 or int(digits) * unit > _MAX_DAYS * _UNIT_SECONDS["day"]:
+        raise ValueError(f"{text!r} is longer than {_MAX_DAYS} days")
+    return timedelta(seconds=int(digits) * unit)
 
 
 def parse_rate(text: str) -> float:
-    """`9000/s` or `30/min` → starts per second. ValueError says how a rate is written.
+    """`9000/s` or `30/min` → starts per second, at most a million. ValueError says how a rate is written.
 
     >>> parse_rate("30/min")
     0.5
@@ -51,7 +58,10 @@ def parse_rate(text: str) -> float:
     match = _RATE.fullmatch(text.strip())
     if match is None or float(match[1]) <= 0:
         raise ValueError(f"{text!r} is not a rate; write a number above 0 and /s or /min: '500/s'")
-    return float(match[1]) / (1 if match[2] == "s" else 60)
+    per_second = float(match[1]) / (1 if match[2] == "s" else 60)
+    if per_second > _MAX_RATE:
+        raise ValueError(f"{text!r} is above {_MAX_RATE}/s")
+    return per_second
 
 
 def format_duration(duration: timedelta) -> str:

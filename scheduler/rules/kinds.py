@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from enum import StrEnum
 from typing import TypeVar
 
@@ -111,7 +112,14 @@ def _parsed(words: str, parse: Callable[[str], object], json_schema: Schema | No
 
 
 def _never_or_duration(text: str) -> object:
-    return None if text == "never_store" else parse_duration(text)
+    return None if text == "never_store" else _some_time(text)
+
+
+def _some_time(text: str) -> timedelta:
+    duration = parse_duration(text)
+    if not duration:
+        raise ValueError(f"{text!r} is no time at all: nothing would ever be sent")
+    return duration
 
 
 def _whole_number(text: str) -> int:
@@ -168,6 +176,7 @@ TEMPLATES = Kind("a list of templates", _read_texts, {"type": "array", "items": 
 MAPPING = Kind("a mapping", _read_mapping, {"type": "object"})
 ANYTHING = Kind("a value", lambda node: node, {})
 DURATION = _parsed("a duration such as 15 minutes", parse_duration)
+SOME_TIME = _parsed("a duration such as 15 minutes", _some_time)
 EXPIRY = _parsed("a duration such as 15 minutes, or never_store", _never_or_duration)
 WHOLE_NUMBER = _parsed("a whole number", _whole_number, {"type": "integer", "minimum": 0})
 RATE = _parsed("a rate such as 500/s", lambda text: Rate.of(parse_rate(text)))

@@ -59,7 +59,7 @@ def test_a_run_id_depends_on_the_databases_namespace() -> None:
     assert run_id(UUID(int=1), "sale", "a") != run_id(UUID(int=2), "sale", "a")
 
 
-@given(st.integers(0, 999_999_999))
+@given(st.integers(0, 400 * 86400))
 def test_a_duration_survives_being_written_and_read(seconds: int) -> None:
     duration = timedelta(seconds=seconds)
     written = format_duration(duration)
@@ -87,7 +87,23 @@ def test_what_is_no_duration_is_told_with_the_units(text: str) -> None:
     )
 
 
-@given(st.integers(1, 999_999_999))
+@pytest.mark.parametrize("text", ["401 days", "9601 h", "58 weeks", "34560001 s", "999999999 weeks", "9" * 20 + " s"])
+def test_a_duration_is_not_longer_than_400_days(text: str) -> None:
+    with pytest.raises(ValueError) as raised:
+        parse_duration(text)
+    assert str(raised.value) == f"{text!r} is longer than 400 days"
+    assert parse_duration("400 days") == timedelta(days=400)
+
+
+@pytest.mark.parametrize("text", ["1000001/s", "1000000.1/s", "60000001/min", "999999999/s", "9" * 20 + "/s"])
+def test_a_rate_is_not_above_a_million_a_second(text: str) -> None:
+    with pytest.raises(ValueError) as raised:
+        parse_rate(text)
+    assert str(raised.value) == f"{text!r} is above 1000000/s"
+    assert parse_rate("1000000/s") == parse_rate("60000000/min") == 1_000_000
+
+
+@given(st.integers(1, 1_000_000))
 def test_a_rate_is_read_per_second(number: int) -> None:
     assert parse_rate(f"{number}/s") == number
     assert parse_rate(f"{number} / min") == number / 60
