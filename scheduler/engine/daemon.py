@@ -15,6 +15,7 @@ from typing import Protocol
 import trio
 
 from scheduler.domain.clock import Clock
+from scheduler.domain.errors import OperatorError
 from scheduler.engine.dispatcher import Dispatcher, Remaining
 from scheduler.engine.intake import EventIntake
 from scheduler.engine.open_work import OpenWork
@@ -189,17 +190,30 @@ class Daemon:
                     self.stop()
 
     async def _reload(self) -> None:
-        workspace = await trio.to_thread.run_sync(self._reload_workspace)
+        try:
+            workspace = await trio.to_thread.run_sync(self._read_again)
+        except Exception as problem:  # a file that vanished during a checkout, say, must not end the daemon
+            blame = "" if isinstance(problem, OperatorError) else f"{type(problem).__name__}: "
+            first_line = f"{blame}{problem}".partition("\n")[0]
+            log.error("reload.refused the rules of before stay in force: %s", first_line)
+            return
         if workspace is None:
-            log.error("reload.refused the rules of before stay in force")
             return
-        old, new = self.workspace.settings, workspace.settings
-        if (new.apps, new.store_url, new.listen) != (old.apps, old.store_url, old.listen):
-            log.error("reload.refused apps, store and api of clarion.yaml are read at the start only: restart")
-            return
-        self.versions.keep(workspace.campaigns.values())
-        await trio.to_thread.run_sync(pause_what_cannot_run, self.store, workspace, self.versions)
         self.intake.workspace = self.workspace = workspace
         self.dispatcher.settings = workspace.settings
         await self.dispatcher.load()
         log.info("reloaded rules=%d", len(workspace.campaigns))
+
+    def _read_again(self) -> Workspace | None:
+        """The new workspace, and what it cannot run is paused. None if it is refused: the log says why."""
+        workspace = self._reload_workspace()
+        if workspace is None:
+            log.error("reload.refused the rules of before stay in force")
+            return None
+        old, new = self.workspace.settings, workspace.settings
+        if (new.apps, new.store_url, new.listen) != (old.apps, old.store_url, old.listen):
+            log.error("reload.refused apps, store and api of clarion.yaml are read at the start only: restart")
+            return None
+        self.versions.keep(workspace.campaigns.values())
+        pause_what_cannot_run(self.store, workspace, self.versions)
+        return workspace
