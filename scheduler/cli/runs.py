@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from scheduler.cli.output import (
@@ -117,7 +118,7 @@ def resume_run(run: str, /, *, session: InSession) -> int:
     run
         Its id, or the first digits of it.
     """
-    return _move(session, pausing.resume, run)
+    return _move(session, partial(pausing.resume, apps=session.without_rules.settings.apps), run)
 
 
 def cancel_run(run: str, /, *, session: InSession) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
 
@@ -17,30 +18,40 @@ from scheduler.store.database import Store, Transaction
 from scheduler.store.runs import UnfinishedVersion
 from scheduler.workspace.loading import Workspace
 
+RESUMED = "resumed by hand"
+"""The note of a run that a hand resumed. It goes on without its rule: who resumed it knew."""
 
-def pause_what_cannot_run(store: Store, workspace: Workspace, versions: Versions) -> int:
+
+def pause_what_cannot_run(store: Store, workspace: Workspace, versions: Versions) -> None:
     """Runs of a rule that is disabled or gone, whose app is gone, or whose version this Clarion no longer takes, pause
-    until `runs resume` or `cancel`; the others go on. Returns how many rule versions that concerns."""
+    until `runs resume` or `cancel`; the others go on."""
     with store.read() as tx:
         begun = run_rows.unfinished_versions(tx)
-    obstacles = {which: _obstacle(which, workspace, versions) for which in begun}
-    paused = {which: why for which, why in obstacles.items() if why is not None}
-    if paused:
-        with store.write() as tx:
-            for which, why in paused.items():
-                run_rows.pause_version(tx, which, note=why)
-    return len(paused)
+    impossible: list[tuple[UnfinishedVersion, str]] = []
+    unwanted: list[UnfinishedVersion] = []
+    for which in begun:
+        why = _obstacle(which.rule, which.version, which.app, workspace.settings.apps, versions)
+        if why is not None:
+            impossible.append((which, why))
+        elif not workspace.is_enabled(which.rule):
+            unwanted.append(which)
+    if not impossible and not unwanted:
+        return
+    with store.write() as tx:
+        for which, why in impossible:
+            run_rows.pause_version(tx, which, note=why, unless=None)
+        for which in unwanted:
+            run_rows.pause_version(tx, which, note="the rule is disabled or gone", unless=RESUMED)
 
 
-def _obstacle(which: UnfinishedVersion, workspace: Workspace, versions: Versions) -> str | None:
-    if not workspace.is_enabled(which.rule):
-        return "the rule is disabled or gone"
-    if which.app not in workspace.settings.apps:
-        return f"clarion.yaml has no app {which.app} any more"
+def _obstacle(rule: str, version: str, app: str, apps: Collection[str], versions: Versions) -> str | None:
+    """Why runs of this version cannot go on, whoever wants it."""
+    if app not in apps:
+        return f"clarion.yaml has no app {app} any more"
     try:
-        versions.campaign(which.rule, which.version)
+        versions.campaign(rule, version)
     except OperatorError:
-        return f"this Clarion cannot compile rule version {which.version} any more"
+        return f"this Clarion cannot compile rule version {version} any more"
     return None
 
 
@@ -50,11 +61,19 @@ def pause(store: Store, prefix: str, now: datetime) -> Run:
         return _move(tx, prefix, RunState.PAUSED, "paused by hand", now)
 
 
-def resume(store: Store, prefix: str, now: datetime) -> Run:
-    """Go on where the run was paused."""
+def resume(store: Store, prefix: str, now: datetime, *, apps: Collection[str]) -> Run:
+    """Go on where the run was paused, also if its rule is disabled or gone. OperatorError if its app is gone or its
+    version cannot be compiled: no daemon could send it."""
+    with store.read() as tx:
+        run = find_run(tx, prefix)
+    why = _obstacle(run.rule, run.version, run.app, apps, Versions(store))
+    if why is not None and run.state is RunState.PAUSED:
+        raise OperatorError(
+            f"run {run.id} cannot go on: {why}", hint=f"put it right, or end it: 'clarion runs cancel {run.id}'"
+        )
     with store.write() as tx:
         before = RunState.PENDING if find_run(tx, prefix).started_at is None else RunState.RUNNING
-        return _move(tx, prefix, before, None, now)
+        return _move(tx, prefix, before, RESUMED, now)
 
 
 def cancel(store: Store, prefix: str, now: datetime) -> Run:

@@ -150,10 +150,11 @@ def unfinished_versions(tx: Transaction) -> list[UnfinishedVersion]:
     return [UnfinishedVersion(*row) for row in tx.execute(query)]
 
 
-def pause_version(tx: Transaction, which: UnfinishedVersion, *, note: str) -> None:
-    """Pause all runs of a rule version that are pending or running."""
+def pause_version(tx: Transaction, which: UnfinishedVersion, *, note: str, unless: str | None) -> None:
+    """Pause the runs of a rule version that are pending or running, unless they have a certain note."""
     of_version = and_(RUNS.c.rule == which.rule, RUNS.c.version == which.version, RUNS.c.app == which.app)
-    tx.execute(update(RUNS).where(of_version, _is_unfinished()).values(state=RunState.PAUSED.value, note=note))
+    query = update(RUNS).where(of_version, _is_unfinished()).values(state=RunState.PAUSED.value, note=note)
+    tx.execute(query if unless is None else query.where(RUNS.c.note.is_distinct_from(unless)))
 
 
 def set_states(tx: Transaction, numbers: Sequence[int], state: RunState, *, note: str | None, now: datetime) -> None:

@@ -191,7 +191,7 @@ async def test_a_paused_run_holds_and_goes_on_and_a_cancelled_one_ends(nursery: 
             await until(lambda: at.world.report(first).counts.pending == 0 or first.seq not in daemon.work.runs)
             held = at.world.report(first).counts
             assert held.accepted < 700
-            resume(other, first.id.hex, at.clock.now())
+            resume(other, first.id.hex, at.clock.now(), apps=[APP])
             other.close()
             await until(lambda: at.world.report(first).run.state is RunState.FINISHED)
             daemon.stop()

@@ -73,7 +73,7 @@ def test_a_run_with_an_answer_outstanding_stays_in_hand_over_pause_and_resume(tm
     driver.settler.hand_over(window, set())
     driver.settle()
     assert driver.work.runs == {run.seq: run}, "its window still awaits two answers"
-    resume(world.store, run.context.run.id.hex, world.now)
+    resume(world.store, run.context.run.id.hex, world.now, apps=[APP])
     run.stopped = False
     driver.report(window, [(device, ACCEPTED_ANSWER) for device in list(window.waiting)])
     driver.settle()

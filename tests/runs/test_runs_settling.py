@@ -207,7 +207,7 @@ def test_a_paused_run_sends_nothing_new_and_goes_on_where_it_was(make_world: Mak
     driver.accept_all()
     driver.settle()
     assert world.report(world.runs()[0]).counts == _counts(selected=2, accepted=2)
-    assert resume(world.store, paused.id.hex, NOW).state is RunState.RUNNING
+    assert resume(world.store, paused.id.hex, NOW, apps=[APP]).state is RunState.RUNNING
     driver.finish_everything(limit=2)
     assert world.report(world.runs()[0]).counts == _counts(selected=6, accepted=6)
 
@@ -228,7 +228,7 @@ def test_a_run_that_was_paused_before_it_began_begins_when_it_is_resumed(make_wo
     pause(world.store, world.runs()[0].id.hex, NOW)
     driver = Driver(world)
     assert driver.start().considered == 0
-    assert resume(world.store, world.runs()[0].id.hex, NOW).state is RunState.PENDING
+    assert resume(world.store, world.runs()[0].id.hex, NOW, apps=[APP]).state is RunState.PENDING
     driver.finish_everything()
     assert world.report(world.runs()[0]).counts == _counts(selected=2, accepted=2)
 

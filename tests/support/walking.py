@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from random import Random
 
 from sqlalchemy import select
@@ -148,7 +149,7 @@ class Walk:
         self._by_hand(pause)
 
     def resume(self) -> None:
-        self._by_hand(resume)
+        self._by_hand(partial(resume, apps=[APP]))
         self.driver.load()
 
     def cancel(self) -> None:
@@ -176,7 +177,7 @@ class Walk:
         """Answer what is open, resume what is paused, and let everything come to its end."""
         self.settle()
         for run in self.world.runs(RunState.PAUSED):
-            resume(self.world.store, run.id.hex, self.world.now)
+            resume(self.world.store, run.id.hex, self.world.now, apps=[APP])
         self.crash()
         self.driver.finish_everything()
 
