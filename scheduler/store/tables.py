@@ -117,7 +117,7 @@ class RunRow(SQLModel, table=True):
     __table_args__ = (
         Index("runs_by_id", "id", unique=True),
         Index("runs_by_rule", "rule", "seq"),
-        Index("runs_open", "state", "lane", "seq", sqlite_where=text("finished_at IS NULL")),
+        Index("runs_open", "state", "app", "lane", "seq", sqlite_where=text("finished_at IS NULL")),
     )
     seq: int | None = Field(default=None, primary_key=True)
     id: bytes = Field(sa_column=Column(LargeBinary(16), nullable=False))

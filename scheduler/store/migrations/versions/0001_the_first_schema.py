@@ -152,7 +152,7 @@ def upgrade() -> None:
         batch_op.create_index("runs_by_rule", ["rule", "seq"], unique=False)
         batch_op.create_index(
             "runs_open",
-            ["state", "lane", "seq"],
+            ["state", "app", "lane", "seq"],
             unique=False,
             sqlite_where=sa.text("finished_at IS NULL"),
         )
