@@ -91,7 +91,7 @@ class PushRequest:
     """One notification for one device. Made by the million, so nothing is checked here: see `check_token`."""
 
     device: int
-    """Our number of the device; also chooses the link."""
+    """Our number of the device; with `attempt` it also chooses the link."""
     token: str
     """The device token in hex."""
     apns_id: str
@@ -100,6 +100,8 @@ class PushRequest:
     expiration: int | None = None
     """UNIX seconds; 0 = try once, do not store. None leaves it to Apple, which is not the same as 0."""
     collapse_id: str | None = None
+    attempt: int = field(default=0, compare=False)
+    """How often it was tried before, by earlier requests: another attempt goes over another link."""
     context: object = field(default=None, repr=False, compare=False)
     """Belongs to the pool: where the result goes."""
     resends: int = field(default=0, repr=False, compare=False)

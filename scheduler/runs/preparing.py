@@ -48,8 +48,8 @@ class Preparation:
             if isinstance(collapse, (RenderFailure, BadCollapseId)):
                 failures.append((recipient.id, collapse))
                 continue
-            device = recipient.id
-            requests.append(PushRequest(device, recipient.token, apns_id(device), payload, expiration, collapse))
+            device, token, attempt = recipient.id, recipient.token, recipient.attempts
+            requests.append(PushRequest(device, token, apns_id(device), payload, expiration, collapse, attempt))
         return requests, failures
 
 

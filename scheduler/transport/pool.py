@@ -264,7 +264,7 @@ class Pool:
         known = set(usable)
         shares: dict[int, list[PushRequest]] = {}
         for request in requests:
-            choice = request.device + request.resends
+            choice = request.device + request.attempt + request.resends
             number = choice % len(slots)
             if number not in known:
                 number = usable[choice % len(usable)]

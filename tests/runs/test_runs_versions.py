@@ -98,6 +98,21 @@ def test_a_run_that_goes_on_after_an_edit_keeps_its_audience_and_terms(make_worl
     assert world.report(world.runs()[0]).counts.accepted == 2
 
 
+def test_a_request_knows_how_often_its_device_was_tried(make_world: Make) -> None:
+    """An attempt after a 5xx goes over another link: the pool chooses it by this number."""
+    world = _world(make_world)
+    world.ingest(event("a", title="1-0"))
+    (run,) = world.runs()
+    campaign = world.versions().campaign(run.rule, run.version)
+    context = context_of(run, campaign, world.workspace.settings)
+    assert isinstance(context, RunContext)
+    with world.store.read() as tx:
+        recipients = page(tx, context.audience, after=0, last=100, limit=100).recipients
+    recipients[1].attempts = 3
+    prepared = Preparation(campaign, run.id, context.scope, bundle_id="b", expiration=7)
+    assert [request.attempt for request in prepared.prepare(recipients)[0]] == [0, 3]
+
+
 def test_a_version_that_is_not_stored_is_a_bug(make_world: Make) -> None:
     with pytest.raises(Bug, match=r"^rule version 00ff of goal is not in the store$"):
         make_world().versions().campaign("goal", "00ff")

@@ -75,8 +75,18 @@ class Sender:
         tag: object = "run",
         headers: HeaderSet = HEADERS,
     ) -> None:
-        self.submitted += len(devices)
-        self.pool.submit(Batch(headers, requests(devices), lane=lane, buckets=buckets, tag=tag))
+        self.submit_requests(requests(devices), lane, *buckets, tag=tag, headers=headers)
+
+    def submit_requests(
+        self,
+        made: list[PushRequest],
+        lane: Lane = Lane.NORMAL,
+        *buckets: TokenBucket,
+        tag: object = "run",
+        headers: HeaderSet = HEADERS,
+    ) -> None:
+        self.submitted += len(made)
+        self.pool.submit(Batch(headers, made, lane=lane, buckets=buckets, tag=tag))
 
     def _take(self, tag: object, pairs: list[tuple[PushRequest, Result]]) -> None:
         self.calls += 1
@@ -136,6 +146,20 @@ async def test_every_request_is_accepted_once_and_a_device_keeps_its_link(stage:
         links.setdefault(asked.device, set()).add(id(asked.connection))
         assert asked.body == b"{}"
     assert {len(chosen) for chosen in links.values()} == {1}
+
+
+async def test_attempts_of_a_device_go_over_different_links(stage: Stage) -> None:
+    async with stage.sending(links=2) as sender:
+        await stage.server.until(lambda: len(stage.server.connections) == 2)
+        for attempt in range(3):
+            again = requests(range(10))
+            for request in again:
+                request.attempt = attempt
+            sender.submit_requests(again, tag=attempt)
+            await sender.until(10 * (attempt + 1))
+    for device in range(10):
+        first, second, third = (id(asked.connection) for asked in stage.server.asked if asked.device == device)
+        assert first == third != second
 
 
 async def test_urgent_goes_before_normal_before_bulk_and_first_comes_first_in_a_lane(stage: Stage) -> None:
