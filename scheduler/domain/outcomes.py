@@ -32,7 +32,7 @@ class SuppressReason(StrEnum):
     STALE = "stale"
     """Longer than max_age between due and the commit of the send."""
     RENDER_ERROR = "render_error"
-    """The template could not be rendered for this device; the leaf is noted on the run."""
+    """The template cannot be rendered for this device. The reason names the leaf: `render_error at aps.alert.body`."""
     TOO_LARGE = "payload_too_large"
     """The rendered payload is over the provider's limit."""
     BAD_COLLAPSE = "bad_collapse"
