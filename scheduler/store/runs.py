@@ -197,7 +197,6 @@ def start_sharded(tx: Transaction, run: int, shards: Sequence[Shard], *, last_de
         .values(state=RunState.RUNNING.value, started_at=to_ms(now), last_device=last_device, sharded=True)
     )
     if shards:
-        at = to_ms(now)
         tx.execute(
             insert(SHARDS),
             [
@@ -208,7 +207,6 @@ def start_sharded(tx: Transaction, run: int, shards: Sequence[Shard], *, last_de
                     "cursor": shard.cursor,
                     "intent": shard.intent,
                     "selected": 0,
-                    "not_before": at,
                 }
                 for shard in shards
             ],

@@ -158,7 +158,6 @@ class ShardRow(SQLModel, table=True):
     cursor: int
     intent: int
     selected: int = 0
-    not_before: int
 
 
 class LedgerRow(SQLModel, table=True):

@@ -165,7 +165,6 @@ def upgrade() -> None:
         sa.Column("cursor", sa.Integer(), nullable=False),
         sa.Column("intent", sa.Integer(), nullable=False),
         sa.Column("selected", sa.Integer(), nullable=False),
-        sa.Column("not_before", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("run", "number"),
         sqlite_with_rowid=False,
     )
