@@ -122,6 +122,9 @@ def list_devices(
         f"{shown}{counted(counts.devices, 'device')}, {counts.active:,} active; {counted(counts.users, 'user')}, "
         f"{counted(counts.topics, 'topic')}"
     )
+    for name in counts.apps:
+        if name not in session.without_rules.settings.apps:
+            remark(f"clarion.yaml has no app '{name}': its devices get nothing")
     return 0
 
 

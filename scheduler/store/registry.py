@@ -58,6 +58,8 @@ class RegistryCounts:
     active: int
     users: int
     topics: int
+    apps: tuple[str, ...]
+    """Those that have devices."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +132,8 @@ def attribute_names(tx: Transaction) -> tuple[list[str], list[str]]:
 
 
 def count_registry(tx: Transaction) -> RegistryCounts:
-    """How many devices, active devices, users (named by a device or by a row of their own) and topics there are."""
+    """How many devices, active devices, users (named by a device or by a row of their own) and topics there are, and of
+    which apps."""
     devices, active = tx.execute(select(func.count(), func.count().filter(DEVICES.c.active)).select_from(DEVICES)).one()
     users = union(select(DEVICES.c.user).where(DEVICES.c.user.is_not(None)), select(USERS.c.id)).subquery()
     return RegistryCounts(
@@ -138,6 +141,7 @@ def count_registry(tx: Transaction) -> RegistryCounts:
         active=active,
         users=tx.execute(select(func.count()).select_from(users)).scalar_one(),
         topics=tx.execute(select(func.count()).select_from(TOPICS)).scalar_one(),
+        apps=tuple(tx.execute(select(DEVICES.c.app).distinct().order_by(DEVICES.c.app)).scalars()),
     )
 
 

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
-from clarion_command import Clarion
+from clarion_command import Clarion, replace
 
 TOKENS = {user: f"{number}a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9" for number, user in
           enumerate(("anna", "ben", "zoe"))}  # fmt: skip
@@ -175,3 +175,12 @@ def test_erasure_takes_the_user_and_the_devices_and_asks_first(registry: Path, c
         2, "error: nothing is known of a user 'anna'\n  hint: 'clarion devices list' shows users\n"
     )  # fmt: skip
     assert clarion("devices", "list").err.startswith("2 devices, 2 active; 2 users")
+
+
+def test_devices_of_an_app_that_the_settings_do_not_know_are_told(workspace: Path, clarion: Clarion) -> None:
+    clarion("devices", "import", "samples/devices.csv")
+    assert "no app" not in clarion("devices", "list").err
+    replace(workspace / "clarion.yaml", "  shop:\n", "  store:\n")
+    ran = clarion("devices", "list")
+    assert ran.code == 0
+    assert ran.err.endswith("\nclarion.yaml has no app 'shop': its devices get nothing\n")

@@ -271,7 +271,7 @@ def test_counts_know_users_by_devices_and_by_their_own_rows(store: Store) -> Non
         upsert_users(tx, [UserChange(id="ben"), UserChange(id="cleo")], schema=OPEN)
         retire(tx, [Retirement(1, "Unregistered", LATER)])
     with store.read() as tx:
-        assert count_registry(tx) == RegistryCounts(devices=3, active=2, users=3, topics=2)
+        assert count_registry(tx) == RegistryCounts(devices=3, active=2, users=3, topics=2, apps=("scores",))
 
 
 def test_attribute_names_are_those_that_somebody_has(store: Store) -> None:
