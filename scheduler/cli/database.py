@@ -16,7 +16,6 @@ def upgrade(*, session: InSession) -> int:
 
     url = session.without_rules.settings.store_url
     path = sqlite_path(url)
-    path.parent.mkdir(parents=True, exist_ok=True)
     before = schema_revision(url) if path.exists() else None
     migrate(url)
     if before == SCHEMA_REVISION:

@@ -8,16 +8,16 @@ writes, every transaction on it begins IMMEDIATE; readers see a snapshot and nev
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 from uuid import UUID
 
 from sqlalchemy import Connection, Engine, create_engine, event, select, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DatabaseError, OperationalError
 
 from scheduler.domain.errors import OperatorError
+from scheduler.store.failures import failures_told
 from scheduler.store.tables import META
 
 Transaction: TypeAlias = Connection
@@ -26,34 +26,45 @@ Transaction: TypeAlias = Connection
 SCHEMA_REVISION = "0001"
 """The newest migration; a test holds it against the migrations folder."""
 
-_BUSY_MS = 30_000
+BUSY_MS = 30_000
+"""How long a transaction waits for another process that has the write lock."""
 
 
 class Store:
-    """An open database. Threads may share it; the engine keeps one writer at a time by its own limiter."""
+    """An open database. Threads may share it; the engine keeps one writer at a time by its own limiter.
 
-    def __init__(self, url: str) -> None:
+    Whatever it does, a failure of the file, its disk, or another process that uses it is an OperatorError.
+    """
+
+    def __init__(self, url: str, *, busy_ms: int = BUSY_MS) -> None:
         self.url = url
         self.path = sqlite_path(url)
-        self._writer = _engine(url, begin="BEGIN IMMEDIATE", pool_size=1)
-        self._reader = _engine(url, begin="BEGIN", pool_size=4)
+        self._busy_ms = busy_ms
+        self._writer = _engine(url, begin="BEGIN IMMEDIATE", pool_size=1, busy_ms=busy_ms)
+        self._reader = _engine(url, begin="BEGIN", pool_size=4, busy_ms=busy_ms)
 
     @contextmanager
     def write(self) -> Iterator[Transaction]:
         """A transaction that may write; commits when the block ends without an exception."""
-        with self._writer.begin() as connection:
+        with self._failures_told(), self._writer.begin() as connection:
             yield connection
 
     @contextmanager
     def read(self) -> Iterator[Transaction]:
         """A consistent snapshot."""
-        with self._reader.begin() as connection:
+        with self._failures_told(), self._reader.begin() as connection:
             yield connection
 
     def data_version(self) -> int:
-        """Changes when another process committed (sqlite.org: PRAGMA data_version). Ask from one thread at a time."""
-        with self._writer.connect() as connection:
-            return int(connection.exec_driver_sql("PRAGMA data_version").scalar_one())
+        """Changes when another process committed (sqlite.org: PRAGMA data_version). Ask from one thread at a time.
+
+        It is asked on the writing connection, as a connection does not count its own commits, and on the driver's
+        cursor, as SQLAlchemy would begin a transaction, which is IMMEDIATE here. It takes no lock and waits for no
+        other process; a transaction of this process that is under way is waited for: others cannot commit in it.
+        """
+        with self._failures_told(), closing(self._writer.raw_connection()) as connection:
+            cursor: Any = connection.cursor()
+            return int(cursor.execute("PRAGMA data_version").fetchone()[0])
 
     def rows_written(self) -> int:
         """Rows that this process inserted, updated or deleted since it opened the database."""
@@ -69,6 +80,9 @@ class Store:
         self._reader.dispose()
         self._writer.dispose()
 
+    def _failures_told(self) -> AbstractContextManager[None]:
+        return failures_told(self.path, busy_ms=self._busy_ms)
+
 
 def sqlite_path(url: str) -> Path:
     """The file of an SQLite URL. OperatorError for any other database."""
@@ -82,13 +96,12 @@ def sqlite_path(url: str) -> Path:
     return Path(parsed.database)
 
 
-def open_store(url: str) -> Store:
+def open_store(url: str, *, busy_ms: int = BUSY_MS) -> Store:
     """Open the store at the current schema; a missing database is made. An older or newer one is refused."""
     path = sqlite_path(url)
     if not path.exists():
         from scheduler.store.migrating import upgrade  # Alembic takes 0.2 s to import, and is needed once
 
-        path.parent.mkdir(parents=True, exist_ok=True)
         upgrade(url)
     revision = schema_revision(url)
     if revision != SCHEMA_REVISION:
@@ -98,23 +111,17 @@ def open_store(url: str) -> Store:
             where=str(path),
             hint="run 'clarion db upgrade'" if older else "it was used by a newer Clarion: upgrade this one",
         )
-    return Store(url)
+    return Store(url, busy_ms=busy_ms)
 
 
 def schema_revision(url: str) -> str | None:
     """The migration that the database is at, or None for a file that is not ours yet."""
-    engine = _engine(url, begin="BEGIN", pool_size=1)
+    engine = _engine(url, begin="BEGIN", pool_size=1, busy_ms=BUSY_MS)
     try:
-        with engine.connect() as connection:
+        with failures_told(sqlite_path(url), busy_ms=BUSY_MS), engine.connect() as connection:
             if not _has_table(connection, "alembic_version"):
                 return None
             return connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
-    except (DatabaseError, OperationalError) as problem:
-        raise OperatorError(
-            f"cannot read the database: {problem.orig}",
-            where=str(sqlite_path(url)),
-            hint="is it an SQLite file, and may this user read and write it?",
-        ) from problem
     finally:
         engine.dispose()
 
@@ -124,8 +131,14 @@ def _has_table(connection: Connection, name: str) -> bool:
     return connection.execute(query, {"name": name}).first() is not None
 
 
-def _engine(url: str, *, begin: str, pool_size: int) -> Engine:
-    engine = create_engine(url, pool_size=pool_size, max_overflow=0, connect_args={"timeout": _BUSY_MS / 1000})
+def _engine(url: str, *, begin: str, pool_size: int, busy_ms: int) -> Engine:
+    engine = create_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=2 * busy_ms / 1000 + 30,  # who asks for the writer's connection may find it waiting for the lock
+        connect_args={"timeout": busy_ms / 1000},
+    )
 
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _record: object) -> None:
@@ -134,7 +147,7 @@ def _engine(url: str, *, begin: str, pool_size: int) -> Engine:
         for pragma in (
             "journal_mode=WAL",
             "synchronous=FULL",
-            f"busy_timeout={_BUSY_MS}",
+            f"busy_timeout={busy_ms}",
             "cache_size=-8192",
             "temp_store=MEMORY",
             "wal_autocheckpoint=4000",

@@ -133,7 +133,7 @@ def test_a_file_that_is_no_database_is_named(workspace: Path, clarion: Clarion) 
     assert ran.code == 2
     assert ran.err == (
         f"error: {workspace}/clarion.db: cannot read the database: file is not a database\n"
-        "  hint: is it an SQLite file, and may this user read and write it?\n"
+        "  hint: is store.url the right file? A damaged one must be restored from a backup\n"
     )
 
 

@@ -71,17 +71,6 @@ def test_an_empty_file_is_refused_with_the_way_out(tmp_path: Path) -> None:
     )
 
 
-def test_what_is_no_database_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "clarion.db"
-    path.write_text("a letter to my aunt, and not a database at all\n" * 100)
-    with pytest.raises(OperatorError) as refused:
-        open_store(f"sqlite:///{path}")
-    assert str(refused.value) == (
-        f"{path}: cannot read the database: file is not a database\n"
-        "  hint: is it an SQLite file, and may this user read and write it?"
-    )
-
-
 @pytest.mark.parametrize("url", ["postgresql+psycopg://localhost/clarion", "sqlite://"])
 def test_another_kind_of_database_is_refused(url: str) -> None:
     with pytest.raises(OperatorError) as refused:
