@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Row, Select, and_, func, select, true, union
+from sqlalchemy import ColumnElement, Row, Select, Subquery, and_, func, select, true, union
 
 from scheduler.conditions.condition import Condition
 from scheduler.domain.runs import Recipient
@@ -22,6 +22,7 @@ from scheduler.store.instants import from_ms
 from scheduler.store.tables import DEVICES, MEMBERSHIPS, TOPICS, USERS
 
 _decode = msgspec.json.Decoder().decode
+_MAX_TERMS = 400  # SQLite takes at most 500 in a compound SELECT (sqlite.org: Implementation Limits For SQLite)
 _NO_OPT_OUTS: frozenset[str] = frozenset()
 _RECIPIENT_COLUMNS = (
     DEVICES.c.id,
@@ -99,20 +100,18 @@ def page_statement(tx: Transaction, audience: Audience, *, after: int, last: int
             MEMBERSHIPS.c.topic.in_(topics), MEMBERSHIPS.c.device == DEVICES.c.id
         )
         return _devices(audience).where(DEVICES.c.user.in_(audience.users), in_range, member.exists()).limit(limit)
-    members = union(
-        *(
-            select(
-                select(MEMBERSHIPS.c.device)
-                .where(MEMBERSHIPS.c.topic == topic, MEMBERSHIPS.c.device > after, MEMBERSHIPS.c.device <= last)
-                .order_by(MEMBERSHIPS.c.device)
-                .limit(limit)
-                .subquery(f"topic_{number}")
-                .c.device
-            )
+    bounded = _merged(
+        [
+            select(MEMBERSHIPS.c.device)
+            .where(MEMBERSHIPS.c.topic == topic, MEMBERSHIPS.c.device > after, MEMBERSHIPS.c.device <= last)
+            .order_by(MEMBERSHIPS.c.device)
+            .limit(limit)
+            .subquery(f"topic_{number}")
             for number, topic in enumerate(topics)
-        )
+        ],
+        limit=limit,
+        name="members",
     )
-    bounded = members.order_by("device").limit(limit).subquery("members")
     # The outer join keeps every member, so that the page knows how far it has looked.
     joined = bounded.outerjoin(DEVICES, and_(DEVICES.c.id == bounded.c.device, _wanted(audience))).outerjoin(
         USERS, USERS.c.id == DEVICES.c.user
@@ -155,6 +154,16 @@ def recipients_by_id(tx: Transaction, audience: Audience, devices: Sequence[int]
         for recipient in _recipients(tx, audience, tx.execute(query).all()):
             found[recipient.id] = recipient
     return found
+
+
+def _merged(ranges: Sequence[Subquery], *, limit: int, name: str) -> Subquery:
+    """The first `limit` devices of these ranges together, each once and in order. Too many are merged in groups."""
+    if len(ranges) > _MAX_TERMS:
+        ranges = [
+            _merged(ranges[start : start + _MAX_TERMS], limit=limit, name=f"{name}_{start}")
+            for start in range(0, len(ranges), _MAX_TERMS)
+        ]
+    return union(*(select(one.c.device) for one in ranges)).order_by("device").limit(limit).subquery(name)
 
 
 def _devices(audience: Audience, *, filtered: bool = True) -> Select[Any]:
