@@ -19,6 +19,7 @@ from scheduler.domain.runs import Recipient
 from scheduler.store.criteria import lower
 from scheduler.store.database import Transaction
 from scheduler.store.instants import from_ms
+from scheduler.store.registry_topics import topics_of
 from scheduler.store.tables import DEVICES, MEMBERSHIPS, TOPICS, USERS
 
 _decode = msgspec.json.Decoder().decode
@@ -191,7 +192,7 @@ def _page_of_members(tx: Transaction, audience: Audience, statement: Select[Any]
 
 
 def _recipients(tx: Transaction, audience: Audience, rows: Sequence[Row[Any]]) -> list[Recipient]:
-    topics = _topics_of(tx, [row.id for row in rows]) if _uses(audience, "device.topics") else {}
+    topics = topics_of(tx, [row.id for row in rows]) if _uses(audience, "device.topics") else {}
     instants = _uses(audience, "device.registered_at") or _uses(audience, "device.last_seen_at")
     recipients = []
     for row in rows:
@@ -220,20 +221,6 @@ def _recipients(tx: Transaction, audience: Audience, rows: Sequence[Row[Any]]) -
                 opt_outs = frozenset(_decode(row.opt_outs))
         recipients.append(Recipient(row.id, row.token, locale, user, device, opt_outs))
     return recipients
-
-
-def _topics_of(tx: Transaction, devices: Sequence[int]) -> dict[int, list[str]]:
-    found: dict[int, list[str]] = {}
-    for start in range(0, len(devices), 500):
-        query = (
-            select(MEMBERSHIPS.c.device, TOPICS.c.name)
-            .join(TOPICS, TOPICS.c.id == MEMBERSHIPS.c.topic)
-            .where(MEMBERSHIPS.c.device.in_(devices[start : start + 500]))
-            .order_by(MEMBERSHIPS.c.device, TOPICS.c.name)
-        )
-        for device, name in tx.execute(query):
-            found.setdefault(device, []).append(name)
-    return found
 
 
 def _uses(audience: Audience, name: str) -> bool:
