@@ -64,6 +64,7 @@ def test_untyped_scalars_follow_the_core_schema_of_yaml_1_2() -> None:
 
 
 @given(st.text(max_size=300))
-def test_no_text_crashes_the_reader(text: str) -> None:
+def test_no_text_crashes_the_reader_and_every_finding_has_its_place(text: str) -> None:
     file = read_yaml(Source("f.yaml", text))
-    as_text(file.findings)
+    assert all(0 <= finding.span.start <= len(text) for finding in file.findings)
+    assert as_text(file.findings).count("error[") >= len(file.findings)

@@ -333,4 +333,6 @@ def test_no_file_can_break_an_import(store: Store, tmp_path: Path, content: byte
     file = tmp_path / f"fuzz{suffix}"
     file.write_bytes((b"app,token,user,topics,attributes.a\n" if header else b"") + content)
     with contextlib.suppress(OperatorError):
-        run(store, file)
+        result = run(store, file)
+        assert (result.rejects is not None) == (result.rejected > 0)
+        assert (result.rejects is not None and result.rejects.exists()) == (result.rejected > 0)

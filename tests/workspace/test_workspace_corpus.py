@@ -90,4 +90,6 @@ def test_the_sound_workspace_of_this_corpus_has_no_findings() -> None:
 def test_no_edit_of_a_file_crashes_check(path: str, at: int, length: int, inserted: str) -> None:
     text = EXAMPLES[path]
     at %= len(text)
-    said({**EXAMPLES, path: text[:at] + inserted + text[at + length :]})
+    edited = {**EXAMPLES, path: text[:at] + inserted + text[at + length :]}
+    findings = check({name: Source(name, content) for name, content in edited.items()}, Path("/w"), {})
+    assert all(finding.message and finding.span.source.path in edited for finding in findings)
