@@ -2,33 +2,78 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from hypothesis import strategies as st
 
 from scheduler.conditions.expressions import (
     And,
+    Call,
+    Changed,
     Compare,
     Comparison,
     Constant,
     Default,
     Expression,
+    Function,
     In,
     IsDefined,
     ListOf,
+    LocalDate,
     Name,
     Not,
     Or,
     Sum,
+    WallTime,
 )
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
-HARD_STRINGS = ["", "a", "A", "aa", "é", "Z", "z", "'", '"', "\\", "%", "_", "1", "0", "true", "null", "1.0", "de",
-                "vip", "\uffff", "\U0001f600", "a\nb", " a", "team:FCB"]  # fmt: skip
-HARD_NUMBERS: list[int | float] = [0, 1, -1, 2, 2**53, 2**53 + 1, 2**63 - 1, -(2**63), 2**62, 0.0, 1.0, 0.1, 0.5,
+HARD_STRINGS = [
+    "",
+    "a",
+    "A",
+    "aa",
+    "é",
+    "Z",
+    "z",
+    "'",
+    '"',
+    "\\",
+    "%",
+    "_",
+    "1",
+    "0",
+    "true",
+    "null",
+    "1.0",
+    "de",
+    "vip",
+    "\uffff",
+    "\U0001f600",
+    "a\nb",
+    " a",
+    "team:FCB",
+    "ß",
+    "İ",
+    "ﬁ",
+    "ς",
+    "σ",
+    "2026-11-23",
+    "2026-02-30",
+    "2026-11-23T12:00:00Z",
+    "2026-11-23T13:00:00+01:00",
+    "9223372036854775808",
+    " 7 ",
+]
+HARD_NUMBERS: list[int | float] = [0, 1, -1, 2, 2**53, 2**53 + 1, 2**63 - 1, -(2**63), 2**62, 0.0, -0.0, 1.0, 0.1, 0.5,
     0.30000000000000004, 19.99, 99.99999999999999, 100, 110.00000000000001, -0.1, 1e308, -1e308, 5e-324, 9.2e18,
 ]  # fmt: skip
 INSTANTS = [NOON, NOON + timedelta(milliseconds=1), NOON + timedelta(microseconds=1), NOON - timedelta(days=900)]
+MOMENTS: list[date | datetime] = [
+    date(2026, 11, 23), date(2026, 3, 29), datetime(2026, 3, 29, 2, 30), datetime(2026, 10, 25, 2, 30),  # noqa: DTZ001
+]  # fmt: skip
+ZONES = [ZoneInfo("Europe/Berlin"), ZoneInfo("UTC"), ZoneInfo("Pacific/Kiritimati"), ZoneInfo("America/Sao_Paulo")]
 KEYS = ["a", "a", "a", "b", "a.b", "a b", 'q"x', "é", "0", "x\\y", "a-b"]
 
 strings = st.one_of(
@@ -68,6 +113,12 @@ constants = st.one_of(scalars, scalars, st.sampled_from(INSTANTS)).map(Constant)
 constant_lists = st.one_of(st.lists(scalars, max_size=3), st.lists(strings, min_size=1, max_size=3)).map(Constant)
 
 
+_QUESTIONS = ["compare", "compare", "compare", "in", "in", "topic", "defined", "starts", "changed", "name", "constant"]
+_FILTERS = [Function.LOWER, Function.UPPER, Function.LENGTH, Function.INT, Function.FLOAT, Function.FIRST,
+            Function.LAST, Function.INSTANT]  # fmt: skip
+_PAIRS = [Function.PRODUCT, Function.JOIN, Function.DAYS_BETWEEN]
+
+
 @st.composite
 def conditions(draw: st.DrawFn, names: st.SearchStrategy[Name], depth: int = 3) -> Expression:
     """Expressions over these names, also ones that a checked condition would refuse for their types."""
@@ -77,7 +128,7 @@ def conditions(draw: st.DrawFn, names: st.SearchStrategy[Name], depth: int = 3) 
                 return Not(draw(conditions(names, depth - 1)))
             case kind:
                 return kind(tuple(draw(st.lists(conditions(names, depth - 1), min_size=1, max_size=3))))
-    match draw(st.sampled_from(["compare", "compare", "compare", "in", "in", "topic", "defined", "name", "constant"])):
+    match draw(st.sampled_from(_QUESTIONS)):
         case "compare":
             comparison, left = draw(st.sampled_from(Comparison)), draw(_values(names))
             return Compare(comparison, left, draw(st.one_of(constants, constants, _values(names))))
@@ -87,6 +138,10 @@ def conditions(draw: st.DrawFn, names: st.SearchStrategy[Name], depth: int = 3) 
             return In(Constant(draw(strings)), Name("device", ("topics",)))
         case "defined":
             return IsDefined(draw(names))
+        case "starts":
+            return Call(Function.STARTS_WITH, (draw(_values(names)), draw(st.one_of(constants, _values(names)))))
+        case "changed":
+            return Changed(draw(names), draw(names), draw(st.one_of(names, constants)))
         case "name":
             name = draw(names)
             return draw(st.sampled_from([name, Default(name, draw(constants))]))
@@ -97,11 +152,23 @@ def conditions(draw: st.DrawFn, names: st.SearchStrategy[Name], depth: int = 3) 
 @st.composite
 def _values(draw: st.DrawFn, names: st.SearchStrategy[Name]) -> Expression:
     simple = st.one_of(names, names, constants)
-    match draw(st.sampled_from(["simple", "simple", "default", "sum"])):
+    match draw(
+        st.sampled_from(["simple", "simple", "simple", "default", "sum", "filter", "pair", "ago", "wall", "date"])
+    ):
         case "default":
             return Default(draw(names), draw(simple), draw(st.booleans()))
         case "sum":
             return Sum(draw(simple), draw(simple), draw(st.booleans()))
+        case "filter":
+            return Call(draw(st.sampled_from(_FILTERS)), (draw(simple),))
+        case "pair":
+            return Call(draw(st.sampled_from(_PAIRS)), (draw(simple), draw(simple)))
+        case "ago":
+            return Call(Function.AGO, (draw(simple), Constant(draw(st.timedeltas()))))
+        case "wall":
+            return WallTime(draw(st.sampled_from(MOMENTS)))
+        case "date":
+            return LocalDate(draw(simple), draw(st.sampled_from([None, *ZONES])))
         case _:
             return draw(simple)
 
@@ -115,3 +182,15 @@ def _lists(draw: st.DrawFn, names: st.SearchStrategy[Name]) -> Expression:
             return ListOf(tuple(draw(st.lists(st.one_of(names, constants), min_size=1, max_size=3))))
         case _:
             return draw(names)
+
+
+_events = st.one_of(st.none(), st.just({}), st.fixed_dictionaries({"data": attributes, "id": json_values}))
+scopes = st.fixed_dictionaries({
+    "event": _events,
+    "previous": _events,
+    "now": st.sampled_from(INSTANTS),
+    "user": st.one_of(st.just({}), st.fixed_dictionaries({"id": json_values, "attributes": attributes})),
+    "device": st.fixed_dictionaries({"id": st.integers(0, 3), "attributes": attributes}),
+    "zone": st.sampled_from([None, *ZONES]),
+})  # fmt: skip
+"""What a condition is evaluated with."""

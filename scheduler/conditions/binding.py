@@ -6,11 +6,14 @@ Law: for every scope, the bound expression evaluates as the whole one does with 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import tzinfo
 from typing import assert_never
 
 from scheduler.conditions.evaluation import compiled
 from scheduler.conditions.expressions import (
     And,
+    Call,
+    Changed,
     Compare,
     Constant,
     Default,
@@ -18,10 +21,12 @@ from scheduler.conditions.expressions import (
     In,
     IsDefined,
     ListOf,
+    LocalDate,
     Name,
     Not,
     Or,
     Sum,
+    WallTime,
     children,
     is_boolean,
 )
@@ -32,7 +37,8 @@ UNKNOWN = Constant(None)
 def bound(expression: Expression, known: Mapping[str, object]) -> Expression:
     """The expression with the names of `known` roots replaced by their values, and constants folded.
 
-    A root that is known to be None has only missing names. Unknown stays apart from false: under `not` they differ.
+    A root that is known to be None has only missing names. The zone may be known too. Unknown stays apart from false:
+    under `not` they differ.
     """
     match expression:
         case Constant():
@@ -55,9 +61,17 @@ def bound(expression: Expression, known: Mapping[str, object]) -> Expression:
             return _connected([bound(operand, known) for operand in operands], conjunction=False)
         case IsDefined(operand):
             inner = bound(operand, known)
-            return Constant(inner.value is not None) if isinstance(inner, Constant) else expression
+            return Constant(inner.value is not None) if isinstance(inner, Constant) else IsDefined(inner)
         case Default(operand, fallback, empty_too):
             return _default(bound(operand, known), bound(fallback, known), empty_too=empty_too)
+        case Call(function, arguments):
+            return _unless_unknown(Call(function, tuple(bound(argument, known) for argument in arguments)))
+        case WallTime():
+            return Constant(compiled(expression)(known)) if "zone" in known else expression
+        case LocalDate(operand, zone):
+            return _local_date(LocalDate(bound(operand, known), zone or _zone_of(known)))
+        case Changed(after, before, previous):
+            return _folded(Changed(bound(after, known), bound(before, known), bound(previous, known)))
         case _:
             assert_never(expression)
 
@@ -92,6 +106,19 @@ def _connected(operands: list[Expression], *, conjunction: bool) -> Expression:
     if len(left) == 1 and is_boolean(left[0]):
         return left[0]
     return And(tuple(left)) if conjunction else Or(tuple(left))
+
+
+def _local_date(date: LocalDate) -> Expression:
+    """Unlike everything else it takes more than its operand: the zone, unless the operand is missing or a date."""
+    if not isinstance(date.operand, Constant):
+        return date
+    value = compiled(date)({})
+    return date if value is None and date.operand.value is not None and date.zone is None else Constant(value)
+
+
+def _zone_of(known: Mapping[str, object]) -> tzinfo | None:
+    zone = known.get("zone")
+    return zone if isinstance(zone, tzinfo) else None
 
 
 def _default(operand: Expression, fallback: Expression, *, empty_too: bool) -> Expression:

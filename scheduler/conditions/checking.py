@@ -7,17 +7,18 @@ from collections.abc import Iterable
 
 from jinja2 import nodes
 
+from scheduler.conditions.calls import CallChecker
 from scheduler.conditions.expressions import (
     And,
+    Call,
     Compare,
     Comparison,
     Constant,
-    Default,
     Expression,
+    Function,
     In,
     IsDefined,
     ListOf,
-    Name,
     Not,
     Or,
     Sum,
@@ -29,20 +30,19 @@ from scheduler.conditions.type_rules import (
     ANYTHING,
     Missing,
     Typed,
+    comparison_hint,
     comparison_problem,
     enum_problem,
-    is_date_question,
     is_number,
     type_of_scalar,
     with_article,
 )
 from scheduler.conditions.types import Schema, ValueType
-from scheduler.diagnostics.diagnostic import Diagnostic, did_you_mean
+from scheduler.conditions.wall_literals import read_beside
+from scheduler.diagnostics.diagnostic import Diagnostic
 from scheduler.diagnostics.yaml_nodes import ScalarNode
 from scheduler.domain.json_values import MAX_INTEGER, MIN_INTEGER
 
-_LATER_FILTERS = frozenset({"lower", "upper", "length", "int", "float", "first", "last"})
-_LATER_FUNCTIONS = frozenset({"ago", "days_between", "startswith", "changed"})
 _COMPARISONS = {
     "eq": Comparison.EQUAL,
     "ne": Comparison.UNEQUAL,
@@ -57,10 +57,17 @@ class Checker:
     """One walk over one condition. `findings` holds what it met; what was wrong is unknown in the expression."""
 
     def __init__(
-        self, node: ScalarNode, extents: Extents, schema: Schema, names: frozenset[str], event_type: str | None
+        self,
+        node: ScalarNode,
+        extents: Extents,
+        schema: Schema,
+        names: frozenset[str],
+        event_type: str | None,
+        exit_type: str | None,
     ) -> None:
         self._report = Report(node, extents)
-        self._names = NameChecker(self._report, schema, names, event_type)
+        self._names = NameChecker(self._report, schema, names, event_type, exit_type)
+        self._calls = CallChecker(self._report, self._names, names, self._typed)
 
     @property
     def findings(self) -> list[Diagnostic]:
@@ -102,10 +109,16 @@ class Checker:
             case nodes.Neg() | nodes.Pos():
                 zero = Typed(Constant(0), ValueType.INTEGER)
                 return self._sum(node, zero, self._typed(node.node), isinstance(node, nodes.Neg))
+            case nodes.Mul():
+                return self._product(node)
+            case nodes.Concat():
+                return self._join(node)
             case nodes.Test():
                 return self._is_defined(node)
             case nodes.Filter():
-                return self._filter(node)
+                return self._calls.filter(node)
+            case nodes.Call():
+                return self._calls.call(node)
             case _:
                 return self._foreign(node)
 
@@ -141,6 +154,10 @@ class Checker:
                 hint = "write `is defined` or `is not defined`"
                 self._report.error("compare-with-none", f"`{comparison} none` is always unknown", node, hint)
                 return Typed(ANYTHING.expression, ValueType.BOOLEAN)
+        left, right = (
+            read_beside(self._report, left, left_node, right.type),
+            read_beside(self._report, right, right_node, left.type),
+        )
         found_already = left is ANYTHING or right is ANYTHING
         if found_already or not self._may_stand_together(comparison, left, right, left_node, right_node):
             return Typed(ANYTHING.expression, ValueType.BOOLEAN)
@@ -155,22 +172,35 @@ class Checker:
         self, item: Typed, container: Typed, item_node: nodes.Expr, container_node: nodes.Expr, *, negated: bool
     ) -> Typed:
         if isinstance(container_node, nodes.List | nodes.Tuple):
-            fits = [
-                self._may_stand_together(Comparison.EQUAL, item, self._quietly(one), item_node, one)
-                for one in container_node.items
-            ]
-        elif container.type not in (ValueType.LIST, ValueType.STRING, ValueType.ANY):
+            return self._in_list(item, item_node, container_node, negated=negated)
+        if container.type not in (ValueType.LIST, ValueType.STRING, ValueType.ANY):
             message = f"`in` looks into a list or a string, and this is {with_article(container.type)}"
             self._report.error("different-types", message, container_node)
-            fits = [False]
-        elif container.type is ValueType.STRING and item.type not in (ValueType.STRING, ValueType.ANY):
+            return Typed(ANYTHING.expression, ValueType.BOOLEAN)
+        if container.type is ValueType.STRING and item.type not in (ValueType.STRING, ValueType.ANY):
             message = f"`in` looks for {with_article(item.type)} in a string"
             self._report.error("different-types", message, item_node)
-            fits = [False]
-        else:
-            fits = [True]
-        if not all(fits):
             return Typed(ANYTHING.expression, ValueType.BOOLEAN)
+        return self._is_in(item, container, negated=negated)
+
+    def _in_list(self, item: Typed, item_node: nodes.Expr, node: nodes.List | nodes.Tuple, *, negated: bool) -> Typed:
+        """`in` a list that is written out: each of its values is compared."""
+        with self._report.silence():  # they were looked at as values of the list already
+            values = [self._typed(one) for one in node.items]
+        values = [
+            read_beside(self._report, value, one, item.type) for value, one in zip(values, node.items, strict=True)
+        ]
+        fits = [
+            self._may_stand_together(Comparison.EQUAL, item, value, item_node, one)
+            for value, one in zip(values, node.items, strict=True)
+            if value is not ANYTHING
+        ]
+        if ANYTHING in values or not all(fits):
+            return Typed(ANYTHING.expression, ValueType.BOOLEAN)
+        container = Typed(ListOf(tuple(value.expression for value in values)), ValueType.LIST, (), _missing_of(values))
+        return self._is_in(item, container, negated=negated)
+
+    def _is_in(self, item: Typed, container: Typed, *, negated: bool) -> Typed:
         missing = _missing_of((item, container))
         expression: Expression = In(item.expression, container.expression)
         if negated:
@@ -178,20 +208,12 @@ class Checker:
             missing, expression = (), Not(expression)
         return Typed(expression, ValueType.BOOLEAN, (), missing)
 
-    def _quietly(self, node: nodes.Expr) -> Typed:
-        """The type of what was checked already."""
-        with self._report.silence():
-            return self._typed(node)
-
     def _may_stand_together(
         self, comparison: Comparison, left: Typed, right: Typed, left_node: nodes.Expr, right_node: nodes.Expr
     ) -> bool:
-        if is_date_question(left, right):
-            self._report.not_yet("comparing a date or an instant with text", left_node, right_node)
-            return False
         problem = comparison_problem(comparison, left, right)
         if problem is not None:
-            self._report.error("different-types", problem, left_node, None, right_node)
+            self._report.error("different-types", problem, left_node, comparison_hint(left, right), right_node)
             return False
         for field, literal, node in ((left, right, right_node), (right, left, left_node)):
             found = enum_problem(field, literal)
@@ -214,16 +236,45 @@ class Checker:
         return Typed(Not(operand.expression), ValueType.BOOLEAN)
 
     def _sum(self, node: nodes.Expr, left: Typed, right: Typed, minus: bool) -> Typed:
+        kind = self._number("-" if minus else "+", node, left, right)
+        if kind is None:
+            return ANYTHING
+        return Typed(Sum(left.expression, right.expression, minus), kind, (), _missing_of((left, right)))
+
+    def _product(self, node: nodes.Mul) -> Typed:
+        left, right = self._typed(node.left), self._typed(node.right)
+        kind = self._number("*", node, left, right)
+        if kind is None:
+            return ANYTHING
+        expression = Call(Function.PRODUCT, (left.expression, right.expression))
+        return Typed(expression, kind, (), _missing_of((left, right)))
+
+    def _number(self, sign: str, node: nodes.Expr, left: Typed, right: Typed) -> ValueType | None:
+        """The type of a calculation with two numbers; None after a finding."""
         for side in (left, right):
             if not is_number(side.type):
-                sign = "-" if minus else "+"
-                self._report.error(
-                    "different-types", f"`{sign}` takes numbers, and this is {with_article(side.type)}", node
-                )
-                return ANYTHING
+                hint = None
+                if side.type in (ValueType.DATE, ValueType.INSTANT):
+                    hint = 'write `ago("7 days")`, or `days_between(a, b)`'
+                elif sign == "+" and ValueType.STRING in (left.type, right.type):
+                    hint = "text is joined by `~`"
+                message = f"`{sign}` takes numbers, and this is {with_article(side.type)}"
+                self._report.error("different-types", message, node, hint)
+                return None
         both = {left.type, right.type}
-        kind = ValueType.ANY if ValueType.ANY in both else both.pop() if len(both) == 1 else ValueType.NUMBER
-        return Typed(Sum(left.expression, right.expression, minus), kind, (), _missing_of((left, right)))
+        return ValueType.ANY if ValueType.ANY in both else both.pop() if len(both) == 1 else ValueType.NUMBER
+
+    def _join(self, node: nodes.Concat) -> Typed:
+        parts = [self._typed(part) for part in node.nodes]
+        if ANYTHING in parts:
+            return ANYTHING
+        for typed, part in zip(parts, node.nodes, strict=True):
+            if typed.type not in (ValueType.STRING, ValueType.INTEGER, ValueType.NUMBER, ValueType.ANY):
+                message = f"`~` joins text and numbers, and this is {with_article(typed.type)}"
+                self._report.error("different-types", message, part)
+                return ANYTHING
+        expression = Call(Function.JOIN, tuple(typed.expression for typed in parts))
+        return Typed(expression, ValueType.STRING, (), _missing_of(parts))
 
     def _is_defined(self, node: nodes.Test) -> Typed:
         if node.name != "defined" or node.args or node.kwargs:
@@ -233,59 +284,18 @@ class Checker:
         if not isinstance(node.node, nodes.Name | nodes.Getattr | nodes.Getitem):
             self._report.error("not-in-language", "`is defined` asks about a name", node)
             return ANYTHING
-        operand = self._names.typed(node.node).expression
-        if not isinstance(operand, Name):
+        operand = self._names.typed(node.node)
+        if operand is ANYTHING:
             return Typed(ANYTHING.expression, ValueType.BOOLEAN)
-        return Typed(IsDefined(operand), ValueType.BOOLEAN)
-
-    def _filter(self, node: nodes.Filter) -> Typed:
-        assert node.node is not None  # only a filter block has none, and that is no expression
-        operand = self._typed(node.node)
-        if node.name in _LATER_FILTERS:
-            self._report.not_yet(f"the filter `{node.name}`", node)
-            return ANYTHING
-        if node.name != "default":
-            hint = did_you_mean(node.name, ("default", *_LATER_FILTERS)) or "conditions know `default`"
-            self._report.error("not-in-language", f"the filter `{node.name}` is not part of conditions", node, hint)
-            return ANYTHING
-        match node:
-            case nodes.Filter(args=[value], kwargs=[]):
-                empty_too = False
-            case nodes.Filter(args=[value, nodes.Const(value=bool() as empty_too)], kwargs=[]):
-                pass
-            case _:
-                hint = 'write `default(0)`, or `default("x", true)`'
-                message = "`default` takes a value, and true to catch empty text too"
-                self._report.error("not-in-language", message, node, hint)
-                return ANYTHING
-        fallback = self._typed(value)
-        kinds = {operand.type, fallback.type}
-        kind = operand.type if len(kinds) == 1 else ValueType.ANY
-        if kinds == {ValueType.INTEGER, ValueType.NUMBER}:
-            kind = ValueType.NUMBER
-        match fallback.expression:
-            case Constant(str() | int() | float() as also) if operand.values:
-                values = (*operand.values, also) if also not in operand.values else operand.values
-            case _:
-                values = ()
-        return Typed(Default(operand.expression, fallback.expression, empty_too), kind, values, fallback.missing)
+        match operand.expression:
+            case Call(Function.INSTANT, (name,)):  # text that cannot be read is there all the same
+                return Typed(IsDefined(name), ValueType.BOOLEAN)
+            case asked:
+                return Typed(IsDefined(asked), ValueType.BOOLEAN)
 
     def _foreign(self, node: nodes.Expr) -> Typed:
         hint = None
         match node:
-            case nodes.Mul():
-                self._report.not_yet("`*`", node)
-                return ANYTHING
-            case nodes.Concat():
-                self._report.not_yet("`~`", node)
-                return ANYTHING
-            case nodes.Call(node=nodes.Name(name=name)):
-                if name in _LATER_FUNCTIONS:
-                    self._report.not_yet(f"the function `{name}`", node)
-                    return ANYTHING
-                what, hint = f"the function `{name}`", did_you_mean(name, _LATER_FUNCTIONS)
-            case nodes.Call():
-                what = "a call"
             case nodes.Dict():
                 what = "an object in braces"
             case nodes.CondExpr():

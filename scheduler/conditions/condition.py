@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from scheduler.conditions.binding import bound
 from scheduler.conditions.evaluation import Evaluate, Scope, compiled
-from scheduler.conditions.expressions import Constant, Expression, names_in
+from scheduler.conditions.expressions import Constant, Expression, names_in, reads_zone
+from scheduler.conditions.trace import Step, traced
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -18,10 +19,13 @@ class Condition:
     source_text: str
     names: frozenset[str] = field(init=False)
     """The dotted names that it (still) reads, as `user.attributes.first_name`."""
+    reads_zone: bool = field(init=False)
+    """Whether the result depends on the person's zone: then a scope has it as `zone`, a tzinfo."""
     _evaluate: Evaluate = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", frozenset(str(name) for name in names_in(self.expression)))
+        object.__setattr__(self, "reads_zone", reads_zone(self.expression))
         object.__setattr__(self, "_evaluate", compiled(self.expression))
 
     def evaluate(self, scope: Scope) -> bool | None:
@@ -29,10 +33,14 @@ class Condition:
         value = self._evaluate(scope)
         return value if value is True or value is False else None
 
+    def trace(self, scope: Scope) -> tuple[bool | None, tuple[Step, ...]]:
+        """The result, and the questions that led to it: what was wanted and what was seen."""
+        return traced(self.expression, scope)
+
     def bind(self, known: Mapping[str, object]) -> Condition:
         """What is left once these roots are known: `bind(known).evaluate(rest)` is `evaluate(known and rest)`.
 
-        A known root that is None is missing with everything in it.
+        A known root that is None is missing with everything in it. The zone may be known too.
         """
         return Condition(bound(self.expression, known), self.source_text)
 

@@ -11,19 +11,24 @@ missing, and unknown. The laws:
   What is neither true nor false counts as unknown.
 - `is defined` is never unknown.
 - Strings are compared by code point, instants as instants. Lists and objects are equal to nothing.
-- Integers have 64 bits; a sum beyond them, or one that is no finite number, is unknown.
+- Integers have 64 bits; a sum or product beyond them, or one that is no finite number, is unknown.
+- Functions and filters are unknown when an operand is, or is of a type that they do not take (functions.py).
+- A date in quotes beside an instant, and the date of an instant, are those of the person's zone: the scope's `zone`,
+  a tzinfo that no expression can name. Without it they are unknown.
+- `changed("x")` is unknown without a previous event; a value that came or went counts as changed.
 """
 
 from __future__ import annotations
 
-import math
 import operator
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import date, datetime, tzinfo
 from typing import Any, TypeAlias, assert_never
 
 from scheduler.conditions.expressions import (
     And,
+    Call,
+    Changed,
     Compare,
     Comparison,
     Constant,
@@ -32,12 +37,23 @@ from scheduler.conditions.expressions import (
     In,
     IsDefined,
     ListOf,
+    LocalDate,
     Name,
     Not,
     Or,
     Sum,
+    WallTime,
 )
-from scheduler.domain.json_values import MAX_INTEGER, MIN_INTEGER
+from scheduler.conditions.functions import (
+    MEANING,
+    Apply,
+    bounded,
+    is_number,
+    read_date,
+    read_instant,
+    same_json,
+)
+from scheduler.domain.wall_times import instant_of, local_date
 
 Scope: TypeAlias = Mapping[str, object]
 Evaluate: TypeAlias = Callable[[Scope], object]
@@ -88,6 +104,14 @@ def compiled(expression: Expression) -> Evaluate:
             return lambda scope: asked(scope) is not None
         case Default(operand, fallback, empty_too):
             return _default(compiled(operand), compiled(fallback), empty_too=empty_too)
+        case Call(function, arguments):
+            return _call(MEANING[function], tuple(compiled(argument) for argument in arguments))
+        case WallTime(moment):
+            return _wall_time(moment)
+        case LocalDate(operand, zone):
+            return _local_date(compiled(operand), zone)
+        case Changed(after, before, previous):
+            return _changed(compiled(after), compiled(before), compiled(previous))
         case _:
             assert_never(expression)
 
@@ -236,12 +260,7 @@ def _or(operands: tuple[Evaluate, ...]) -> Evaluate:
 def _sum(left: Evaluate, right: Evaluate, apply: Callable[[object, object], int | float]) -> Evaluate:
     def total(scope: Scope) -> object:
         one, other = left(scope), right(scope)
-        if _KIND.get(type(one)) != "number" or _KIND.get(type(other)) != "number":
-            return None
-        result = apply(one, other)
-        if type(result) is int:
-            return result if MIN_INTEGER <= result <= MAX_INTEGER else None
-        return result if math.isfinite(result) else None
+        return bounded(apply(one, other)) if is_number(one) and is_number(other) else None
 
     return total
 
@@ -252,3 +271,51 @@ def _default(operand: Evaluate, fallback: Evaluate, *, empty_too: bool) -> Evalu
         return fallback(scope) if value is None or (empty_too and value == "") else value
 
     return value_or_fallback
+
+
+def _call(apply: Apply, arguments: tuple[Evaluate, ...]) -> Evaluate:
+    if len(arguments) == 1:
+        (only,) = arguments
+
+        def of_one(scope: Scope) -> object:
+            value = only(scope)
+            return None if value is None else apply(value)
+
+        return of_one
+
+    def of_many(scope: Scope) -> object:
+        values = [argument(scope) for argument in arguments]
+        return None if None in values else apply(*values)
+
+    return of_many
+
+
+def _wall_time(moment: date | datetime) -> Evaluate:
+    def in_zone(scope: Scope) -> object:
+        zone = scope.get("zone")
+        return instant_of(moment, zone) if isinstance(zone, tzinfo) else None
+
+    return in_zone
+
+
+def _local_date(operand: Evaluate, known_zone: tzinfo | None) -> Evaluate:
+    def date_in_zone(scope: Scope) -> object:
+        value, zone = operand(scope), known_zone or scope.get("zone")
+        if read_date(value) is not None:
+            return value
+        instant = read_instant(value)
+        if instant is None or not isinstance(zone, tzinfo):
+            return None
+        try:
+            return local_date(instant, zone).isoformat()
+        except OverflowError:
+            return None
+
+    return date_in_zone
+
+
+def _changed(after: Evaluate, before: Evaluate, previous: Evaluate) -> Evaluate:
+    def differs(scope: Scope) -> object:
+        return None if previous(scope) is None else not same_json(after(scope), before(scope))
+
+    return differs

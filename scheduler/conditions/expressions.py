@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date, datetime, tzinfo
 from enum import StrEnum
 from typing import TypeAlias
 
@@ -28,6 +29,26 @@ _MIRRORED = {
     Comparison.AT_MOST: Comparison.AT_LEAST,
     Comparison.AT_LEAST: Comparison.AT_MOST,
 }
+
+
+class Function(StrEnum):
+    """What is computed from values alone, as the language writes it. Unknown as soon as one of the values is."""
+
+    LOWER = "lower"
+    UPPER = "upper"
+    LENGTH = "length"
+    INT = "int"
+    FLOAT = "float"
+    FIRST = "first"
+    LAST = "last"
+    STARTS_WITH = "startswith"
+    DAYS_BETWEEN = "days_between"
+    AGO = "ago"
+    """`ago("7 days")` is the function of `now` and a duration."""
+    PRODUCT = "*"
+    JOIN = "~"
+    INSTANT = "instant"
+    """Text of JSON read as an instant. Nobody writes it: it stands wherever text stands beside an instant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +115,7 @@ class Sum:
 
 @dataclass(frozen=True, slots=True)
 class IsDefined:
-    operand: Name | Constant
+    operand: Expression
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,15 +127,51 @@ class Default:
     empty_too: bool = False
 
 
-Expression: TypeAlias = Constant | Name | ListOf | Compare | In | Not | And | Or | Sum | IsDefined | Default
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A function of the language, a filter, `*` or `~`, with its operands."""
+
+    function: Function
+    arguments: tuple[Expression, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WallTime:
+    """A date, or a date and time, in the person's zone: an instant once the zone is known."""
+
+    moment: date | datetime
+
+
+@dataclass(frozen=True, slots=True)
+class LocalDate:
+    """The date of an instant in the person's zone, as ISO text. What is a date already stays as it is. `zone` is set
+    once it is known."""
+
+    operand: Expression
+    zone: tzinfo | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """Whether a value differs from that of the previous event. `previous` is that event: unknown without it."""
+
+    after: Expression
+    before: Expression
+    previous: Expression
+
+
+Expression: TypeAlias = (
+    Constant | Name | ListOf | Compare | In | Not | And | Or | Sum | IsDefined | Default
+    | Call | WallTime | LocalDate | Changed
+)  # fmt: skip
 
 
 def children(expression: Expression) -> tuple[Expression, ...]:
     """The expressions right below one, in the order of the text."""
     match expression:
-        case Constant() | Name():
+        case Constant() | Name() | WallTime():
             return ()
-        case ListOf(items):
+        case ListOf(items) | Call(_, items):
             return items
         case Compare(_, left, right) | Sum(left, right, _):
             return left, right
@@ -122,8 +179,10 @@ def children(expression: Expression) -> tuple[Expression, ...]:
             return item, container
         case And(operands) | Or(operands):
             return operands
-        case Not(operand) | IsDefined(operand):
+        case Not(operand) | IsDefined(operand) | LocalDate(operand, _):
             return (operand,)
+        case Changed(after, before, previous):
+            return after, before, previous
         case Default(operand, fallback, _):
             return operand, fallback
 
@@ -136,10 +195,19 @@ def names_in(expression: Expression) -> Iterator[Name]:
         yield from names_in(child)
 
 
+def reads_zone(expression: Expression) -> bool:
+    """Whether the value depends on the person's zone."""
+    match expression:
+        case WallTime() | LocalDate(_, None):
+            return True
+        case _:
+            return any(map(reads_zone, children(expression)))
+
+
 def is_boolean(expression: Expression) -> bool:
     """Whether the value is true, false or unknown whatever the scope holds."""
     match expression:
-        case Compare() | In() | Not() | And() | Or() | IsDefined():
+        case Compare() | In() | Not() | And() | Or() | IsDefined() | Changed() | Call(Function.STARTS_WITH):
             return True
         case Constant(value):
             return value is None or isinstance(value, bool)

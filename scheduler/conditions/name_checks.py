@@ -7,32 +7,36 @@ from contextlib import contextmanager
 
 from jinja2 import nodes
 
-from scheduler.conditions.expressions import Name
+from scheduler.conditions.expressions import Call, Expression, Function, LocalDate, Name
 from scheduler.conditions.reporting import Report
 from scheduler.conditions.type_rules import ANYTHING, Missing, Typed, type_of_field
-from scheduler.conditions.types import FieldType, Schema, UnknownName
+from scheduler.conditions.types import FieldType, Schema, UnknownName, ValueType
 from scheduler.diagnostics.diagnostic import did_you_mean
 
-ROOTS = frozenset({"event", "previous", "user", "device", "now"})
+ROOTS = frozenset({"event", "previous", "exit", "user", "device", "now", "today", "slot"})
 """Every root that a condition can have somewhere."""
 
-_LATER_ROOTS = frozenset({"exit", "today", "slot"})
 _OTHER_LANGUAGES = {
     "null": "write `none`; to ask whether a value is there: `is defined`",
     "undefined": "to ask whether a value is there: `is defined`",
     "TRUE": "write `true`",
     "FALSE": "write `false`",
+    "yes": "write `true`",
+    "no": "write `false`",
 }
 
 
 class NameChecker:
     """Names of one condition. Inside `vouched_for`, some of them are there for sure."""
 
-    def __init__(self, report: Report, schema: Schema, names: frozenset[str], event_type: str | None) -> None:
+    def __init__(
+        self, report: Report, schema: Schema, names: frozenset[str], event_type: str | None, exit_type: str | None
+    ) -> None:
         self._report = report
         self._schema = schema
         self._names = names
         self._event_type = event_type
+        self._exit_type = exit_type
         self._present: frozenset[str] = frozenset()
 
     def typed(self, node: nodes.Name | nodes.Getattr | nodes.Getitem) -> Typed:
@@ -58,6 +62,20 @@ class NameChecker:
                     return ANYTHING
         return self._known((at.name, *reversed(words)), [at, *reversed(places)])
 
+    def is_data_field(self, words: tuple[str, ...], node: nodes.Expr) -> bool:
+        """Whether events have this field in their data; a finding at `node` when they cannot have it."""
+        field = self._schema.field(("event", "data", *words), self._event_type)
+        if not isinstance(field, UnknownName):
+            return True
+        word = ("event", "data", *words)[field.position]
+        hint = did_you_mean(word, field.known) or f"`event.data` has {', '.join(field.known)}"
+        self._report.error("unknown-name", f"unknown name '{word}' in `event.data`", node, hint)
+        return False
+
+    def previous_event(self, place: tuple[int, int]) -> tuple[Missing, ...]:
+        """What may be missing where the previous event is asked for at `place`."""
+        return () if "previous" in self._present else (Missing("previous", *place, declared=True),)
+
     @contextmanager
     def vouched_for(self, parts: list[nodes.Expr], *, conjunction: bool) -> Iterator[None]:
         """While the parts of one `and` (else `or`) are checked: `x is defined and …`, `x is not defined or …`."""
@@ -68,21 +86,25 @@ class NameChecker:
 
     def _known(self, path: tuple[str, ...], places: list[nodes.Expr]) -> Typed:
         root = path[0]
-        if root in _LATER_ROOTS:
-            self._report.not_yet(f"`{root}`", places[0])
-            return ANYTHING
         if root not in self._names:
             self._unknown_root(root, places[0])
             return ANYTHING
-        field = self._schema.field(path, self._event_type)
+        field = self._schema.field(path, self._exit_type if root == "exit" else self._event_type)
         if isinstance(field, UnknownName):
             self._unknown_word(path, field, places[field.position])
             return ANYTHING
-        kind = type_of_field(field, built_in=len(path) <= 2)
         missing: tuple[Missing, ...] = ()
         if field.optional and not self._is_present(path):
             missing = (Missing(".".join(path), *self._report.extent_of(places[-1]), field.declared),)
-        return Typed(Name(root, path[1:]), kind, field.values, missing)
+        return Typed(self._expression(path, field), type_of_field(field), field.values, missing)
+
+    def _expression(self, path: tuple[str, ...], field: FieldType) -> Expression:
+        name = Name(path[0], path[1:])
+        if path == ("today",):
+            return LocalDate(Name("slot" if "slot" in self._names else "now"))
+        if field.type is ValueType.INSTANT and len(path) > 2:  # JSON has no instants: it is text there
+            return Call(Function.INSTANT, (name,))
+        return name
 
     def _is_present(self, path: tuple[str, ...]) -> bool:
         if ".".join(path) in self._present:

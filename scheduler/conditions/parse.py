@@ -37,12 +37,17 @@ _SIGNS = {
 
 
 def parse_condition(
-    node: ScalarNode, schema: Schema, *, names: frozenset[str], event_type: str | None = None
+    node: ScalarNode,
+    schema: Schema,
+    *,
+    names: frozenset[str],
+    event_type: str | None = None,
+    exit_type: str | None = None,
 ) -> tuple[Condition | None, list[Diagnostic]]:
     """The condition that a scalar holds, and every finding about it. None exactly when one of them is an error.
 
-    `names` are the roots that are known where the condition stands (of `name_checks.ROOTS`); `event_type` is the
-    trigger's, for the types of `event.data`. What is not built yet is finding `not-yet` and evaluates to unknown.
+    `names` are the roots that are known where the condition stands (of `name_checks.ROOTS`). `event_type` is the
+    trigger's, for the types of `event.data`; `exit_type` that of the event which `exit` is.
     """
     try:
         refused = _refusal(node)
@@ -55,7 +60,7 @@ def parse_condition(
         tree = parse_expression(_ENVIRONMENT, node.text)
         if _levels(tree) > MAX_LEVELS:
             return None, [_too_deep(node, offset_of(tree))]
-        checker = Checker(node, extents, schema, names, event_type)
+        checker = Checker(node, extents, schema, names, event_type, exit_type)
         expression = checker.condition(tree)
     except TemplateSyntaxError as problem:
         return None, [_syntax_error(node, problem)]

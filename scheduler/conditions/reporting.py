@@ -33,11 +33,6 @@ class Report:
         span = self._node.span_of(end - characters, end)
         self.findings.append(Diagnostic(Severity.ERROR, code, message, span, hint))
 
-    def not_yet(self, what: str, node: nodes.Expr, last: nodes.Expr | None = None) -> None:
-        """Something that the language has and this version does not: it evaluates to unknown."""
-        message = f"{what} in a condition is not built yet"
-        self._add(Severity.WARNING, "not-yet", message, node, "until it is, `run` refuses to start with it", last)
-
     def hazards(self, operation: str, missing: Iterable[Missing]) -> None:
         """One finding for each name that may be missing under `!=`, `not in` or `not`."""
         for name in missing:
@@ -48,8 +43,20 @@ class Report:
                 f"to include those without it, say what they count as: `{name.name} | default(…)`; "
                 f"to leave them out on purpose: `{name.name} is defined and {example}`"
             )
+            if name.computed:
+                hint = f"say what it counts as then: `{name.name} | default(…)`"
+            elif name.name == "previous":
+                hint = (
+                    "to include the first event: `previous is not defined or not …`; "
+                    "to leave it out on purpose: `previous is defined and not …`"
+                )
             span = self._node.span_of(name.start, name.end)
             self.findings.append(Diagnostic(severity, "missing-hazard", message, span, hint))
+
+    def text_of(self, node: nodes.Expr) -> str:
+        """A node as it is written, on one line."""
+        start, end = self._extents.of(node)
+        return " ".join(self._node.text[start:end].split())
 
     def extent_of(self, node: nodes.Expr) -> tuple[int, int]:
         """The characters of the condition's text that a node is."""

@@ -12,12 +12,14 @@ from scheduler.domain.json_values import JsonScalar
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """A name that may be missing, where it stands, and whether the schema says so (else nobody declared it)."""
+    """What may be missing, as it is written, where it stands, and whether the schema says so (else nobody declared
+    it). `computed`: it is no name but the result of a filter, which has none for some values."""
 
     name: str
     start: int
     end: int
     declared: bool
+    computed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +60,8 @@ def type_of_scalar(value: object) -> ValueType:
             return ValueType.ANY
 
 
-def type_of_field(field: FieldType, *, built_in: bool) -> ValueType:
-    """The type a name has in a condition. Dates and instants inside JSON are text: they count as dates, and only
-    built-in instants (`now`, `event.time`) as instants."""
-    if field.type is ValueType.INSTANT and not built_in:
-        return ValueType.DATE
+def type_of_field(field: FieldType) -> ValueType:
+    """The type a name has in a condition: that of its values, if it is an enum of one type."""
     if field.type is ValueType.ENUM:
         kinds = {type_of_scalar(value) for value in field.values}
         return kinds.pop() if len(kinds) == 1 else ValueType.ANY
@@ -71,13 +70,6 @@ def type_of_field(field: FieldType, *, built_in: bool) -> ValueType:
 
 def is_number(kind: ValueType) -> bool:
     return kind in (ValueType.INTEGER, ValueType.NUMBER, ValueType.ANY)
-
-
-def is_date_question(left: Typed, right: Typed) -> bool:
-    """Whether a comparison needs a date to be read in a person's zone."""
-    kinds = {left.type, right.type}
-    literal = isinstance(left.expression, Constant) or isinstance(right.expression, Constant)
-    return ValueType.DATE in kinds or (kinds == {ValueType.INSTANT, ValueType.STRING} and literal)
 
 
 def comparison_problem(comparison: Comparison, left: Typed, right: Typed) -> str | None:
@@ -89,6 +81,23 @@ def comparison_problem(comparison: Comparison, left: Typed, right: Typed) -> str
         return f"`{comparison}` compares {with_article(left.type)} with {with_article(right.type)}"
     if comparison in _ORDER and ValueType.BOOLEAN in (left.type, right.type):
         return f"true and false have no order for `{comparison}`"
+    return None
+
+
+def comparison_hint(left: Typed, right: Typed) -> str | None:
+    """What to write in place of a comparison of two types, where many people go wrong."""
+    kinds = {left.type, right.type}
+    if kinds == {ValueType.DATE, ValueType.INSTANT}:
+        return "the date of now is `today`; the days from one to the other are `days_between(a, b)`"
+    if kinds in ({ValueType.STRING, ValueType.INTEGER}, {ValueType.STRING, ValueType.NUMBER}):
+        text, number = (left, right) if left.type is ValueType.STRING else (right, left)
+        if isinstance(text.expression, Constant):
+            return "numbers stand without quotes"
+        if isinstance(number.expression, Constant):
+            return f'text stands in quotes: "{number.expression.value}"'
+        return "read text as a number with `| int` or `| float`"
+    if kinds == {ValueType.STRING, ValueType.BOOLEAN}:
+        return "`true` and `false` stand without quotes"
     return None
 
 

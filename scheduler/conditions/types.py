@@ -102,16 +102,17 @@ class Schema:
         return Section(merged, open=self.open_events or any(section.open for section in sections))
 
     def field(self, path: tuple[str, ...], event_type: str | None = None) -> FieldType | UnknownName:
-        """The type of a dotted name, as `("user", "attributes", "spend")`. `event_type` is the trigger's.
+        """The type of a dotted name, as `("user", "attributes", "spend")`. `event_type` is the trigger's,
+        for a name of `exit` that of the exit event.
 
         Everything of `previous` may be missing: there may be no earlier event. `event.subject` counts as present.
         """
         root, rest = path[0], path[1:]
-        if root == "now":
-            return _inside(_NOW, path, 1)
+        if root in _SINGLE:
+            return _inside(_SINGLE[root], path, 1)
         built_in = _BUILT_IN.get(root)
         if built_in is None:
-            return UnknownName(0, (*_BUILT_IN, "now"))
+            return UnknownName(0, (*_BUILT_IN, *_SINGLE))
         if not rest:
             return FieldType(ValueType.OBJECT, optional=root in ("previous", "user"))
         if rest[0] not in built_in:
@@ -200,14 +201,17 @@ def _merged(candidates: list[FieldType | None]) -> FieldType:
 
 _TEXT = FieldType(ValueType.STRING)
 _TEXT_OR_MISSING = FieldType(ValueType.STRING, optional=True)
-_NOW = FieldType(ValueType.INSTANT)
+_INSTANT = FieldType(ValueType.INSTANT)
+_SINGLE: Mapping[str, FieldType] = MappingProxyType(
+    {"now": _INSTANT, "today": FieldType(ValueType.DATE), "slot": _INSTANT}
+)
 _EVENT: Mapping[str, FieldType] = MappingProxyType(
     {
         "id": _TEXT,
         "source": _TEXT,
         "type": _TEXT,
         "subject": _TEXT,
-        "time": FieldType(ValueType.INSTANT),
+        "time": _INSTANT,
         "data": FieldType(ValueType.OBJECT),
     }
 )
@@ -215,6 +219,7 @@ _BUILT_IN: Mapping[str, Mapping[str, FieldType]] = MappingProxyType(
     {
         "event": _EVENT,
         "previous": _EVENT,
+        "exit": _EVENT,
         "user": {
             "id": _TEXT,
             "attributes": FieldType(ValueType.OBJECT),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from random_conditions import NOON, attributes, conditions, event_names, json_values, registry_names
+from random_conditions import conditions, event_names, registry_names, scopes
 
 from scheduler.conditions.condition import Condition
 from scheduler.conditions.expressions import (
@@ -22,17 +22,7 @@ from scheduler.conditions.expressions import (
     Or,
 )
 
-data = st.one_of(st.none(), st.just({}), st.fixed_dictionaries({"data": attributes, "id": json_values}))
-scopes = st.fixed_dictionaries(
-    {
-        "event": data,
-        "previous": data,
-        "now": st.just(NOON),
-        "user": st.one_of(st.just({}), st.fixed_dictionaries({"id": json_values, "attributes": attributes})),
-        "device": st.fixed_dictionaries({"id": st.integers(0, 3), "attributes": attributes}),
-    }
-)
-ROOTS = ["event", "previous", "now", "user", "device"]
+ROOTS = ["event", "previous", "now", "user", "device", "zone"]
 
 SCORE = Name("event", ("data", "score"))
 SPEND = Name("user", ("attributes", "spend"))

@@ -36,7 +36,7 @@ SCHEMA = Schema(
         ("device.attributes.settings.colour.dark", UNDECLARED),
         ("device.topics", FieldType(ValueType.LIST)),
         ("now", FieldType(ValueType.INSTANT)),
-        ("evnt.id", UnknownName(0, ("event", "previous", "user", "device", "now"))),
+        ("evnt.id", UnknownName(0, ("event", "previous", "exit", "user", "device", "now", "today", "slot"))),
         ("now.year", UnknownName(1, ())),
         ("user.name", UnknownName(1, ("id", "attributes", "locale", "time_zone"))),
         ("user.id.x", UnknownName(2, ())),
