@@ -91,6 +91,8 @@ class Recipient:
     opt_outs: frozenset[str]
     attempts: int = 0
     maybe_repeated: bool = False
+    zone: str | None = None
+    """The IANA name of the person's zone, where the audience asks for it and there is one."""
 
 
 @dataclass(frozen=True, slots=True)

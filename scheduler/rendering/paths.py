@@ -19,7 +19,7 @@ from scheduler.rendering.sandbox import ENVIRONMENT
 Path: TypeAlias = tuple[str | int, ...]
 Guards: TypeAlias = frozenset[Path]
 
-PERSONAL = frozenset({"device", "user"})
+PERSONAL = frozenset({"device", "user", "today"})
 """The roots that differ from device to device. All others are fixed for a run."""
 _CATCHING = frozenset({"default", "d", "omit"})
 

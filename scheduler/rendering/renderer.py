@@ -14,11 +14,14 @@ MAX_PAYLOAD = 4_096
 MAX_REMEMBERED = 4_096
 
 Scope: TypeAlias = "Mapping[str, object] | None"
+_SCOPES = ("user", "device", "today")
 Rendered: TypeAlias = bytes | RenderFailure | Aborted | TooLarge
 
 
 class Renderer:
     """The message of one run. `fixed` holds the names that are the same for all devices: event, previous, now.
+
+    A device is given as (locale, the names of `user` or None, the names of `device`, `today` where that is read).
 
     Devices that agree on their locale and on every variable that the template reads share one render. What was
     rendered is kept until there are too many, then all is forgotten: memory does not grow with the audience.
@@ -31,13 +34,13 @@ class Renderer:
         self._prepared: dict[tuple[str, ...], _Prepared] = {}
         self._by_locale: dict[str | None, _Prepared] = {}
 
-    def render_many(self, devices: Sequence[tuple[str | None, Scope, Scope]]) -> list[Rendered]:
-        """One result per device, in order. A device is (locale, the names of `user` or None, the names of `device`)."""
+    def render_many(self, devices: Sequence[tuple[str | None, Scope, Scope, str | None]]) -> list[Rendered]:
+        """One result per device, in order."""
         by_locale = self._by_locale
         results: list[Rendered] = []
-        for locale, user, device in devices:
+        for locale, user, device, today in devices:
             prepared = by_locale.get(locale) or self._prepare(locale)
-            results.append(prepared.same or prepared.render(user, device))
+            results.append(prepared.same or prepared.render((user, device, today)))
         return results
 
     def _prepare(self, locale: str | None) -> _Prepared:
@@ -64,14 +67,16 @@ class _Prepared:
         for name, path, absent in variant.fixed:
             value = look_up(fixed, path)
             self._values[name] = absent if value is None else value
-        self._personal = tuple((name, path[0] == "user", path[1:], absent) for name, path, absent in variant.personal)
+        self._personal = tuple(
+            (name, _SCOPES.index(path[0]), path[1:], absent) for name, path, absent in variant.personal
+        )
         self.same: Rendered | None = None if self._personal else self._sized(variant.render(self._values))
 
-    def render(self, user: Scope, device: Scope) -> Rendered:
+    def render(self, scopes: Sequence[Scope | str]) -> Rendered:
         values = self._values
         key: list[object] = []
-        for name, of_user, path, absent in self._personal:
-            value = _below(user if of_user else device, path)
+        for name, scope, path, absent in self._personal:
+            value = _below(scopes[scope], path)
             if type(value) is str:
                 values[name] = value
                 key.append(value)
@@ -93,9 +98,9 @@ class _Prepared:
         return result
 
 
-def _below(scope: Scope, path: Path) -> object:
-    if scope is None:
-        return None
+def _below(scope: Scope | str, path: Path) -> object:
+    if scope is None or isinstance(scope, str):
+        return None if path else scope
     value: object = scope
     for key in path:
         if type(value) is not dict:

@@ -18,7 +18,7 @@ from scheduler.rules.rule import Audience, Collapse, Delivery, Message, OnUnknow
 from scheduler.rules.rule_table import RULE_TABLE
 
 WHEN_ROOTS = frozenset({"event", "previous", "now"})
-WHERE_ROOTS = frozenset({"event", "device", "user", "now"})
+WHERE_ROOTS = frozenset({"event", "device", "user", "now", "today"})
 ONE_DAY = timedelta(days=1)
 
 _NAME_PATH = re.compile(r"(event|previous|user|device|now)(\.\w+)+")

@@ -6,15 +6,19 @@ The daemon's sender and the preview both come here, so what is shown is what wou
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from functools import lru_cache
 from typing import TypeAlias
 from uuid import UUID
 
 from scheduler.apns.request import HeaderSet, PushRequest, check_collapse_id
 from scheduler.domain.ids import apns_ids
 from scheduler.domain.runs import Recipient
+from scheduler.domain.wall_times import local_date
 from scheduler.rendering.renderer import Renderer
 from scheduler.rendering.results import Missing, RenderFailure
 from scheduler.rules.rule import Collapse
+from scheduler.runs.context import zone_of
 from scheduler.runs.verdicts import BadCollapseId, Report
 from scheduler.workspace.campaign import Campaign
 
@@ -30,13 +34,15 @@ class Preparation:
         push_type = campaign.push_type
         self.headers = HeaderSet(bundle_id + push_type.topic_suffix, push_type, campaign.priority)
         self._renderer = Renderer(campaign.payload, scope, push_type.payload_limit)
+        self._today = _dates(campaign, scope["now"]) if "today" in campaign.names else _no_date
         self._apns_id = apns_ids(run)
         self._collapse_id = _collapse_ids(campaign, run, scope)
         self._expiration = expiration
 
     def prepare(self, recipients: Sequence[Recipient]) -> tuple[list[PushRequest], list[tuple[int, Report]]]:
         """The requests of these recipients, and (device, why) of those that have none."""
-        payloads = self._renderer.render_many([(r.locale, r.user, r.device) for r in recipients])
+        today = self._today
+        payloads = self._renderer.render_many([(r.locale, r.user, r.device, today(r.zone)) for r in recipients])
         requests: list[PushRequest] = []
         failures: list[tuple[int, Report]] = []
         apns_id, collapse_id, expiration = self._apns_id, self._collapse_id, self._expiration
@@ -51,6 +57,16 @@ class Preparation:
             device, token, attempt = recipient.id, recipient.token, recipient.attempts
             requests.append(PushRequest(device, token, apns_id(device), payload, expiration, collapse, attempt))
         return requests, failures
+
+
+def _no_date(zone: str | None) -> None:
+    """Of a campaign that does not read `today`."""
+
+
+def _dates(campaign: Campaign, now: object) -> Callable[[str | None], str | None]:
+    """The date of the run in a person's zone, as ISO text."""
+    assert isinstance(now, datetime)
+    return lru_cache(maxsize=None)(lambda zone: local_date(now, zone_of(zone, campaign.zone)).isoformat())
 
 
 def _collapse_ids(campaign: Campaign, run: UUID, scope: Mapping[str, object]) -> _Collapse:

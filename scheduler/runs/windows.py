@@ -9,7 +9,7 @@ from datetime import datetime
 from scheduler.domain.outcomes import Outcome
 from scheduler.domain.runs import LedgerEntry, Recipient, Shard
 from scheduler.planning.decisions import decide_person, decide_run
-from scheduler.runs.context import RunContext
+from scheduler.runs.context import RunContext, zone_of
 from scheduler.store import ledger
 from scheduler.store.database import Transaction
 
@@ -44,10 +44,13 @@ def matching(context: RunContext, page: Sequence[Recipient]) -> list[Recipient]:
         return list(page)
     evaluate = where.evaluate
     scope = dict(context.scope)
+    zones, default = where.reads_zone, context.campaign.zone
     kept = []
     for recipient in page:
         scope["device"] = recipient.device
         scope["user"] = recipient.user
+        if zones:
+            scope["zone"] = zone_of(recipient.zone, default)
         if evaluate(scope) is True:
             kept.append(recipient)
     return kept

@@ -56,6 +56,8 @@ class Audience:
     topics: tuple[str, ...] | None = None
     where: Condition | None = None
     names: frozenset[str] = field(default_factory=frozenset)
+    zones: bool = False
+    """Whether each person's zone is asked for."""
 
     @property
     def is_named(self) -> bool:
@@ -131,7 +133,11 @@ def recipients_named(tx: Transaction, audiences: Sequence[Audience]) -> list[lis
     by_user: dict[tuple[str, str], list[Recipient]] = {}
     for app in {audience.app for audience in audiences}:
         of_app = [audience for audience in audiences if audience.app == app]
-        shared = replace(of_app[0], names=frozenset[str]().union(*(audience.names for audience in of_app)))
+        shared = replace(
+            of_app[0],
+            names=frozenset[str]().union(*(audience.names for audience in of_app)),
+            zones=any(audience.zones for audience in of_app),
+        )
         users = list(dict.fromkeys(user for audience in of_app for user in audience.users or ()))
         for start in range(0, len(users), 500):
             query = _devices(shared, filtered=False).where(DEVICES.c.user.in_(users[start : start + 500]))
@@ -193,6 +199,7 @@ def _page_of_members(tx: Transaction, audience: Audience, statement: Select[Any]
 
 def _recipients(tx: Transaction, audience: Audience, rows: Sequence[Row[Any]]) -> list[Recipient]:
     topics = topics_of(tx, [row.id for row in rows]) if _uses(audience, "device.topics") else {}
+    zones = _zones_of_users(tx, rows) if audience.zones else {}
     instants = _uses(audience, "device.registered_at") or _uses(audience, "device.last_seen_at")
     recipients = []
     for row in rows:
@@ -219,8 +226,23 @@ def _recipients(tx: Transaction, audience: Audience, rows: Sequence[Row[Any]]) -
                 user["attributes"] = _decode(row.user_attributes)
             if row.opt_outs is not None and row.opt_outs != "[]":
                 opt_outs = frozenset(_decode(row.opt_outs))
-        recipients.append(Recipient(row.id, row.token, locale, user, device, opt_outs))
+        recipient = Recipient(row.id, row.token, locale, user, device, opt_outs)
+        if audience.zones:
+            recipient.zone = row.user_time_zone or zones.get(row.user) or row.time_zone
+        recipients.append(recipient)
     return recipients
+
+
+def _zones_of_users(tx: Transaction, rows: Sequence[Row[Any]]) -> dict[str, str]:
+    """By user without a zone of their own: that of their active device with the greatest last_seen_at that has one,
+    in whatever app."""
+    users = sorted({row.user for row in rows if row.user is not None and not row.user_time_zone})
+    query = (
+        select(DEVICES.c.user, DEVICES.c.time_zone)
+        .where(DEVICES.c.user.in_(users), DEVICES.c.active, func.coalesce(DEVICES.c.time_zone, "") != "")
+        .order_by(DEVICES.c.last_seen_at, DEVICES.c.id)
+    )
+    return {row.user: row.time_zone for row in tx.execute(query)} if users else {}
 
 
 def _uses(audience: Audience, name: str) -> bool:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import timedelta, tzinfo
+from zoneinfo import ZoneInfo
 
 from scheduler.apns.request import PushType
 from scheduler.conditions.condition import Condition
@@ -21,7 +22,7 @@ from scheduler.rendering.with_values import WithValues, read_with
 from scheduler.rules.rule import Collapse, OnUnknown, Rule
 from scheduler.workspace.templates import TemplateFiles
 
-MESSAGE_ROOTS = frozenset({"event", "previous", "user", "device", "now"})
+MESSAGE_ROOTS = frozenset({"event", "previous", "user", "device", "now", "today"})
 OCCASION_ROOTS = frozenset({"event", "previous"})
 COLLAPSE_ROOTS = frozenset({"event", "previous", "user", "device"})
 
@@ -60,6 +61,8 @@ class Campaign:
     rate: Rate | None
     max_age: timedelta
     on_unknown: OnUnknown
+    zone: tzinfo
+    """The zone of people who have none of their own."""
     uses_previous: bool
     """Whether anything reads `previous`: otherwise it need not be looked up."""
     uses_user: bool
@@ -81,8 +84,10 @@ class Surroundings:
     schema: Schema
     templates: TemplateFiles
     default_locale: str
+    time_zone: str
+    """The IANA name of the zone of people who have none of their own."""
     app: str
-    """The app of a rule that names none; "" when it must name one."""
+    """The app of the rule; "" when that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +131,9 @@ def compile_parts(rule: Rule, around: Surroundings) -> tuple[Parts | None, list[
     return Parts(payload, once_per, users, topics, collapse_text, supersede), findings
 
 
-def join(rule: Rule, parts: Parts, app: str, version: str, sources: Mapping[str, str]) -> Campaign:
+def join(rule: Rule, parts: Parts, around: Surroundings, version: str, sources: Mapping[str, str]) -> Campaign:
     """The campaign of a rule, its compiled parts and its version."""
+    zone = ZoneInfo(around.time_zone)
     trigger, audience, delivery = rule.trigger, rule.audience, rule.delivery
     texts = [*parts.users, *parts.topics]
     texts.extend(one for one in (parts.once_per, parts.collapse, parts.supersede) if isinstance(one, TextTemplate))
@@ -141,9 +147,9 @@ def join(rule: Rule, parts: Parts, app: str, version: str, sources: Mapping[str,
         owner=rule.owner,
         category=rule.category,
         enabled=rule.enabled,
-        app=app,
+        app=around.app,
         event=trigger.event,
-        when=trigger.when,
+        when=trigger.when.bind({"zone": zone}) if trigger.when else None,  # an event happens to nobody's clock
         once_per=parts.once_per,
         manual=trigger.manual,
         users=parts.users,
@@ -160,6 +166,7 @@ def join(rule: Rule, parts: Parts, app: str, version: str, sources: Mapping[str,
         rate=delivery.rate,
         max_age=delivery.max_age,
         on_unknown=delivery.on_unknown,
+        zone=zone,
         uses_previous=_reads(read, "previous"),
         uses_user=_reads(read, "user"),
         names=frozenset(read),

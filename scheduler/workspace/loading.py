@@ -152,7 +152,7 @@ class _Loader:
     ) -> Campaign | None:
         app = self._app(path, rule, settings)
         self._check_category(rule, settings)
-        around = Surroundings(schema, templates, settings.locale, app.name if app else "")
+        around = Surroundings(schema, templates, settings.locale, settings.time_zone, app.name if app else "")
         parts, findings = compile_parts(rule, around)
         self.findings.extend(findings)
         files = templates.named(rule.message.template)
@@ -166,7 +166,7 @@ class _Loader:
             time_zone=settings.time_zone,
             app=app.name,
         )
-        campaign = join(rule, parts, app.name, version_of(texts), texts)
+        campaign = join(rule, parts, around, version_of(texts), texts)
         if not any(finding.code == "not-yet" for finding in findings):
             self.findings.extend(check_payloads(campaign, schema, files, rule.message.template_node.span))
         return campaign

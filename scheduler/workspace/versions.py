@@ -53,13 +53,13 @@ def campaign_from_sources(rule_name: str, sources: Mapping[str, str]) -> Campaig
     schema = Schema.undeclared()
     if SCHEMA_PATH in files:
         schema, _ = read_schema(read_yaml(files[SCHEMA_PATH]).root)
-    around = Surroundings(schema, read_templates(files), settings["locale"], settings["app"])
+    around = Surroundings(schema, read_templates(files), settings["locale"], settings["time_zone"], settings["app"])
     rule, findings = compile_rule(read_yaml(files[rule_path]), rule_name, schema)
     if rule is not None:
         parts, more = compile_parts(rule, around)
         findings = [*findings, *more]
         if parts is not None and not any(map(_is_refused, findings)):
-            return join(rule, parts, settings["app"], version_of(sources), dict(sources))
+            return join(rule, parts, around, version_of(sources), dict(sources))
     raise OperatorError(
         f"the stored version of rule '{rule_name}' can no longer be compiled:\n"
         + as_text(filter(_is_refused, findings)),

@@ -21,7 +21,7 @@ from scheduler.rendering.renderer import Renderer
 from scheduler.rendering.results import Aborted, RenderFailure, TooLarge
 from scheduler.rendering.with_values import read_with
 
-ROOTS = frozenset({"event", "previous", "user", "device", "now"})
+ROOTS = frozenset({"event", "previous", "user", "device", "now", "today"})
 NAMES = Names(Schema.undeclared(), "com.example.goal", ROOTS)
 
 
@@ -302,12 +302,21 @@ def test_renderer_gives_what_single_renders_give() -> None:
     ]
     devices.append((None, None, {"id": 7}))
     expected = [template.render(locale, {**fixed, "user": u, "device": d}) for locale, u, d in devices]
-    assert Renderer(template, fixed).render_many(devices * 2) == expected * 2
+    assert Renderer(template, fixed).render_many([(*device, None) for device in devices * 2]) == expected * 2
+
+
+def test_today_is_the_date_of_each_device() -> None:
+    template = title("{{ today }} {{ today | length }}")
+    devices = [(None, None, None, "2026-11-24"), (None, {}, {}, "2026-11-25"), (None, None, None, None)]
+    first, second, none = Renderer(template, {}).render_many(devices)
+    assert first == b'{"aps":{"alert":{"title":"2026-11-24 10"}}}'
+    assert second == b'{"aps":{"alert":{"title":"2026-11-25 10"}}}'
+    assert none == RenderFailure("aps.alert.title", "today is missing", "today")
 
 
 def test_devices_that_agree_share_one_render() -> None:
     first, second, other = Renderer(title("{{ user.id }}"), {}).render_many(
-        [("en", {"id": "a" * 40}, None), (None, {"id": "a" * 40}, {}), (None, {"id": "b"}, None)]
+        [("en", {"id": "a" * 40}, None, None), (None, {"id": "a" * 40}, {}, None), (None, {"id": "b"}, None, None)]
     )
     assert first is second
     assert other != first
@@ -315,7 +324,7 @@ def test_devices_that_agree_share_one_render() -> None:
 
 def test_payload_over_the_limit_is_too_large_with_its_size() -> None:
     renderer = Renderer(title("{{ user.id }}"), {}, limit=40)
-    small, large = renderer.render_many([(None, {"id": "a" * 10}, None), (None, {"id": "ä" * 10}, None)])
+    small, large = renderer.render_many([(None, {"id": one * 10}, None, None) for one in "aä"])
     assert isinstance(small, bytes)
     assert len(small) == 40
     assert large == TooLarge(50, 40)
