@@ -34,6 +34,14 @@ class Rate:
         return cls(per_second, max(1, int(per_second / 10)) if burst is None else burst)
 
 
+@dataclass(frozen=True, slots=True)
+class CalendarUnits:
+    """Calendar days, weeks or months: a day is one of the calendar here, of 23 to 25 hours."""
+
+    count: int
+    unit: str
+
+
 def parse_duration(text: str) -> timedelta:
     """`15 minutes` → 15 minutes, at most 400 days. A day has 24 hours here. ValueError says which units there are.
 
@@ -47,6 +55,19 @@ def parse_duration(text: str) -> timedelta:
     if len(digits) > 9 or int(digits) * unit > _MAX_DAYS * _UNIT_SECONDS["day"]:
         raise ValueError(f"{text!r} is longer than {_MAX_DAYS} days")
     return timedelta(seconds=int(digits) * unit)
+
+
+def parse_calendar_units(text: str) -> CalendarUnits:
+    """`2 days` → two calendar days; weeks and months too. ValueError says which units there are.
+
+    >>> parse_calendar_units("1 week")
+    CalendarUnits(count=1, unit='week')
+    """
+    match = _DURATION.fullmatch(text.strip())
+    unit = match[2].removesuffix("s") if match else ""
+    if match is None or unit not in ("day", "week", "month") or not 1 <= int(match[1][:4]) <= 400:
+        raise ValueError(f"{text!r} is no number of days, weeks or months; write '2 days'")
+    return CalendarUnits(int(match[1]), unit)
 
 
 def parse_rate(text: str) -> float:

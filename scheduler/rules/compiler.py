@@ -9,16 +9,19 @@ from scheduler.conditions.condition import Condition
 from scheduler.conditions.parse import parse_condition
 from scheduler.conditions.types import Schema
 from scheduler.diagnostics.diagnostic import Diagnostic, did_you_mean, error, has_errors, note
+from scheduler.diagnostics.source import Span
 from scheduler.diagnostics.yaml_nodes import MappingNode, ScalarNode
 from scheduler.diagnostics.yaml_reader import YamlFile
 from scheduler.domain.lanes import Lane
 from scheduler.domain.quantities import Rate
+from scheduler.rules.contradictions import contradictions
 from scheduler.rules.fields import Values, root_mapping
-from scheduler.rules.rule import Audience, Collapse, Delivery, Message, OnUnknown, Rule, Trigger
+from scheduler.rules.rule import Audience, Collapse, Delivery, Ignored, Message, OnUnknown, Rule, Trigger
 from scheduler.rules.rule_table import RULE_TABLE
 
 WHEN_ROOTS = frozenset({"event", "previous", "now"})
 WHERE_ROOTS = frozenset({"event", "device", "user", "now", "today"})
+EXIT_ROOTS = frozenset({"event", "exit", "now"})
 ONE_DAY = timedelta(days=1)
 
 _NAME_PATH = re.compile(r"(event|previous|user|device|now)(\.\w+)+")
@@ -38,16 +41,26 @@ def compile_rule(file: YamlFile, stem: str, schema: Schema) -> tuple[Rule | None
     return (None if has_errors(compiler.findings) else rule), compiler.findings
 
 
+def roots_of(roots: frozenset[str], *, scheduled: bool) -> frozenset[str]:
+    """The roots that are known in a rule: no event starts a scheduled one, and only that has a slot."""
+    return roots - {"event", "previous"} | {"slot"} if scheduled else roots
+
+
 class _Compiler:
     def __init__(self, values: Values, schema: Schema, findings: list[Diagnostic]) -> None:
         self.values = values
         self.schema = schema
         self.findings = findings
         self.event = values.optional("trigger.event", str)
+        self.scheduled = values.node("trigger.event") is None and any(
+            values.has(f"trigger.{word}") for word in ("schedule", "at")
+        )
 
     def rule(self, stem: str) -> Rule | None:
         self._check_name(stem)
         trigger, audience, message, delivery = self._trigger(), self._audience(), self._message(), self._delivery()
+        self._check_exits()
+        self.findings.extend(contradictions(self.values))
         category = self.values.node("category")
         if message is None or not isinstance(category, ScalarNode):
             return None
@@ -62,6 +75,8 @@ class _Compiler:
             audience=audience,
             message=message,
             delivery=delivery,
+            variants=self._variants(message),
+            ignored=self._ignored(),
         )
 
     def _check_name(self, stem: str) -> None:
@@ -78,9 +93,10 @@ class _Compiler:
         manual = values.get("trigger.manual", bool, False)
         others = any(values.node(f"trigger.{word}") for word in ("event", "manual", "schedule", "at"))
         if not others or (self.event is None and values.has("trigger.manual") and not manual):
-            self._error("missing-key", "nothing starts this rule", "trigger",
-                        "add `trigger: {event: …}` or `trigger: {manual: true}`")  # fmt: skip
-        self._check_event_type()
+            hint = 'add `trigger: {event: …}`, or in its place `schedule: "0 9 * * *"`, `at: …` or `manual: true`'
+            self._error("missing-key", "nothing starts this rule", "trigger", hint)
+        if self.event is not None:
+            self._check_event_type(self.event, values.span("trigger.event"))
         if self.event is None and values.node("trigger.event") is None:
             for key in ("when", "once_per"):
                 if values.has(f"trigger.{key}"):
@@ -88,21 +104,22 @@ class _Compiler:
                                 f"trigger.{key}", "add `trigger.event`, or leave it out")  # fmt: skip
         return Trigger(
             event=self.event,
+            scheduled=self.scheduled,
             when=self._condition("trigger.when", WHEN_ROOTS),
             once_per=self._template("trigger.once_per"),
             manual=manual,
         )
 
-    def _check_event_type(self) -> None:
-        event, schema = self.event, self.schema
-        if event is None or schema.open_events:
+    def _check_event_type(self, event: str, span: Span) -> None:
+        schema = self.schema
+        if schema.open_events:
             return
         known = any(name.startswith(event[:-1]) for name in schema.events) if event.endswith("*") else (
             event in schema.events
         )  # fmt: skip
         if not known:
-            self._error("unknown-event", f"schema.yaml does not declare '{event}'", "trigger.event",
-                        did_you_mean(event, schema.events) or "declare it under `events`")  # fmt: skip
+            hint = did_you_mean(event, schema.events) or "declare it under `events`"
+            self.findings.append(error("unknown-event", f"schema.yaml does not declare '{event}'", span, hint))
 
     def _audience(self) -> Audience:
         values = self.values
@@ -122,7 +139,7 @@ class _Compiler:
             app_node=app if isinstance(app, ScalarNode) else None,
             users=tuple(self._checked_template(one) for one in users),
             topics=tuple(self._checked_template(one) for one in topics),
-            where=self._condition("audience.where", WHERE_ROOTS),
+            where=self._condition("audience.where", roots_of(WHERE_ROOTS, scheduled=self.scheduled)),
             everyone=everyone,
         )
 
@@ -137,6 +154,40 @@ class _Compiler:
             template_node=template,
             with_values=self.values.optional("message.with", MappingNode),
         )
+
+    def _variants(self, message: Message) -> tuple[Message, ...]:
+        """The variants' messages; an empty one is the rule's own."""
+        messages = []
+        for variant in self.values.get("experiment.variants", tuple, ()):
+            node = variant.node("template")
+            own = Message(
+                template=variant.get("template", str, message.template),
+                template_node=node if isinstance(node, ScalarNode) else message.template_node,
+                with_values=variant.get("with", MappingNode, message.with_values),
+            )
+            if own != message:
+                messages.append(own)
+        return tuple(messages)
+
+    def _ignored(self) -> tuple[Ignored, ...]:
+        entries = []
+        for entry in self.values.get("ignore", tuple, ()):
+            node = entry.node("check")
+            assert isinstance(node, ScalarNode)
+            entries.append(Ignored(node.text, node))
+        return tuple(entries)
+
+    def _check_exits(self) -> None:
+        """The conditions of `timing.unless`: about the exit event, and the one that started the rule."""
+        for unless in self.values.get("timing.unless", tuple, ()):
+            exit_type = unless.get("event", str, "")
+            self._check_event_type(exit_type, unless.span("event"))
+            where = unless.optional("where", ScalarNode)
+            if where is not None:
+                _, findings = parse_condition(
+                    where, self.schema, names=EXIT_ROOTS, event_type=self.event, exit_type=exit_type
+                )
+                self.findings.extend(findings)
 
     def _delivery(self) -> Delivery:
         values = self.values

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import TypeVar, cast
 
 from scheduler.diagnostics.diagnostic import Diagnostic, did_you_mean, error, warning
-from scheduler.diagnostics.source import Span
-from scheduler.diagnostics.yaml_nodes import MappingNode, Node, ScalarNode, SequenceNode
-from scheduler.diagnostics.yaml_reader import YamlFile
-from scheduler.rules.kinds import Kind, Misfit
+from scheduler.diagnostics.source import Source, Span
+from scheduler.diagnostics.yaml_nodes import MappingNode, Node, ScalarNode, SequenceNode, core_value
+from scheduler.diagnostics.yaml_reader import YamlFile, read_yaml
+from scheduler.rules.kinds import Kind, Misfit, Misfits
 
 T = TypeVar("T")
 
@@ -23,8 +23,9 @@ T = TypeVar("T")
 class Field:
     """One field: its kind, its default in words, its meaning in one line.
 
-    `built` is false for what would change a decision and is not there yet: a finding `not-yet`, a warning, except for
-    the values in `off`, which switch such a thing off. `reserved` keys are for later and are an error.
+    `example` is a value as people write it, in YAML. `built` is false for what would change a decision and is not
+    there yet: it is read, and then a finding `not-yet`, a warning, except for the values in `off`, which switch such a
+    thing off or are the default. `reserved` keys are for later and are an error.
     """
 
     path: str
@@ -34,7 +35,23 @@ class Field:
     required: bool = False
     built: bool = True
     off: tuple[str, ...] = ()
+    example: str = ""
     reserved: bool = False
+
+    def json_schema(self) -> dict[str, object]:
+        """JSON Schema of the value, with what an editor shows about it."""
+        if self.reserved:
+            return {"description": f"Reserved for a later version: {self.meaning}.", "not": {}}
+        meaning = self.meaning if self.built else f"Not built yet. {self.meaning}"
+        default = f" Default: {self.default}." if self.default else ""
+        examples = {"examples": [core_value(self.example_node())]} if self.example else {}
+        return {"description": meaning + default, **examples, **self.kind.json_schema}
+
+    def example_node(self) -> Node:
+        """The example as a file would hold it."""
+        root = read_yaml(Source(self.path, self.example)).root
+        assert root is not None
+        return root
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,17 +109,41 @@ class Table:
     def is_section(self, pattern: str) -> bool:
         return any(one.path.startswith(f"{pattern}.") for one in self.fields)
 
-    def read(self, root: MappingNode) -> tuple[Values, list[Diagnostic]]:
-        """All values and all that is wrong: unknown and missing keys, values that do not fit, what is not built."""
-        reader = _Reader(self)
-        # What is missing at the top is said of the file's first character, not of all of it.
+    def json_schema(self, section: str = "") -> dict[str, object]:
+        """JSON Schema of a section, for completion in editors."""
+        properties: dict[str, object] = {}
+        required = []
+        for key in self.children(section):
+            below = _join(section, key)
+            found = self.field(below)
+            schema = self.json_schema(below) if found is None else found.json_schema()
+            if key == "*":
+                return {"type": "object", "additionalProperties": schema}
+            properties[key] = schema
+            if self._is_required(below):
+                required.append(key)
+        whole: dict[str, object] = {"type": "object", "additionalProperties": False, "properties": properties}
+        return whole | ({"required": required} if required else {})
+
+    def _is_required(self, path: str) -> bool:
+        """A field that is, or a section that has one."""
+        return any(one.required for one in self.fields if one.path == path or one.path.startswith(f"{path}."))
+
+    def read(self, root: MappingNode, within: str = "") -> tuple[Values, list[Diagnostic]]:
+        """All values and all that is wrong: unknown and missing keys, values that do not fit, what is not built.
+
+        `within` is what messages call the mapping: "" for a whole file.
+        """
+        reader = _Reader(self, within)
+        # What is missing at the top is said of the first character, not of all of it.
         reader.section(root, "", "", root.span.source.span(root.span.start))
         return Values(root, reader.values, reader.nodes), reader.findings
 
 
 class _Reader:
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table, within: str) -> None:
         self.table = table
+        self.within = within
         self.values: dict[str, object] = {}
         self.nodes: dict[str, Node] = {}
         self.findings: list[Diagnostic] = []
@@ -119,7 +160,7 @@ class _Reader:
         for name in keys:
             below = self.table.field(_join(pattern, name))
             if below is not None and below.required and node.get(name) is None:
-                message = f"`{_join(path, name)}` is missing"
+                message = f"`{self._shown(_join(path, name))}` is missing"
                 self.findings.append(error("missing-key", message, span, f"add `{name}: …`, {below.kind.words}"))
 
     def _entry(self, key: ScalarNode, value: Node, path: str, pattern: str) -> None:
@@ -128,46 +169,62 @@ class _Reader:
         if found is None or (self.table.is_section(pattern) and isinstance(value, MappingNode)):
             self._open_section(value, path, pattern, key.span)
         elif found.reserved:
-            hint = found.meaning
-            self.findings.append(error("not-yet", f"`{path}` is reserved for a later version", key.span, hint))
-        elif not found.built:
-            if not (isinstance(value, ScalarNode) and value.text in found.off):
-                self._not_yet(path, value, key.span, found)
-        else:
-            self._value(value, path, found)
+            message = f"`{self._shown(path)}` is reserved for a later version"
+            self.findings.append(error("not-yet", message, key.span, found.meaning))
+        elif self._fits(value, path, found):
+            off = isinstance(value, ScalarNode) and value.text in found.off
+            if not found.built and not off:
+                self._not_yet(path, key.span, found)
 
     def _open_section(self, value: Node, path: str, pattern: str, span: Span) -> None:
         if isinstance(value, MappingNode):
             self.section(value, path, pattern, span)
         elif isinstance(value, SequenceNode) or not value.is_null:
-            self.findings.append(error("wrong-value", f"`{path}` must be a mapping", value.span))
+            keys = ", ".join(f"`{key}`" for key in self.table.children(pattern) if key != "*")
+            self.findings.append(error("wrong-value", f"`{self._shown(path)}` must be a mapping", value.span,
+                                       keys and f"its keys are {keys}"))  # fmt: skip
+        else:
+            message = f"`{self._shown(path)}` has nothing in it"
+            self.findings.append(error("wrong-value", message, span, "indent its keys below it, or leave it out"))
 
-    def _value(self, value: Node, path: str, found: Field) -> None:
+    def _fits(self, value: Node, path: str, found: Field) -> bool:
+        """Whether the value is what its field wants; then it is kept."""
         try:
             self.values[path] = found.kind.read(value)
         except Misfit as misfit:
             joint = " " if misfit.message.startswith(("must ", "has ", "needs ")) else ": "
-            message = misfit.message if misfit.code != "wrong-value" else f"`{path}`{joint}{misfit.message}"
-            self.findings.append(error(misfit.code, message, misfit.node.span, misfit.hint))
-            return
+            whole = misfit.code != "wrong-value"
+            message = misfit.message if whole else f"`{self._shown(path)}`{joint}{misfit.message}"
+            self.findings.append(error(misfit.code, message, misfit.span, misfit.hint))
+            return False
+        except Misfits as misfits:
+            self.findings.extend(misfits.findings)
+            return False
         if isinstance(value, ScalarNode) and value.text in found.kind.unbuilt:
-            self._not_yet(f"{path}: {value.text}", value, value.span, found)
+            self._not_yet(f"{path}: {value.text}", value.span, found)
+        return True
 
-    def _not_yet(self, what: str, value: Node, span: Span, found: Field) -> None:
+    def _not_yet(self, what: str, span: Span, found: Field) -> None:
         hint = "leave it out" + (f", or write `{'` or `'.join(found.off)}`" if found.off else "")
-        self.findings.append(
-            warning("not-yet", f"`{what}` is not built yet", span, f"{hint}; `run` refuses it as it is")
-        )
+        message = f"`{self._shown(what)}` is not built yet"
+        self.findings.append(warning("not-yet", message, span, f"{hint}; `run` refuses it as it is"))
 
     def _unknown(self, key: ScalarNode, path: str, keys: Iterable[str]) -> None:
-        where = f" in `{path}`" if path else ""
-        hint = self.table.hints.get(key.text) or did_you_mean(key.text, keys) or self._elsewhere(key.text)
+        shown = self._shown(path)
+        where = f" in `{shown}`" if shown else ""
+        folded = key.text.strip().lower().replace("-", "_").replace(" ", "_")
+        hint = self.table.hints.get(key.text) or (f"did you mean '{folded}'?" if folded in keys else None)
+        hint = hint or did_you_mean(key.text, keys) or self._elsewhere(folded)
+        hint = hint or (f"the keys here are {', '.join(keys)}" if path or self.within else None)
         self.findings.append(error("unknown-key", f"unknown key '{key.text}'{where}", key.span, hint))
 
     def _elsewhere(self, word: str) -> str | None:
         """A key that exists in another section."""
         paths = [one.path for one in self.table.fields if one.path.rpartition(".")[2] == word]
         return f"did you mean `{paths[0]}`?" if paths else None
+
+    def _shown(self, path: str) -> str:
+        return _join(self.within, path) if path else self.within
 
 
 def _join(path: str, name: str) -> str:

@@ -7,13 +7,14 @@ unquoted). A kind raises Misfit, which becomes a finding at the exact place.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 from typing import TypeVar
 
-from scheduler.diagnostics.diagnostic import did_you_mean
+from scheduler.diagnostics.diagnostic import Diagnostic, did_you_mean
+from scheduler.diagnostics.source import Span
 from scheduler.diagnostics.yaml_nodes import MappingNode, Node, ScalarNode, SequenceNode
 from scheduler.domain.quantities import Rate, parse_duration, parse_rate
 
@@ -29,17 +30,35 @@ _OPEN_QUOTE = {'"': '"', "'": "'"}
 class Misfit(Exception):
     """A node does not hold what its field wants. Raised by kinds, turned into a finding by a table's reading."""
 
-    def __init__(self, message: str, node: Node, hint: str | None = None, code: str = "wrong-value") -> None:
+    def __init__(
+        self,
+        message: str,
+        node: Node,
+        hint: str | None = None,
+        code: str = "wrong-value",
+        span: Span | None = None,
+    ) -> None:
         super().__init__(message)
         self.message = message
-        self.node = node
+        self.span = span or node.span
         self.hint = hint
         self.code = code
 
 
+class Misfits(Exception):
+    """Several things are wrong inside of one value: the findings say where and what."""
+
+    def __init__(self, findings: Sequence[Diagnostic]) -> None:
+        super().__init__(f"{len(findings)} findings")
+        self.findings = findings
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of value. `words` completes "… must be"; `unbuilt` are values that are in the language but not built."""
+    """A kind of value. `words` completes "… must be"; `unbuilt` are values that are in the language but not built.
+
+    `read` raises Misfit, or Misfits where a value has parts.
+    """
 
     words: str
     read: Callable[[Node], object]
@@ -99,8 +118,8 @@ def _read_boolean(node: Node) -> object:
     return text == "true"
 
 
-def _parsed(words: str, parse: Callable[[str], object], json_schema: Schema | None = None) -> Kind:
-    """A kind whose parser raises ValueError with a whole sentence."""
+def parsed(words: str, parse: Callable[[str], object], json_schema: Schema | None = None) -> Kind:
+    """A kind that `parse` makes of a text; its ValueError is a whole sentence, or what the value must be."""
 
     def read(node: Node) -> object:
         try:
@@ -126,6 +145,14 @@ def _whole_number(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,12}", text):
         raise ValueError(f"must be a whole number, not '{text}'")
     return int(text)
+
+
+def _percent(text: str) -> float:
+    match = re.fullmatch(r"([0-9]{1,3}(?:\.[0-9]{1,4})?)\s*%", text)
+    if match is None or float(match[1]) > 100:
+        bare = re.fullmatch(r"[0-9]{1,2}(\.[0-9]+)?", text)
+        raise ValueError(f"must be a share such as 5% or 0.5%, not '{text}'" + (f"; write {text}%" if bare else ""))
+    return float(match[1]) / 100
 
 
 def _read_texts(node: Node) -> object:
@@ -175,8 +202,9 @@ TEMPLATE = Kind("a template", lambda node: scalar_of(node, "a template"), {"type
 TEMPLATES = Kind("a list of templates", _read_texts, {"type": "array", "items": {"type": ["string", "number"]}})
 MAPPING = Kind("a mapping", _read_mapping, {"type": "object"})
 ANYTHING = Kind("a value", lambda node: node, {})
-DURATION = _parsed("a duration such as 15 minutes", parse_duration)
-SOME_TIME = _parsed("a duration such as 15 minutes", _some_time)
-EXPIRY = _parsed("a duration such as 15 minutes, or never_store", _never_or_duration)
-WHOLE_NUMBER = _parsed("a whole number", _whole_number, {"type": "integer", "minimum": 0})
-RATE = _parsed("a rate such as 500/s", lambda text: Rate.of(parse_rate(text)))
+DURATION = parsed("a duration such as 15 minutes", parse_duration)
+SOME_TIME = parsed("a duration such as 15 minutes", _some_time)
+EXPIRY = parsed("a duration such as 15 minutes, or never_store", _never_or_duration)
+PERCENT = parsed("a share such as 5%", _percent, {"type": "string", "pattern": r"^[0-9]{1,3}(\.[0-9]{1,4})?\s*%$"})
+WHOLE_NUMBER = parsed("a whole number", _whole_number, {"type": "integer", "minimum": 0})
+RATE = parsed("a rate such as 500/s", lambda text: Rate.of(parse_rate(text)))

@@ -15,24 +15,26 @@ _MARKED = re.compile(r"(<!-- table: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTAL
 
 def built_rows(table: Table, *sections: str) -> str:
     """A Markdown table of the fields below these sections that are built ("" takes the fields of the top)."""
-    lines = ["| key | value | default | meaning |", "|---|---|---|---|"]
+    lines = ["| key | value | default | example | meaning |", "|---|---|---|---|---|"]
     for one in table.fields:
         if one.built and not one.reserved and _section_of(one) in sections:
             default = "**required**" if one.required else one.default or "none"
-            cells = (f"`{one.path}`", one.kind.words, default, one.meaning)
+            cells = (f"`{one.path}`", one.kind.words, default, f"`{one.example}`", one.meaning)
             lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines) + "\n"
 
 
 def unbuilt_rows(table: Table) -> str:
     """A Markdown table of what is in the language and not built, with the values that are accepted already."""
-    lines = ["| key | accepted already | meaning |", "|---|---|---|"]
+    lines = ["| key | value | default | accepted already | example | meaning |", "|---|---|---|---|---|---|"]
     for one in table.fields:
         if not one.built:
-            lines.append(f"| `{one.path}` | {', '.join(f'`{word}`' for word in one.off) or 'none'} | {one.meaning} |")
+            off = ", ".join(f"`{word}`" for word in one.off) or "nothing"
+            cells = (f"`{one.path}`", one.kind.words, one.default or "none", off, f"`{one.example}`", one.meaning)
+            lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
         elif one.kind.unbuilt:
             values = ", ".join(f"`{word}`" for word in sorted(one.kind.unbuilt))
-            lines.append(f"| `{one.path}`: {values} | the others | {one.meaning} |")
+            lines.append(f"| `{one.path}` | {values} | {one.default} | the others | | {one.meaning} |")
     return "\n".join(lines) + "\n"
 
 

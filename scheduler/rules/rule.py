@@ -35,9 +35,13 @@ class Collapse(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trigger:
-    """What starts the rule: events of a type (a final `*` stands for any rest), people, or both."""
+    """What starts the rule: events of a type (a final `*` stands for any rest), people, or both.
+
+    `scheduled`: a schedule or a time starts it, so there is a slot and never an event.
+    """
 
     event: str | None
+    scheduled: bool
     when: Condition | None
     once_per: ScalarNode | None
     manual: bool
@@ -79,6 +83,14 @@ class Delivery:
     on_unknown: OnUnknown
 
 
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """A warning or note that the rule's author has seen and accepts: its code, and where the entry stands."""
+
+    check: str
+    node: ScalarNode
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
     """One campaign. `name` is the file's stem."""
@@ -93,3 +105,6 @@ class Rule:
     audience: Audience
     message: Message
     delivery: Delivery
+    variants: tuple[Message, ...]
+    """What the variants of an experiment send, those that differ from `message`."""
+    ignored: tuple[Ignored, ...]

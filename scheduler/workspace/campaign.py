@@ -18,8 +18,9 @@ from scheduler.rendering.fusing import Uncompilable
 from scheduler.rendering.names import Names, check_text
 from scheduler.rendering.payload import PayloadTemplate, compile_payload
 from scheduler.rendering.texts import TextTemplate
-from scheduler.rendering.with_values import WithValues, read_with
-from scheduler.rules.rule import Collapse, OnUnknown, Rule
+from scheduler.rendering.with_values import read_with
+from scheduler.rules.compiler import roots_of
+from scheduler.rules.rule import Collapse, Message, OnUnknown, Rule
 from scheduler.workspace.templates import TemplateFiles
 
 MESSAGE_ROOTS = frozenset({"event", "previous", "user", "device", "now", "today"})
@@ -105,10 +106,10 @@ class Parts:
 def compile_parts(rule: Rule, around: Surroundings) -> tuple[Parts | None, list[Diagnostic]]:
     """The templates of a rule, checked and compiled. None when a finding is an error, or a template cannot be read:
     what is wrong with its file is a finding of `read_templates`."""
-    names = Names(around.schema, rule.trigger.event, MESSAGE_ROOTS)
-    with_values = read_with(rule.message.with_values, names, around.default_locale)
-    findings = list(with_values.findings)
-    payload = _payload(rule, around, with_values, names, findings)
+    findings: list[Diagnostic] = []
+    payload = _payload(rule, rule.message, around, findings)
+    for variant in rule.variants:
+        _payload(rule, variant, around, findings)
     texts = _Texts(rule, around.schema, findings)
     parts = (
         texts.optional("trigger.once_per", rule.trigger.once_per, OCCASION_ROOTS, missing_is_expected=True),
@@ -173,14 +174,14 @@ def join(rule: Rule, parts: Parts, around: Surroundings, version: str, sources: 
     )
 
 
-def _payload(
-    rule: Rule, around: Surroundings, with_values: WithValues, names: Names, findings: list[Diagnostic]
-) -> PayloadTemplate | None:
-    node = rule.message.template_node
-    files = around.templates.named(rule.message.template)
+def _payload(rule: Rule, message: Message, around: Surroundings, findings: list[Diagnostic]) -> PayloadTemplate | None:
+    names = Names(around.schema, rule.trigger.event, roots_of(MESSAGE_ROOTS, scheduled=rule.trigger.scheduled))
+    with_values = read_with(message.with_values, names, around.default_locale)
+    findings.extend(with_values.findings)
+    files = around.templates.named(message.template)
     if files is None:
-        findings.append(error("unknown-template", f"there is no templates/{rule.message.template}.yaml", node.span,
-                              around.templates.hint(rule.message.template)))  # fmt: skip
+        findings.append(error("unknown-template", f"there is no templates/{message.template}.yaml",
+                              message.template_node.span, around.templates.hint(message.template)))  # fmt: skip
         return None
     if files.base is None:
         return None
@@ -194,6 +195,7 @@ class _Texts:
 
     def __init__(self, rule: Rule, schema: Schema, findings: list[Diagnostic]) -> None:
         self.event_type = rule.trigger.event
+        self.scheduled = rule.trigger.scheduled
         self.schema = schema
         self.findings = findings
 
@@ -209,7 +211,8 @@ class _Texts:
     ) -> TextTemplate | None:
         if node is None:
             return None
-        names = Names(self.schema, self.event_type, roots, missing_is_expected=missing_is_expected)
+        known = roots_of(roots, scheduled=self.scheduled)
+        names = Names(self.schema, self.event_type, known, missing_is_expected=missing_is_expected)
         problems = check_text(node, names)
         self.findings.extend(problems)
         if has_errors(problems):

@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import timedelta
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from scheduler.diagnostics.yaml_nodes import MappingNode, Node
 from scheduler.domain.locales import canonical_locale
-from scheduler.domain.quantities import Rate, parse_rate
+from scheduler.domain.quantities import CalendarUnits, Rate, parse_calendar_units, parse_duration, parse_rate
 from scheduler.rules.fields import Field, Table
 from scheduler.rules.kinds import (
-    ANYTHING,
     BOOLEAN,
     DURATION,
+    NAME,
+    PERCENT,
     TEXT,
+    WHOLE_NUMBER,
+    WORD,
     Kind,
     Misfit,
     choice,
+    parsed,
     text_of,
 )
+from scheduler.rules.records import either, list_of, record
+from scheduler.rules.time_kinds import TIME_OF_DAY
 
 _APPLE_ID = re.compile(r"[A-Z0-9]{10}")
 _BUNDLE_ID = re.compile(r"[A-Za-z0-9.-]{1,155}")
@@ -105,6 +112,14 @@ def _store_url(node: Node) -> object:
     return text
 
 
+def _cap_time(text: str) -> CalendarUnits | timedelta:
+    try:
+        return parse_calendar_units(text)
+    except ValueError:
+        return parse_duration(text)
+
+
+_CAP_TIME = parsed("a time such as 1 day or 12 hours", _cap_time)
 RATE = Kind(
     "a rate such as 500/s, or {max: 500/s, burst: 50}",
     _read_rate,
@@ -115,46 +130,129 @@ _BUNDLE = _texts("a bundle id such as com.example.app", lambda text: _BUNDLE_ID.
 
 _STORE = (
     Field(path="store.url", kind=Kind("a database URL", _store_url, {"type": "string"}),
-          default="sqlite:///clarion.db", meaning="The database. A relative path is relative to the workspace."),
-    Field(path="store.retention.events", kind=ANYTHING, built=False, off=("30 days",), meaning="How long events stay."),
-    Field(path="store.retention.ledger", kind=ANYTHING, built=False, off=("400 days",), meaning="The ledger's age."),
-    Field(path="workers", kind=ANYTHING, built=False, off=("0",), meaning="Extra processes that render and send."),
+          default="sqlite:///clarion.db", example="sqlite:///clarion.db",
+          meaning="The database. A relative path is relative to the workspace."),
+    Field(path="store.retention.events", kind=DURATION, default="30 days", example="60 days",
+          built=False, off=("30 days",), meaning="How long events stay."),
+    Field(path="store.retention.ledger", kind=DURATION, default="400 days", example="90 days",
+          built=False, off=("400 days",), meaning="The ledger's age."),
+    Field(path="workers", kind=WHOLE_NUMBER, default="0", example="2", built=False, off=("0",),
+          meaning="Extra processes that render and send."),
 )  # fmt: skip
 _APPS = (
-    Field(path="apps.*.bundle_id", kind=_BUNDLE, default="the app's name", meaning="Apple's topic is derived from it."),
-    Field(path="apps.*.provider", kind=choice(("apns",)), default="apns", meaning="Who delivers."),
+    Field(path="apps.*.bundle_id", kind=_BUNDLE, default="the app's name", example="com.example.shop",
+          meaning="Apple's topic is derived from it."),
+    Field(path="apps.*.provider", kind=choice(("apns",)), default="apns", example="apns", meaning="Who delivers."),
     Field(path="apps.*.environment", kind=choice(("sandbox", "production")), required=True,
-          meaning="Which of Apple's servers."),
-    Field(path="apps.*.auth.key_file", kind=TEXT, meaning="The signing key (.p8) from Apple's developer pages."),
-    Field(path="apps.*.auth.key_id", kind=_APPLE_KEY, meaning="The id of that key."),
-    Field(path="apps.*.auth.team_id", kind=_APPLE_KEY, meaning="The id of the developer team."),
-    Field(path="apps.*.auth.certificate_file", kind=ANYTHING, built=False, meaning="A certificate in place of a key."),
+          example="production", meaning="Which of Apple's servers."),
+    Field(path="apps.*.auth.key_file", kind=TEXT, example="secrets/AuthKey_ABC123DEFG.p8",
+          meaning="The signing key (.p8) from Apple's developer pages."),
+    Field(path="apps.*.auth.key_id", kind=_APPLE_KEY, example="ABC123DEFG", meaning="The id of that key."),
+    Field(path="apps.*.auth.team_id", kind=_APPLE_KEY, example="DEF123GHIJ", meaning="The id of the developer team."),
+    Field(path="apps.*.auth.certificate_file", kind=TEXT, example="secrets/push.pem", built=False,
+          meaning="A certificate in place of a key."),
     Field(path="apps.*.endpoint", kind=_texts("an address such as https://127.0.0.1:2197", _endpoint),
-          default="Apple's", meaning="Another server: the simulator, another port, a proxy."),
-    Field(path="apps.*.ca_file", kind=TEXT, default="the system's", meaning="Trusted in place of the system's CAs."),
+          default="Apple's", example="https://127.0.0.1:2197",
+          meaning="Another server: the simulator, another port, a proxy."),
+    Field(path="apps.*.ca_file", kind=TEXT, default="the system's", example="secrets/ca.pem",
+          meaning="Trusted in place of the system's CAs."),
     Field(path="apps.*.links", kind=_texts("a number from 1 to 99", _links, {"type": "integer", "minimum": 1}),
-          default="2", meaning="HTTP/2 connections."),
-    Field(path="apps.*.rate", kind=RATE, default="no limit", meaning="Starts of the app; `burst` may start at once."),
-    *(Field(path=f"apps.*.lanes.{lane}.rate", kind=RATE, default="no limit", meaning=f"Starts of the lane {lane}.")
+          default="2", example="4", meaning="HTTP/2 connections."),
+    Field(path="apps.*.rate", kind=RATE, default="no limit", example="{max: 9000/s, burst: 500}",
+          meaning="Starts of the app; `burst` may start at once."),
+    *(Field(path=f"apps.*.lanes.{lane}.rate", kind=RATE, default="no limit", example="6000/s",
+            meaning=f"Starts of the lane {lane}.")
       for lane in ("urgent", "normal", "bulk")),
 )  # fmt: skip
 _CATEGORIES = (
-    Field(path="categories.*.opt_out", kind=BOOLEAN, default="true", meaning="Whether users can opt out of it."),
-    Field(path="categories.*.quiet_hours", kind=ANYTHING, built=False, off=("ignore",), meaning="Nothing at night."),
-    Field(path="categories.*.caps", kind=ANYTHING, built=False, off=("ignore",), meaning="Whether caps hold."),
-    Field(path="categories.*.holdout", kind=ANYTHING, built=False, off=("exempt",), meaning="Whether it holds out."),
+    Field(
+        path="categories.*.opt_out",
+        kind=BOOLEAN,
+        default="true",
+        example="false",
+        meaning="Whether users can opt out of it.",
+    ),
+    Field(
+        path="categories.*.quiet_hours",
+        kind=choice(("hold", "drop", "ignore")),
+        default="hold",
+        example="drop",
+        built=False,
+        off=("ignore",),
+        meaning="What is done with what falls into the quiet hours.",
+    ),
+    Field(
+        path="categories.*.caps",
+        kind=choice(("apply", "ignore")),
+        default="apply",
+        built=False,
+        example="ignore",
+        off=("apply", "ignore"),
+        meaning="Whether caps hold.",
+    ),
+    Field(
+        path="categories.*.holdout",
+        kind=choice(("apply", "exempt")),
+        default="apply",
+        built=False,
+        example="exempt",
+        off=("apply", "exempt"),
+        meaning="Whether the workspace's holdout holds.",
+    ),
 )
+_QUIET_HOURS = record(
+    "limits.quiet_hours",
+    Field(path="from", kind=TIME_OF_DAY, required=True, meaning="They begin.", example="22:00"),
+    Field(path="to", kind=TIME_OF_DAY, required=True, meaning="They end; may be the next morning.", example="08:00"),
+)
+_CAP = record(
+    "limits.caps",
+    Field(path="name", kind=WORD, required=True, meaning="Shown in reasons.", example="marketing-day"),
+    Field(path="max", kind=WHOLE_NUMBER, required=True, meaning="So many notifications.", example="3"),
+    Field(path="per", kind=_CAP_TIME, required=True, meaning="In this time.",
+          example="1 day"),
+    Field(path="window", kind=choice(("rolling", "calendar")), default="rolling", example="calendar",
+          meaning="The last so many hours, or the calendar's day, week or month in the person's zone."),
+    Field(path="categories", kind=list_of(NAME, "a list of categories"), default="all", example="[marketing]",
+          meaning="What counts."),
+    Field(path="then", kind=choice(("drop", "hold")), default="drop", example="hold",
+          meaning="What is done with more."),
+)  # fmt: skip
+_HOLDOUT = record(
+    "limits.holdout",
+    Field(path="share", kind=PERCENT, required=True, meaning="Of all people.", example="2%"),
+    Field(path="salt", kind=TEXT, required=True, meaning="Another salt holds out others.", example="company-2026"),
+)
+_FUSE = record(
+    "limits.fuse",
+    Field(path="times", kind=WHOLE_NUMBER, required=True, meaning="As many as in its last 30 days, times this.",
+          example="10"),
+    Field(path="within", kind=DURATION, required=True, meaning="Counted over this time.", example="15 minutes"),
+)  # fmt: skip
 _REST = (
-    Field(path="limits", kind=ANYTHING, built=False, meaning="Quiet hours, caps, holdout, fuse for all rules."),
-    Field(path="testers", kind=ANYTHING, built=False, meaning="Groups for `send-test`."),
+    Field(path="limits.quiet_hours", kind=_QUIET_HOURS, built=False, example="{from: 22:00, to: 08:00}",
+          meaning="Nothing is sent then, in each device's zone."),
+    Field(path="limits.caps", kind=list_of(_CAP, "a list of caps"), built=False,
+          example="[{name: marketing-day, max: 3, per: 1 day, window: calendar, categories: [marketing], then: drop}]",
+          meaning="How many one person gets in a time."),
+    Field(path="limits.holdout", kind=_HOLDOUT, built=False, example="{share: 2%, salt: company-2026}",
+          meaning="A share of all people that gets nothing."),
+    Field(path="limits.audience_max", kind=WHOLE_NUMBER, built=False, example="5000000",
+          meaning="A run with more devices does not start."),
+    Field(path="limits.fuse", kind=either(choice(("ignore",)), _FUSE), built=False, off=("ignore",),
+          example="{times: 10, within: 15 minutes}", meaning="A rule that suddenly selects far more devices pauses."),
+    Field(path="testers.*.users", kind=list_of(TEXT, "a list of user ids"), built=False, example="[anna, ben]",
+          meaning="The users of a group for `send-test`."),
     Field(path="api.listen", kind=_texts("an address such as 127.0.0.1:8080", _address), default="nothing listens",
-          meaning="Where the HTTP API listens."),
+          example="127.0.0.1:8080", meaning="Where the HTTP API listens."),
     Field(path="defaults.time_zone", kind=_texts("an IANA zone such as Europe/Berlin", _zone), default="UTC",
-          meaning="The zone of what has none."),
+          example="Europe/Berlin", meaning="The zone of what has none."),
     Field(path="defaults.locale", kind=_texts("a language tag such as de or pt-BR", canonical_locale), default="en",
-          meaning="The language of base templates."),
-    Field(path="reload", kind=choice(("signal",), ("auto",)), default="signal", meaning="When files are read again."),
-    Field(path="shutdown_grace", kind=DURATION, default="30 s", meaning="How long SIGTERM waits for answers."),
+          example="de", meaning="The language of base templates."),
+    Field(path="reload", kind=choice(("signal",), ("auto",)), default="signal", example="signal",
+          meaning="When files are read again."),
+    Field(path="shutdown_grace", kind=DURATION, default="30 s", example="1 min",
+          meaning="How long SIGTERM waits for answers."),
 )  # fmt: skip
 
 SETTINGS_TABLE = Table(

@@ -1,81 +1,84 @@
-"""Files with one defect each, and exactly what `check` says about them.
+"""Files with one defect each, and exactly what `check` says about them; and files without any.
 
-bad_rules, bad_templates, bad_settings: NAME.yaml is the defect in an otherwise sound workspace, NAME.txt the text.
+tests/rules_corpus/bad/AREA/NAME.yaml is the defect in an otherwise sound workspace, NAME.txt the text; in the area
+`workspaces` NAME is a folder of files that are laid over the sound ones. tests/rules_corpus/good/AREA holds what has
+no finding but `not-yet`. CLARION_WRITE_CORPUS=1 writes the texts anew: read every one of them then.
 """
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scheduler.diagnostics.diagnostic import Diagnostic
 from scheduler.diagnostics.printers import as_text
 from scheduler.diagnostics.source import Source
 from scheduler.workspace.checking import check
 from scheduler.workspace.loading import read_folder
 
-HERE = Path(__file__).parent
-EXAMPLES = {path: source.text for path, source in read_folder(HERE.parents[1]).items()}
-SOUND = {
-    "clarion.yaml": """\
-apps:
-  scores: {environment: sandbox, auth: {key_file: k.p8, key_id: ABC123DEFG, team_id: DEF123GHIJ}}
-  shop: {environment: sandbox, auth: {key_file: k.p8, key_id: ABC123DEFG, team_id: DEF123GHIJ}}
-categories: {sports: {}, marketing: {}}
-""",
-    "schema.yaml": """\
-users: {attributes: {first_name: "string?"}}
-devices: {attributes: {alerts: {enum: [all, none]}}}
-events: {com.example.goal: {home: string, away: string, minute: integer, scorer: "string?"}}
-""",
-    "templates/plain.yaml": "aps: {alert: {title: A}}\n",
-    "templates/silent.yaml": "aps: {content-available: 1}\n",
+CORPUS = Path(__file__).parents[1] / "rules_corpus"
+EXAMPLES = {path: source.text for path, source in read_folder(CORPUS.parents[1]).items()}
+SOUND = {path: source.text for path, source in read_folder(CORPUS / "sound").items()}
+"""A workspace without findings: the rule `tested`, its template and overlay `tested`, a macro file."""
+TESTED = {
+    "rules": "rules/tested.yaml",
+    "conditions": "rules/tested.yaml",
+    "fields": "rules/tested.yaml",
+    "templates": "templates/tested.yaml",
+    "overlays": "templates/tested.de.yaml",
+    "macros": "templates/money.j2",
+    "settings": "clarion.yaml",
+    "schema": "schema.yaml",
 }
-SOUND_RULE = """\
-category: sports
-trigger: {event: com.example.goal}
-audience: {app: scores, everyone: true}
-message: {template: tested}
-"""
+"""By area, the file that is the defect."""
 
 
-def cases(folder: str) -> list[str]:
-    return sorted(path.stem for path in (HERE / folder).glob("*.yaml"))
+def cases(kind: str) -> list[str]:
+    """AREA/NAME of every case."""
+    folders = [path for path in (CORPUS / kind / "workspaces").glob("*") if path.is_dir()]
+    files = [path for path in (CORPUS / kind).glob("*/*") if path.is_file() and path.suffix != ".txt"]
+    return sorted(f"{path.parent.name}/{path.stem if path.is_file() else path.name}" for path in (*files, *folders))
 
 
-def said(files: dict[str, str]) -> str:
-    return as_text(check({path: Source(path, text) for path, text in files.items()}, Path("/w"), {})) + "\n"
+def files_of(kind: str, case: str) -> dict[str, Source]:
+    """The workspace of a case."""
+    area = case.partition("/")[0]
+    if area == "workspaces":
+        changes = {path: source.text for path, source in read_folder(CORPUS / kind / case).items()}
+        texts = {**SOUND, **changes}
+    else:
+        tested = TESTED[area]
+        suffix = Path(tested).suffix
+        content = (CORPUS / kind / f"{case}{suffix}").read_bytes().decode("utf-8", "surrogateescape")
+        texts = {**SOUND, tested: content}
+    return {path: Source(path, text) for path, text in texts.items()}
 
 
-def expected(folder: str, name: str) -> str:
-    return (HERE / folder / f"{name}.txt").read_text("utf-8")
+def findings_of(files: dict[str, Source]) -> list[Diagnostic]:
+    return check(files, Path("/w"), {})
 
 
-def defect(folder: str, name: str) -> str:
-    return (HERE / folder / f"{name}.yaml").read_text("utf-8")
+@pytest.mark.parametrize("case", cases("bad"))
+def test_defect_is_said_exactly(case: str) -> None:
+    said = as_text(findings_of(files_of("bad", case))) + "\n"
+    expected = CORPUS / "bad" / f"{case}.txt"
+    if os.environ.get("CLARION_WRITE_CORPUS"):
+        expected.write_text(said, "utf-8")
+    assert said == expected.read_text("utf-8")
 
 
-@pytest.mark.parametrize("name", cases("bad_rules"))
-def test_defect_in_a_rule_is_said_exactly(name: str) -> None:
-    assert said({**SOUND, f"rules/{name}.yaml": defect("bad_rules", name)}) == expected("bad_rules", name)
+@pytest.mark.parametrize("case", cases("good"))
+def test_good_file_has_no_finding_but_what_is_not_built(case: str) -> None:
+    findings = findings_of(files_of("good", case))
+    assert [finding for finding in findings if finding.code != "not-yet"] == []
 
 
-@pytest.mark.parametrize("name", cases("bad_templates"))
-def test_defect_in_a_template_is_said_exactly(name: str) -> None:
-    files = {**SOUND, "rules/tested.yaml": SOUND_RULE, "templates/tested.yaml": defect("bad_templates", name)}
-    assert said(files) == expected("bad_templates", name)
-
-
-@pytest.mark.parametrize("name", cases("bad_settings"))
-def test_defect_in_settings_is_said_exactly(name: str) -> None:
-    assert said({"clarion.yaml": defect("bad_settings", name)}) == expected("bad_settings", name)
-
-
-def test_the_sound_workspace_of_this_corpus_has_no_findings() -> None:
-    files = {**SOUND, "rules/tested.yaml": SOUND_RULE, "templates/tested.yaml": SOUND["templates/plain.yaml"]}
-    assert said(files) == "\n"
+def test_sound_workspace_of_the_corpus_has_no_findings() -> None:
+    assert findings_of({path: Source(path, text) for path, text in SOUND.items()}) == []
 
 
 @pytest.mark.slow
@@ -91,5 +94,5 @@ def test_no_edit_of_a_file_crashes_check(path: str, at: int, length: int, insert
     text = EXAMPLES[path]
     at %= len(text)
     edited = {**EXAMPLES, path: text[:at] + inserted + text[at + length :]}
-    findings = check({name: Source(name, content) for name, content in edited.items()}, Path("/w"), {})
+    findings = findings_of({name: Source(name, content) for name, content in edited.items()})
     assert all(finding.message and finding.span.source.path in edited for finding in findings)

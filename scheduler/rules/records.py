@@ -1,0 +1,80 @@
+"""Kinds with parts: mappings with fields of their own, lists, and values that have two forms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from scheduler.diagnostics.diagnostic import Diagnostic, has_errors
+from scheduler.diagnostics.yaml_nodes import MappingNode, Node, SequenceNode
+from scheduler.rules.fields import Field, Table
+from scheduler.rules.kinds import Kind, Misfit, Misfits
+
+
+def record(name: str, *fields: Field, hints: Mapping[str, str] | None = None) -> Kind:
+    """A mapping with these fields; read as `Values`. `name` is what messages call it."""
+    table = Table(fields, hints or {})
+    keys = ", ".join(table.children(""))
+    words = f"a mapping with {keys}"
+
+    def read(node: Node) -> object:
+        if not isinstance(node, MappingNode):
+            raise Misfit(f"must be {words}", node)
+        values, findings = table.read(node, within=name)
+        if has_errors(findings):
+            raise Misfits(findings)
+        return values
+
+    return Kind(words, read, table.json_schema())
+
+
+def list_of(kind: Kind, words: str) -> Kind:
+    """A list of one kind that is not empty; read as a tuple."""
+
+    def read(node: Node) -> object:
+        if not isinstance(node, SequenceNode):
+            raise Misfit(f"must be {words}: put it in [ ], or begin each with `- `", node)
+        if not node.items:
+            raise Misfit(f"must be {words}; this one is empty", node, "leave the key out")
+        return _read_all(kind, node.items)
+
+    return Kind(words, read, {"type": "array", "minItems": 1, "items": kind.json_schema})
+
+
+def one_or_list(kind: Kind, words: str) -> Kind:
+    """One value of a kind, or a list of them; read as a tuple."""
+    many = list_of(kind, words)
+
+    def read(node: Node) -> object:
+        return many.read(node) if isinstance(node, SequenceNode) else (kind.read(node),)
+
+    return Kind(words, read, {"oneOf": [kind.json_schema, many.json_schema]})
+
+
+def either(word: Kind, mapping: Kind) -> Kind:
+    """A word, or a mapping that says more."""
+    words = f"{word.words}, or {mapping.words}"
+
+    def read(node: Node) -> object:
+        if isinstance(node, MappingNode):
+            return mapping.read(node)
+        if isinstance(node, SequenceNode):
+            raise Misfit(f"must be {words}, not a list", node)
+        return word.read(node)
+
+    return Kind(words, read, {"oneOf": [word.json_schema, mapping.json_schema]})
+
+
+def _read_all(kind: Kind, items: tuple[Node, ...]) -> tuple[object, ...]:
+    read: list[object] = []
+    findings: list[Diagnostic] = []
+    for item in items:
+        try:
+            read.append(kind.read(item))
+        except Misfit as misfit:
+            message = f"each of them {misfit.message}" if misfit.message.startswith("must ") else misfit.message
+            raise Misfit(message, item, misfit.hint, misfit.code, misfit.span) from None
+        except Misfits as misfits:
+            findings.extend(misfits.findings)
+    if findings:
+        raise Misfits(findings)
+    return tuple(read)

@@ -1,0 +1,151 @@
+"""Fields that are written wrong, or that contradict each other: what is said about them."""
+
+from __future__ import annotations
+
+import pytest
+
+from scheduler.conditions.types import FieldType, Schema, Section, ValueType
+from scheduler.diagnostics.source import Source
+from scheduler.diagnostics.yaml_reader import read_yaml
+from scheduler.rules.compiler import compile_rule
+from scheduler.rules.rule import Rule
+
+EVENT_RULE = """\
+category: sports
+trigger: {event: goal}
+audience: {everyone: true}
+message: {template: goal}
+"""
+SLOT_RULE = EVENT_RULE.replace("event: goal", 'schedule: "0 9 * * mon"')
+SCHEMA = Schema(events={"goal": Section({"n": FieldType(ValueType.INTEGER)}),
+                        "order": Section({"total": FieldType(ValueType.NUMBER)})}, open_events=False)  # fmt: skip
+
+
+def read(text: str) -> tuple[Rule | None, list[tuple[str, str, str, str | None]]]:
+    rule, findings = compile_rule(read_yaml(Source("rules/goal.yaml", text)), "goal", SCHEMA)
+    said = [
+        (one.code, text[one.span.start : one.span.end], one.message, one.hint)
+        for one in findings
+        if one.code != "not-yet"
+    ]
+    return rule, said
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "place", "message", "hint"),
+    [
+        (EVENT_RULE + "starts: tomorrow\n", "wrong-value", "tomorrow",
+         "`starts`: 'tomorrow' is no date or time; write 2026-11-27, 2026-11-27 09:00 or 2026-11-27T09:00:00Z", None),
+        (EVENT_RULE + "ends: 2026-02-30\n", "wrong-value", "2026-02-30",
+         "`ends`: '2026-02-30' does not exist in the calendar", None),
+        (EVENT_RULE + "starts: 2026-12-01\nends: 2026-11-01\n", "contradiction", "2026-11-01",
+         "the rule ends before it starts", "exchange `starts` and `ends`"),
+        (SLOT_RULE.replace("0 9 * * mon", "0 25 * * mon"), "wrong-value", "25",
+         "`trigger.schedule`: 25 is not a hour: those are 0 to 23", None),
+        (SLOT_RULE.replace('"0 9 * * mon"', "{every: 2 days, time: 09:00}"), "contradiction",
+         "{every: 2 days, time: 09:00}", "`every` counts from `starts`, and that is missing",
+         "add `starts: 2026-11-27` at the top"),
+        (SLOT_RULE.replace('"0 9 * * mon"', "{every: 2 hours, time: 09:00}"), "wrong-value", "2 hours",
+         "`trigger.schedule.every`: '2 hours' is no number of days, weeks or months; write '2 days'", None),
+        (SLOT_RULE.replace('"0 9 * * mon"', "{every: 2 days}"), "missing-key", "{",
+         "`trigger.schedule.time` is missing", "add `time: …`, a time of the day such as 22:00"),
+        (EVENT_RULE.replace("event: goal", "at: 2026-11-27"), "wrong-value", "2026-11-27",
+         "`trigger.at`: '2026-11-27' has no time of the day; write '2026-11-27 09:00'", None),
+        (SLOT_RULE.replace('mon"', 'mon", time_zone: Europe/Berln'), "wrong-value", "Europe/Berln",
+         "`trigger.time_zone` must be an IANA zone such as Europe/Berlin, or device, not 'Europe/Berln'",
+         "did you mean 'Europe/Berlin'?"),
+        (EVENT_RULE.replace("goal}", "goal, grace: 2 hours}", 1), "contradiction", "2 hours",
+         "`trigger.grace` is about a schedule or a time, and this rule has none", "leave it out"),
+        (EVENT_RULE.replace("goal}", 'goal, schedule: "0 9 * * *"}', 1), "contradiction", '"0 9 * * *"',
+         "a rule starts by `event` or by `schedule`, not by both", "write two rules"),
+        (SLOT_RULE + "timing: {delay: 2 hours}\n", "contradiction", "2 hours",
+         "`timing.delay` counts from an event, and no event starts this rule",
+         "leave it out, or add `trigger.event`"),
+        (EVENT_RULE + "timing: {unless: {event: order}}\n", "contradiction", "{event: order}",
+         "`timing.unless` calls off what waits, and nothing waits here", "add `delay: 2 hours`"),
+        (EVENT_RULE + "timing: {delay: 2 hours, unless: {event: ordr}}\n", "unknown-event", "ordr",
+         "schema.yaml does not declare 'ordr'", "did you mean 'order'?"),
+        (EVENT_RULE + "timing: {delay: 2 hours, unless: {event: order, where: exit.data.totl > 1}}\n", "unknown-name",
+         "totl", "unknown name 'totl' in `exit.data`", "did you mean 'total'?"),
+        (EVENT_RULE + "timing: {delay: 2 hours, unless: {event: order, match: usr}}\n", "wrong-value", "usr",
+         "`timing.unless.match` must be user or subject, not 'usr'", "did you mean 'user'?"),
+        (EVENT_RULE + "timing: {delay: 2 hours, unless: {event: order, since: 1 hour}}\n", "wrong-value", "1 hour",
+         "`timing.unless.since` must be such as 1 hour before, not '1 hour'", None),
+        (EVENT_RULE + "timing: {quiet_hours: {from: 25:00}}\n", "wrong-value", "25:00",
+         "`timing.quiet_hours.from` must be a time of the day such as 22:00, not '25:00'", None),
+        (EVENT_RULE + "timing: {quiet_hours: [hold]}\n", "wrong-value", "[hold]",
+         "`timing.quiet_hours` must be hold, drop or ignore, or a mapping with from, to, then, not a list", None),
+        (EVENT_RULE + "limits: {reentry: {key: x}}\n", "missing-key", "{",
+         "`limits.reentry.after` is missing", "add `after: …`, a duration such as 15 minutes"),
+        (EVENT_RULE + "limits: {fuse: off}\n", "wrong-value", "off", "`limits.fuse` must be ignore, not 'off'", None),
+        (EVENT_RULE + "experiment: {holdout: 5}\n", "wrong-value", "5",
+         "`experiment.holdout` must be a share such as 5% or 0.5%, not '5'; write 5%", None),
+        (EVENT_RULE + "experiment: {holdout: 101%}\n", "wrong-value", "101%",
+         "`experiment.holdout` must be a share such as 5% or 0.5%, not '101%'", None),
+        (EVENT_RULE + "experiment: {variants: [{name: a, weight: 1}, {name: a, weight: 1}]}\n", "contradiction", "a",
+         "there are two variants called 'a'", "rename one"),
+        (EVENT_RULE + "experiment: {variants: [{name: a, weight: 0}]}\n", "contradiction", "[{name: a, weight: 0}]",
+         "no variant has any weight", "give each a weight such as 50"),
+        (EVENT_RULE + "experiment: {variants: {name: a, weight: 0}}\n", "wrong-value", "{name: a, weight: 0}",
+         "`experiment.variants` must be a list of variants: put it in [ ], or begin each with `- `", None),
+        (EVENT_RULE + "delivery: {canary: {share: 1%, wait: 5 minutes}}\n", "missing-key", "{",
+         "`delivery.canary.max_rejects` is missing", "add `max_rejects: …`, a share such as 5%"),
+        (EVENT_RULE + "ignore: [{check: overlay-texts}]\n", "missing-key", "{",
+         "`ignore.because` is missing", "add `because: …`, a text"),
+        (EVENT_RULE + "ignore: [overlay-texts]\n", "wrong-value", "overlay-texts",
+         "`ignore`: each of them must be a mapping with check, because", None),
+        (EVENT_RULE + "Delivery: {lane: bulk}\n", "unknown-key", "Delivery", "unknown key 'Delivery'",
+         "did you mean 'delivery'?"),
+        (EVENT_RULE + "delivery: {expires-after: 1 day}\n", "unknown-key", "expires-after",
+         "unknown key 'expires-after' in `delivery`", "did you mean 'expires_after'?"),
+        (EVENT_RULE + "delivery:\n", "wrong-value", "delivery", "`delivery` has nothing in it",
+         "indent its keys below it, or leave it out"),
+        (EVENT_RULE + "limits: [1]\n", "wrong-value", "[1]", "`limits` must be a mapping",
+         "its keys are `reentry`, `caps`, `audience_max`, `fuse`, `per_user`"),
+        (SLOT_RULE.replace("everyone: true", 'where: event.data.n > 1'), "unknown-name", "event",
+         "`event` cannot be used here", "the names here are device, now, slot, today, user"),
+    ],
+)  # fmt: skip
+def test_mistake_says_what_where_and_the_way_out(
+    text: str, code: str, place: str, message: str, hint: str | None
+) -> None:
+    rule, said = read(text)
+    assert said == [(code, place, message, hint)]
+    assert rule is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        EVENT_RULE + "starts: 2026-11-27\nends: 2026-11-27\n",
+        EVENT_RULE + "starts: 2026-11-27 09:00\nends: 2026-11-30\nrenamed_from: [old-goal]\n",
+        SLOT_RULE.replace('"0 9 * * mon"', "{every: 2 days, time: 9:00}") + "starts: 2026-11-27\n",
+        SLOT_RULE.replace('mon"', 'mon", time_zone: device, grace: 2 hours, catch_up: all'),
+        SLOT_RULE.replace("everyone: true", "where: slot > now and today == '2026-11-27'"),
+        EVENT_RULE.replace("event: goal", "at: 2026-11-27 09:00, grace: 2 hours"),
+        EVENT_RULE + "timing: {delay: 2 hours, unless: [{event: order, where: exit.data.total > event.data.n}], "
+        "recheck: false, quiet_hours: {from: 22:00, to: 8:00, then: hold}}\n",
+        EVENT_RULE + "limits: {reentry: {after: 3 days, key: '{{ event.data.n }}'}, caps: ignore, audience_max: 5, "
+        "fuse: ignore, per_user: latest}\n",
+        EVENT_RULE + "experiment: {holdout: 5%, salt: x, variants: [{name: a, weight: 50, template: b}, "
+        "{name: b, weight: 50, with: {x: 1}}]}\n",
+        EVENT_RULE + "delivery: {canary: {share: 0.5%, wait: 5 minutes, max_rejects: 2%}}\n",
+    ],
+)
+def test_language_of_later_parts_is_read_already(text: str) -> None:
+    rule, said = read(text)
+    assert said == []
+    assert rule is not None
+
+
+def test_variants_that_send_something_else_are_messages_of_the_rule() -> None:
+    variants = "[{name: a, weight: 50, template: b}, {name: b, weight: 50}]"
+    rule, _ = read(EVENT_RULE + f"experiment: {{variants: {variants}}}\n")
+    assert rule is not None
+    assert [message.template for message in rule.variants] == ["b"]
+
+
+def test_ignored_checks_are_kept_with_their_place() -> None:
+    rule, _ = read(EVENT_RULE + "ignore: [{check: overlay-texts, because: pictures}]\n")
+    assert rule is not None
+    assert [(one.check, one.node.span.line) for one in rule.ignored] == [("overlay-texts", 5)]
