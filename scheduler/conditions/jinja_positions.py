@@ -57,23 +57,21 @@ def error_offset(problem: TemplateSyntaxError) -> int:
     return max(problem.lineno - 1, 0)
 
 
-def runtime_place(problem: BaseException) -> tuple[str | None, int] | None:
-    """(file name of the template, offset) of the innermost template code that an exception passed through.
-
-    The offset is that of the output or statement that was running. None when no template was involved.
-    """
-    place: tuple[str | None, int] | None = None
+def runtime_places(problem: BaseException) -> list[int]:
+    """Offsets of the outputs or statements that were running when an exception was raised, the innermost last: what
+    called a macro stands before what the macro did. Empty when no template was involved."""
+    places: list[int] = []
     frame: TracebackType | None = problem.__traceback__
     while frame is not None:
         namespace = frame.tb_frame.f_globals
         template = namespace.get("__jinja_template__")
         if isinstance(template, Template):
-            place = (template.filename, max(template.get_corresponding_lineno(frame.tb_lineno) - 1, 0))
+            places.append(max(template.get_corresponding_lineno(frame.tb_lineno) - 1, 0))
         elif "__jinja_exception__" in namespace:
             # A frame that Jinja has already rewritten: its line is the template's, so it is our label.
-            place = (frame.tb_frame.f_code.co_filename, max(frame.tb_lineno - 1, 0))
+            places.append(max(frame.tb_lineno - 1, 0))
         frame = frame.tb_next
-    return place
+    return places
 
 
 class Extents:

@@ -5,7 +5,8 @@ the leaves' texts with a NUL between them. Three things are rewritten on the way
 - a path (`event.data.home`) becomes one plain variable, looked up before the template runs: faster than Jinja's chain
   of look-ups, and the values say which renders are equal;
 - a constant of `message.with` becomes a literal, which Jinja's optimiser folds into the text around it;
-- `~` becomes a bounded join; an inline `if` without `else` is the empty text, as in Jinja itself.
+- `~` becomes a bounded join; an inline `if` without `else` is the empty text, as in Jinja itself;
+- imported macros and included files are put in (macros.py); loops, macro calls and filters count their steps.
 
 Syntax nodes carry 1 + character offset in place of a line (see conditions/jinja_positions.py). Leaves are moved apart
 by the length of their texts, so the place of a runtime error tells its leaf.
@@ -14,7 +15,7 @@ by the length of their texts, so the place of a runtime error tells its leaf.
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -23,11 +24,23 @@ from jinja2.exceptions import SecurityError, TemplateError
 from jinja2.runtime import Context
 from jinja2.visitor import NodeTransformer
 
-from scheduler.conditions.jinja_positions import runtime_place
+from scheduler.conditions.jinja_positions import runtime_places
 from scheduler.domain.json_values import Json
+from scheduler.rendering.macros import NO_MACROS, MacroFiles, calls_of, imports_of
 from scheduler.rendering.paths import Path, dotted, local_names, path_of
 from scheduler.rendering.results import Aborted, RenderFailure
-from scheduler.rendering.sandbox import AS_JSON, BOUNDED, ENVIRONMENT, JOINED, Abort, MissingVariable, joined, missing
+from scheduler.rendering.sandbox import (
+    AS_JSON,
+    BOUNDED,
+    COUNTED,
+    ENVIRONMENT,
+    JOINED,
+    Abort,
+    MissingVariable,
+    Steps,
+    joined,
+    missing,
+)
 
 SEPARATOR = "\0"
 
@@ -50,26 +63,40 @@ class Fused:
     absent: tuple[object, ...]
     """What stands for a missing value of each path."""
     labels: tuple[str, ...]
+    macro_texts: Mapping[str, str]
+    """The macro files that are a part of it: their texts by path."""
     _starts: tuple[int, ...]
+    _counts_steps: bool
     _template: Template
 
     def render(self, values: dict[str, object]) -> str | RenderFailure | Aborted:
         """The texts of the leaves, NUL between them. `values` has a value or `absent` for every name."""
+        if self._counts_steps:
+            values[_STEPS] = Steps()
         context = Context(ENVIRONMENT, values, None, {})
         try:
             return joined(self._template.root_render_func(context))
         except Abort as stop:
             return Aborted(str(stop))
         except MissingVariable as problem:
-            return RenderFailure(self._leaf(problem), str(problem), problem.variable)
+            return self._failure(problem, str(problem), problem.variable)
         except (TemplateError, SecurityError) as problem:
-            return RenderFailure(self._leaf(problem), problem.message or type(problem).__name__)
+            return self._failure(problem, problem.message or type(problem).__name__)
         except Exception as problem:  # a template is a program: whatever it does wrong is a finding about it
-            return RenderFailure(self._leaf(problem), f"{type(problem).__name__}: {problem}")
+            return self._failure(problem, f"{type(problem).__name__}: {problem}")
 
-    def _leaf(self, problem: Exception) -> str:
-        place = runtime_place(problem)
-        return self.labels[bisect.bisect_right(self._starts, place[1] if place else 0) - 1]
+    def _failure(self, problem: Exception, message: str, variable: str | None = None) -> RenderFailure:
+        """The failure of the leaf that was running; of a macro the line too."""
+        places = runtime_places(problem) or [0]
+        label, inner = self._label(places[0]), self._label(places[-1])
+        if inner != label:
+            start = self._starts[self.labels.index(inner)]
+            line = self.macro_texts[inner].count("\n", 0, places[-1] - start) + 1
+            message = f"{message} ({inner}, line {line})"
+        return RenderFailure(label, message, variable)
+
+    def _label(self, place: int) -> str:
+        return self.labels[bisect.bisect_right(self._starts, place) - 1]
 
 
 class Uncompilable(Exception):
@@ -99,6 +126,7 @@ def fuse(
     *,
     constants: Mapping[str, Json] | None = None,
     computed: Sequence[LeafText] = (),
+    macros: MacroFiles = NO_MACROS,
 ) -> Fused:
     """Compile texts that `check_text` has no error for.
 
@@ -106,15 +134,17 @@ def fuse(
     Uncompilable when Jinja or Python cannot make code of them.
     """
     try:
-        return _fuse(leaves, constants or {}, computed)
+        return _fuse(leaves, constants or {}, computed, macros)
     except TemplateSyntaxError as problem:
         raise Uncompilable((problem.message or "not valid Jinja").rstrip(".")) from problem
     except (SyntaxError, RecursionError, MemoryError) as problem:
         raise Uncompilable("the template is nested too deeply") from problem
 
 
-def _fuse(leaves: Sequence[LeafText], constants: Mapping[str, Json], computed: Sequence[LeafText]) -> Fused:
-    builder = _Builder(constants, {leaf.label.rpartition(".")[2] for leaf in computed})
+def _fuse(
+    leaves: Sequence[LeafText], constants: Mapping[str, Json], computed: Sequence[LeafText], macros: MacroFiles
+) -> Fused:
+    builder = _Builder(constants, {leaf.label.rpartition(".")[2] for leaf in computed}, macros)
     bodies = [builder.leaf(leaf) for leaf in leaves]
     assigned = [builder.assignment(leaf) for leaf in computed if leaf.label.rpartition(".")[2] in builder.read]
     separated: list[nodes.Node] = []
@@ -123,7 +153,7 @@ def _fuse(leaves: Sequence[LeafText], constants: Mapping[str, Json], computed: S
             separated.append(nodes.Output([nodes.TemplateData(SEPARATOR)]))
         separated.append(nodes.Scope(body))
     # Inside a scope nothing is exported to the context, so one run of the template leaves no trace for the next.
-    tree = nodes.Template([nodes.Scope([*assigned, *separated])], lineno=1)
+    tree = nodes.Template([nodes.Scope([*assigned, *builder.macro_definitions, *separated])], lineno=1)
     tree.set_environment(ENVIRONMENT)
     code = ENVIRONMENT.compile(tree, filename="<payload>")
     names = builder.names
@@ -132,7 +162,9 @@ def _fuse(leaves: Sequence[LeafText], constants: Mapping[str, Json], computed: S
         names=tuple(names.values()),
         absent=tuple(missing(dotted(path)) for path in names),
         labels=tuple(builder.labels),
+        macro_texts=builder.macro_texts,
         _starts=tuple(builder.starts),
+        _counts_steps=builder.counts_steps,
         _template=Template.from_code(ENVIRONMENT, code, {}),
     )
 
@@ -140,9 +172,14 @@ def _fuse(leaves: Sequence[LeafText], constants: Mapping[str, Json], computed: S
 class _Builder:
     """Collects the variables and the places of leaves while it rewrites them."""
 
-    def __init__(self, constants: Mapping[str, Json], computed: set[str]) -> None:
+    def __init__(self, constants: Mapping[str, Json], computed: set[str], macros: MacroFiles) -> None:
         self.constants = constants
         self.computed = computed
+        self.macros = macros
+        self.macro_texts: dict[str, str] = {}
+        self.macro_definitions: list[nodes.Node] = []
+        self.counts_steps = False
+        self._parts: dict[tuple[str, bool], _MacroPart] = {}
         self.read: set[str] = set()
         self.names: dict[Path, str] = {}
         self.labels: list[str] = []
@@ -166,26 +203,142 @@ class _Builder:
         return nodes.AssignBlock(target, None, body, lineno=self.starts[-1] + 1)
 
     def _rewritten(self, leaf: LeafText) -> list[nodes.Node]:
-        tree = ENVIRONMENT.parse(leaf.text)
+        tree = self._placed(ENVIRONMENT.parse(leaf.text), leaf.label, leaf.text)
+        self._rewrite(tree, {})
+        return tree.body
+
+    def _placed(self, tree: nodes.Template, label: str, text: str) -> nodes.Template:
+        """The tree with places of its own among those of all texts."""
         start = self._next_start
-        self._next_start += len(leaf.text) + 1
-        self.labels.append(leaf.label)
+        self._next_start += len(text) + 1
+        self.labels.append(label)
         self.starts.append(start)
         for node in _all(tree):
             node.lineno = (node.lineno or 1) + start
-        _Rewriter(self, local_names(tree)).visit(tree)
+        return tree
+
+    def _rewrite(self, tree: nodes.Node, own: Mapping[str, str], *, sees_all: bool = True) -> None:
+        """Rewrite a tree in place. `own` are the names that its file gives macros and values, with what they became;
+        without `sees_all` it sees nothing else."""
+        self._rewriter(tree, own, sees_all=sees_all).visit(tree)
+
+    def _rewriter(self, tree: nodes.Node, own: Mapping[str, str], *, sees_all: bool) -> _Rewriter:
+        called, modules = dict(own), dict[str, Mapping[str, str]]()
+        for one in imports_of(tree):
+            if one.is_include:
+                continue
+            defined = self._define(one.file, one.wanted_of(tree), with_context=one.with_context)
+            called.update((here, defined[name]) for name, here in one.names)
+            if one.module is not None:
+                modules[one.module] = defined
+        return _Rewriter(self, local_names(tree), called, modules, sees_all=sees_all)
+
+    def _define(self, file: str, wanted: Iterable[str], *, with_context: bool) -> Mapping[str, str]:
+        """Define macros of a file, and what they call, for all leaves. By name, what each name of the file became."""
+        key = file, with_context
+        part = self._parts.get(key)
+        if part is None:
+            part = self._parts[key] = self._part(file, len(self._parts), with_context=with_context)
+        for name in wanted:
+            self._define_macro(part, name)
+        return part.own
+
+    def _part(self, file: str, number: int, *, with_context: bool) -> _MacroPart:
+        tree = self._macro_tree(file)
+        own = {name: f"_macro_{number}_{name}" for name in _top_level_names(tree)}
+        part = _MacroPart(own, {node.name: node for node in tree.body if isinstance(node, nodes.Macro)},
+                          self._rewriter(tree, own, sees_all=with_context))  # fmt: skip
+        for node in tree.body:
+            if isinstance(node, nodes.Assign | nodes.AssignBlock):
+                self.macro_definitions.append(part.rewriter.visit(node))
+        return part
+
+    def _define_macro(self, part: _MacroPart, name: str) -> None:
+        """A macro stands behind those that it calls. It is taken out of `waiting`: what calls itself ends here."""
+        macro = part.waiting.pop(name, None)
+        if macro is None:
+            return
+        for callee in calls_of(macro):
+            self._define_macro(part, callee)
+        self.macro_definitions.append(part.rewriter.visit(macro))
+
+    def included(self, file: str, *, with_context: bool) -> list[nodes.Node]:
+        """The content of a file, to stand where it is included."""
+        tree = self._macro_tree(file)
+        self._rewrite(tree, {}, sees_all=with_context)
         return tree.body
+
+    def _macro_tree(self, file: str) -> nodes.Template:
+        node = self.macros[file].node
+        path = node.span.source.path
+        self.macro_texts[path] = node.text
+        return self._placed(ENVIRONMENT.parse(node.text), path, node.text)
 
     def variable(self, path: Path) -> str:
         return self.names.setdefault(path, f"{_PREFIX}{len(self.names)}")
 
 
+@dataclass(frozen=True, slots=True)
+class _MacroPart:
+    """A macro file as a template uses it: what its names became, and the macros that nothing has asked for yet."""
+
+    own: Mapping[str, str]
+    waiting: dict[str, nodes.Macro]
+    rewriter: _Rewriter
+
+
 class _Rewriter(NodeTransformer):
-    def __init__(self, builder: _Builder, local: frozenset[str]) -> None:
+    def __init__(
+        self,
+        builder: _Builder,
+        local: frozenset[str],
+        called: Mapping[str, str],
+        modules: Mapping[str, Mapping[str, str]],
+        *,
+        sees_all: bool,
+    ) -> None:
         self.builder = builder
         self.local = local
+        self.called = called
+        self.modules = modules
+        self.sees_all = sees_all
+
+    def visit_Import(self, node: nodes.Import) -> None:  # noqa: N802
+        """What it imports is defined already."""
+
+    def visit_FromImport(self, node: nodes.FromImport) -> None:  # noqa: N802
+        """So is what it names."""
+
+    def visit_Include(self, node: nodes.Include) -> nodes.Node:  # noqa: N802
+        assert isinstance(node.template, nodes.Const)
+        body = self.builder.included(node.template.value, with_context=bool(node.with_context))
+        return nodes.Scope(body, lineno=node.lineno)
+
+    def visit_For(self, node: nodes.For) -> nodes.Node:  # noqa: N802
+        self.generic_visit(node)
+        node.iter = self._counted(node.iter)
+        return node
+
+    def visit_Macro(self, node: nodes.Macro) -> nodes.Node:  # noqa: N802
+        self.generic_visit(node)
+        node.name = self.called.get(node.name, node.name)
+        node.body.insert(0, nodes.ExprStmt(self._counted(nodes.Const(0, lineno=node.lineno)), lineno=node.lineno))
+        return node
+
+    def visit_Filter(self, node: nodes.Filter) -> nodes.Node:  # noqa: N802
+        self.generic_visit(node)
+        if node.node is not None and node.name not in _CHEAP_FILTERS:
+            node.node = self._counted(node.node)
+        return node
+
+    def _counted(self, node: nodes.Node) -> nodes.Filter:
+        self.builder.counts_steps = True
+        steps = nodes.Name(_STEPS, "load", lineno=node.lineno)
+        return nodes.Filter(node, COUNTED, [steps], [], None, None, lineno=node.lineno)
 
     def visit_Name(self, node: nodes.Name) -> nodes.Node:  # noqa: N802 - Jinja's visitor names
+        if node.ctx == "store":
+            node.name = self.called.get(node.name, node.name)
         return self._variable(node) or node
 
     def visit_Getattr(self, node: nodes.Getattr) -> nodes.Node:  # noqa: N802
@@ -195,8 +348,11 @@ class _Rewriter(NodeTransformer):
         return self._variable(node) or self.generic_visit(node)
 
     def visit_Call(self, node: nodes.Call) -> nodes.Node:  # noqa: N802
-        if isinstance(node.node, nodes.Getattr):
-            node.node.node = self.visit(node.node.node)
+        macro = self._macro(node.node)
+        if macro is not None:
+            node.node = nodes.Name(macro, "load", lineno=node.lineno)
+        elif isinstance(node.node, nodes.Getattr):
+            node.node.node = self._counted(self.visit(node.node.node))
         elif isinstance(node.node, nodes.Name) and node.node.name not in self.local:
             # A function: reached through the environment, so that the variables of a render are data alone.
             functions = nodes.EnvironmentAttribute("functions", lineno=node.lineno)
@@ -210,6 +366,15 @@ class _Rewriter(NodeTransformer):
         node.dyn_args = node.dyn_args and self.visit(node.dyn_args)
         node.dyn_kwargs = node.dyn_kwargs and self.visit(node.dyn_kwargs)
         return node
+
+    def _macro(self, callee: nodes.Expr) -> str | None:
+        """What a macro that is called became."""
+        match callee:
+            case nodes.Name(name=name):
+                return self.called.get(name)
+            case nodes.Getattr(node=nodes.Name(name=module), attr=name) if module in self.modules:
+                return self.modules[module].get(name)
+        return None
 
     def visit_Concat(self, node: nodes.Concat) -> nodes.Node:  # noqa: N802
         items = [self.visit(item) for item in node.nodes]
@@ -242,7 +407,9 @@ class _Rewriter(NodeTransformer):
         if path is None:
             return None
         root = str(path[0])
-        if root in self.local:
+        if root in self.called:
+            return _below(nodes.Name(self.called[root], "load", lineno=node.lineno), path)
+        if root in self.local or not self.sees_all:
             return node
         if root in self.builder.constants:
             return _below(nodes.Const(self.builder.constants[root], lineno=node.lineno), path)
@@ -253,6 +420,22 @@ class _Rewriter(NodeTransformer):
 
 
 _PREFIX = "_path_"
+_STEPS = "_steps"
+_CHEAP_FILTERS = frozenset({
+    "abs", "count", "d", "default", "first", "float", "format", "int", "last", "length", "omit", "round", "string",
+    AS_JSON, BOUNDED, COUNTED, JOINED,
+})  # fmt: skip
+"""Filters whose cost does not grow with what they are given."""
+
+
+def _top_level_names(tree: nodes.Template) -> Iterator[str]:
+    """The names that a macro file gives: to macros, and to values by `set`."""
+    for node in tree.body:
+        match node:
+            case nodes.Macro(name=name):
+                yield name
+            case nodes.Assign(target=nodes.Name(name=name)) | nodes.AssignBlock(target=nodes.Name(name=name)):
+                yield name
 
 
 def _local(name: str) -> str:

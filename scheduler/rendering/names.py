@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from jinja2 import TemplateSyntaxError, nodes
 
 from scheduler.conditions.jinja_positions import error_offset, offset_of
 from scheduler.conditions.types import Schema, UnknownName
-from scheduler.diagnostics.diagnostic import Diagnostic, did_you_mean, error, note, warning
+from scheduler.diagnostics.diagnostic import Diagnostic, did_you_mean, error, note
 from scheduler.diagnostics.source import Span
 from scheduler.diagnostics.yaml_nodes import ScalarNode
 from scheduler.rendering.fusing import LeafText, Uncompilable, fuse, parsed
+from scheduler.rendering.macro_checks import check_imports
+from scheduler.rendering.macros import NO_MACROS, MacroFile, MacroFiles, syntax_message
 from scheduler.rendering.paths import Path, dotted, extent, local_names, uses
 from scheduler.rendering.sandbox import ENVIRONMENT
 from scheduler.rendering.texts import is_template
 
 MAX_LOOP_DEPTH = 2
 MAX_LEVELS = 50
-_NOT_BUILT: dict[type[nodes.Node], str] = {
-    nodes.Import: "import",
-    nodes.FromImport: "from … import",
-    nodes.Include: "include",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +29,8 @@ class Names:
     """The names that a template may use: roots (`event`, `device`, …) with their types, and the names of `with`.
 
     `event_type` is the trigger's; None for a rule that only people start, where an event may or may not come along.
-    `missing_is_expected`: whoever asks for the text has an answer to a missing value (`once_per`, `users`, `topics`).
+    `macros` are the files that it may import. `missing_is_expected`: whoever asks for the text has an answer to a
+    missing value (`once_per`, `users`, `topics`).
     """
 
     schema: Schema
@@ -40,6 +38,7 @@ class Names:
     roots: frozenset[str]
     with_names: frozenset[str] = frozenset()
     missing_is_expected: bool = False
+    macros: MacroFiles = field(default_factory=dict)
 
     def finding(self, path: Path, guarded: bool, place: Callable[[], Span]) -> Diagnostic | None:
         """What is wrong with reading a path, if anything. `place` finds where it is written."""
@@ -79,20 +78,22 @@ def check_text(node: ScalarNode, names: Names) -> list[Diagnostic]:
     try:
         return _check_text(node, names)
     except RecursionError:
-        return [
-            error(
-                "too-deep",
-                f"the template is nested over {MAX_LEVELS} levels",
-                node.span,
-                "name parts of it with `{% set … %}`",
-            )
-        ]
+        return [_too_deep(node)]
 
 
-def compile_finding(node: ScalarNode) -> Diagnostic | None:
+def check_macro_file(file: MacroFile, names: Names) -> list[Diagnostic]:
+    """What is wrong with the grammar of a macro file. What it reads is checked where it is imported."""
+    if _levels(file.tree) > MAX_LEVELS:
+        return [_too_deep(file.node)]
+    local = local_names(file.tree)
+    found = (_grammar_finding(part, file.node, names, local) for part in file.tree.find_all(nodes.Node))
+    return [one for one in found if one is not None]
+
+
+def compile_finding(node: ScalarNode, macros: MacroFiles = NO_MACROS) -> Diagnostic | None:
     """Why a text that `check_text` let pass cannot be compiled, if so."""
     try:
-        fuse([LeafText("", node.text)])
+        fuse([LeafText("", node.text)], macros=macros)
     except Uncompilable as problem:
         return error("template-syntax", str(problem), node.span)
     return None
@@ -106,22 +107,16 @@ def _check_text(node: ScalarNode, names: Names) -> list[Diagnostic]:
     try:
         tree = parsed(node.text)
     except TemplateSyntaxError as problem:
-        message = _sentence(problem)
+        message = syntax_message(problem)
         hint = "`{{` is closed by `}}`" if "end of print statement" in message else None
         return [error("template-syntax", message, node.span_of(error_offset(problem)), hint)]
     if _levels(tree) > MAX_LEVELS:
-        return [
-            error(
-                "too-deep",
-                f"the template is nested over {MAX_LEVELS} levels",
-                node.span,
-                "name parts of it with `{% set … %}`",
-            )
-        ]
+        return [_too_deep(node)]
     local = local_names(tree)
     findings = [
         found for part in tree.find_all(nodes.Node) if (found := _grammar_finding(part, node, names, local)) is not None
     ]
+    findings.extend(check_imports(tree, node, names.macros, names.finding))
     for use in uses(tree):
         if use.path[0] not in local:
             finding = names.finding(use.path, use.guarded, partial(_span, node, use.node))
@@ -133,9 +128,6 @@ def _check_text(node: ScalarNode, names: Names) -> list[Diagnostic]:
 def _grammar_finding(part: nodes.Node, node: ScalarNode, names: Names, local: frozenset[str]) -> Diagnostic | None:
     """What is wrong with one part of a template, whatever its names are worth."""
     match part:
-        case nodes.Import() | nodes.FromImport() | nodes.Include():
-            word = _NOT_BUILT[type(part)]
-            return warning("not-yet", f"`{word}` is not built yet", node.span_of(offset_of(part)), "write it out here")
         case nodes.Extends() | nodes.Block():
             word = type(part).__name__.lower()
             return error("template-syntax", f"`{word}` has no meaning in a leaf", node.span_of(offset_of(part)),
@@ -151,12 +143,20 @@ def _grammar_finding(part: nodes.Node, node: ScalarNode, names: Names, local: fr
                          did_you_mean(word, ENVIRONMENT.functions))  # fmt: skip
         case nodes.Pow():
             return error("template-syntax", "`**` is not available in templates", _span(node, part))
+        case nodes.For(recursive=True):
+            return error("template-syntax", "a loop cannot call itself", node.span_of(offset_of(part)),
+                         "remove `recursive`")  # fmt: skip
         case nodes.For() if _loop_depth(part) > MAX_LOOP_DEPTH:
             return error("too-deep", f"loops are nested more than {MAX_LOOP_DEPTH} deep", node.span_of(offset_of(part)))
         case nodes.Name(name=word, ctx="store" | "param") if word in names.roots | names.with_names:
             return error("shadowed-name", f"'{word}' already has a meaning here", node.span_of(offset_of(part)),
                          "choose another name")  # fmt: skip
     return None
+
+
+def _too_deep(node: ScalarNode) -> Diagnostic:
+    message = f"the template is nested over {MAX_LEVELS} levels"
+    return error("too-deep", message, node.span, "name parts of it with `{% set … %}`")
 
 
 def _levels(tree: nodes.Node) -> int:
@@ -194,8 +194,3 @@ def _words(path: Path) -> tuple[str, ...]:
 
 def _span(node: ScalarNode, part: nodes.Node) -> Span:
     return node.span_of(*extent(node.text, part))
-
-
-def _sentence(problem: TemplateSyntaxError) -> str:
-    message = (problem.message or "not valid Jinja").rstrip(".")
-    return message[:1].lower() + message[1:]

@@ -61,6 +61,10 @@ def local_names(tree: nodes.Node) -> frozenset[str]:
                 names.update((name, "caller", "varargs", "kwargs"))
             case nodes.CallBlock():
                 names.update(("caller", "varargs", "kwargs"))
+            case nodes.Import(target=name):
+                names.add(name)
+            case nodes.FromImport(names=imported):
+                names.update(one[1] if isinstance(one, tuple) else one for one in imported)
     return frozenset(names)
 
 

@@ -7,7 +7,7 @@ of the type that its place wants and fills a hole.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from jinja2 import nodes
 
@@ -15,6 +15,7 @@ from scheduler.diagnostics.diagnostic import Diagnostic, error, has_errors
 from scheduler.diagnostics.yaml_nodes import Node
 from scheduler.domain.json_values import Json
 from scheduler.rendering.fusing import SEPARATOR, Fused, LeafText, Uncompilable, fuse, is_single_expression, parsed
+from scheduler.rendering.macros import MacroFiles
 from scheduler.rendering.names import Names, check_text, compile_finding
 from scheduler.rendering.overlays import chain, fallbacks, overlay
 from scheduler.rendering.paths import PERSONAL, Path, dotted, look_up
@@ -99,6 +100,11 @@ class PayloadTemplate:
         return tuple(dotted(path) for path in self.paths)
 
     @property
+    def macro_paths(self) -> frozenset[str]:
+        """The macro files that are a part of it."""
+        return frozenset(path for one in self._variants.values() if one.fused for path in one.fused.macro_texts)
+
+    @property
     def is_personal(self) -> bool:
         """Whether devices of one locale may get different payloads."""
         return any(variant.personal for variant in self._variants.values())
@@ -131,7 +137,7 @@ def compile_payload(
     default_locale: str,
 ) -> tuple[PayloadTemplate | None, list[Diagnostic]]:
     """The template of a rule, or what is wrong with it. `overlays` by canonical locale; `names` without `with`'s."""
-    inside = Names(names.schema, names.event_type, names.roots, frozenset(with_values.names))
+    inside = replace(names, with_names=with_values.names)
     findings: list[Diagnostic] = []
     locales = tuple(sorted({*overlays, *with_values.locales}))
     chains = dict.fromkeys([(), *(chain(locale, locales) for locale in locales)])
@@ -163,10 +169,10 @@ def compile_payload(
             chosen = with_values.chosen([*steps, *base_chain])
             key = (laid, tuple(id(value) for value in chosen.values()))
             if key not in same:
-                same[key] = _compile(steps, *trees[laid], chosen)
+                same[key] = _compile(steps, *trees[laid], chosen, names.macros)
             variants[steps] = same[key]
     except Uncompilable as problem:
-        found = [compile_finding(leaf.node) for _, leaves in trees.values() for leaf in leaves]
+        found = [compile_finding(leaf.node, names.macros) for _, leaves in trees.values() for leaf in leaves]
         causes = dict.fromkeys(one for one in found if one is not None)
         return None, [*findings, *(causes or [error("template-syntax", str(problem), base.span)])]
     read = {path for one in variants.values() for _, path, _ in (*one.fixed, *one.personal)}
@@ -174,7 +180,11 @@ def compile_payload(
 
 
 def _compile(
-    steps: tuple[str, ...], tree: Part, leaves: tuple[Leaf, ...], chosen: Mapping[str, Constant | LeafText]
+    steps: tuple[str, ...],
+    tree: Part,
+    leaves: tuple[Leaf, ...],
+    chosen: Mapping[str, Constant | LeafText],
+    macros: MacroFiles,
 ) -> Variant:
     compiled = tuple(_leaf(leaf) for leaf in leaves)
     fused = None
@@ -187,7 +197,7 @@ def _compile(
             else:
                 constants[name] = value.value
         texts = [LeafText(leaf.path, leaf.node.text, one.is_json) for leaf, one in zip(leaves, compiled, strict=True)]
-        fused = fuse(texts, constants=constants, computed=computed)
+        fused = fuse(texts, constants=constants, computed=computed, macros=macros)
     variables = list(zip(fused.names, fused.paths, fused.absent, strict=True)) if fused else []
     return Variant(
         chain=steps,

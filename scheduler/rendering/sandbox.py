@@ -28,6 +28,8 @@ MAX_TEXT = 65_536
 MAX_PIECES = 10_000
 MAX_REPEAT = 1_000
 MAX_RANGE = 1_000
+MAX_STEPS = 10_000
+_CHARACTERS_A_STEP = 64
 
 _STRING_METHODS = frozenset({
     "capitalize", "casefold", "count", "endswith", "find", "isalpha", "isdigit", "isnumeric", "isspace",
@@ -97,6 +99,7 @@ class PayloadEnvironment(OffsetEnvironment, ImmutableSandboxedEnvironment):
         self.filters = {name: self.filters[name] for name in _FILTERS}
         self.filters.update({"default": _default, "d": _default, "format": _format, "replace": _replace, "omit": _omit})
         self.filters.update({"round": _round, AS_JSON: _as_json, JOINED: _joined, BOUNDED: _bounded})
+        self.filters[COUNTED] = _counted
         self.tests = {name: self.tests[name] for name in _TESTS}
         self.globals = {}
         self.functions = {"range": _range, "abort": _abort}
@@ -154,9 +157,24 @@ class PayloadEnvironment(OffsetEnvironment, ImmutableSandboxedEnvironment):
         return value
 
 
+class Steps:
+    """What one render may still do: loop iterations, macro calls, items and text that filters go through."""
+
+    __slots__ = ("left",)
+
+    def __init__(self) -> None:
+        self.left = MAX_STEPS
+
+    def take(self, count: int) -> None:
+        self.left -= count
+        if self.left < 0:
+            raise SecurityError(f"the template does more than {MAX_STEPS:,} steps")
+
+
 AS_JSON = " as_json"
 JOINED = " joined"
 BOUNDED = " bounded"
+COUNTED = " counted"
 """Filters that the compiler puts in. A name that begins with a space cannot be written in a template."""
 
 
@@ -216,6 +234,22 @@ def _bounded(value: object) -> object:
             waiting.extend(item.values())
         elif isinstance(item, list | tuple):
             waiting.extend(item)
+    return value
+
+
+def _counted(value: object, steps: Steps) -> object:
+    """What a loop or a filter is about to go through: as many steps as it has items, or text by its length."""
+    if isinstance(value, Undefined):
+        return value
+    if isinstance(value, str):
+        steps.take(1 + len(value) // _CHARACTERS_A_STEP)
+    elif isinstance(value, list | tuple | range | Mapping):
+        steps.take(1 + len(value))
+    elif isinstance(value, Iterable):
+        value = list(islice(value, steps.left + 1))
+        steps.take(1 + len(value))
+    else:
+        steps.take(1)
     return value
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from scheduler.rendering.fusing import Fused, LeafText, fuse
+from scheduler.rendering.macros import NO_MACROS, MacroFiles
 from scheduler.rendering.paths import PERSONAL, dotted, look_up
 from scheduler.rendering.results import Aborted, Missing, RenderFailure
 
@@ -24,16 +25,21 @@ class TextTemplate:
     _fused: Fused | None
 
     @classmethod
-    def compile(cls, label: str, text: str) -> TextTemplate:
+    def compile(cls, label: str, text: str, macros: MacroFiles = NO_MACROS) -> TextTemplate:
         """A checked text; `label` is its place in failures (`trigger.once_per`). May raise Uncompilable."""
         if not is_template(text):
             return cls(text, text, None)
-        return cls(text, None, fuse([LeafText(label, text)]))
+        return cls(text, None, fuse([LeafText(label, text)], macros=macros))
 
     @property
     def variables(self) -> tuple[str, ...]:
         """Dotted paths that it reads."""
         return tuple(dotted(path) for path in self._fused.paths) if self._fused else ()
+
+    @property
+    def macro_paths(self) -> frozenset[str]:
+        """The macro files that are a part of it."""
+        return frozenset(self._fused.macro_texts) if self._fused else frozenset()
 
     @property
     def is_personal(self) -> bool:

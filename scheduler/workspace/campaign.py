@@ -102,6 +102,17 @@ class Parts:
     collapse: TextTemplate | Collapse
     supersede: TextTemplate | None
 
+    @property
+    def texts(self) -> tuple[TextTemplate, ...]:
+        """Its templates that are one text."""
+        found = (self.once_per, *self.users, *self.topics, self.collapse, self.supersede)
+        return tuple(one for one in found if isinstance(one, TextTemplate))
+
+    @property
+    def macro_paths(self) -> frozenset[str]:
+        """The macro files that are a part of its templates."""
+        return self.payload.macro_paths.union(*(one.macro_paths for one in self.texts))
+
 
 def compile_parts(rule: Rule, around: Surroundings) -> tuple[Parts | None, list[Diagnostic]]:
     """The templates of a rule, checked and compiled. None when a finding is an error, or a template cannot be read:
@@ -110,7 +121,7 @@ def compile_parts(rule: Rule, around: Surroundings) -> tuple[Parts | None, list[
     payload = _payload(rule, rule.message, around, findings)
     for variant in rule.variants:
         _payload(rule, variant, around, findings)
-    texts = _Texts(rule, around.schema, findings)
+    texts = _Texts(rule, around, findings)
     parts = (
         texts.optional("trigger.once_per", rule.trigger.once_per, OCCASION_ROOTS, missing_is_expected=True),
         texts.all("audience.users", rule.audience.users),
@@ -136,9 +147,7 @@ def join(rule: Rule, parts: Parts, around: Surroundings, version: str, sources: 
     """The campaign of a rule, its compiled parts and its version."""
     zone = ZoneInfo(around.time_zone)
     trigger, audience, delivery = rule.trigger, rule.audience, rule.delivery
-    texts = [*parts.users, *parts.topics]
-    texts.extend(one for one in (parts.once_per, parts.collapse, parts.supersede) if isinstance(one, TextTemplate))
-    read = {name for one in texts for name in one.variables} | set(parts.payload.variables)
+    read = {name for one in parts.texts for name in one.variables} | set(parts.payload.variables)
     read.update(name for condition in (trigger.when, audience.where) if condition for name in condition.names)
     return Campaign(
         name=rule.name,
@@ -175,7 +184,8 @@ def join(rule: Rule, parts: Parts, around: Surroundings, version: str, sources: 
 
 
 def _payload(rule: Rule, message: Message, around: Surroundings, findings: list[Diagnostic]) -> PayloadTemplate | None:
-    names = Names(around.schema, rule.trigger.event, roots_of(MESSAGE_ROOTS, scheduled=rule.trigger.scheduled))
+    roots = roots_of(MESSAGE_ROOTS, scheduled=rule.trigger.scheduled)
+    names = Names(around.schema, rule.trigger.event, roots, macros=around.templates.macros)
     with_values = read_with(message.with_values, names, around.default_locale)
     findings.extend(with_values.findings)
     files = around.templates.named(message.template)
@@ -193,10 +203,11 @@ def _payload(rule: Rule, message: Message, around: Surroundings, findings: list[
 class _Texts:
     """Compiles the one-text templates of a rule, collecting findings."""
 
-    def __init__(self, rule: Rule, schema: Schema, findings: list[Diagnostic]) -> None:
+    def __init__(self, rule: Rule, around: Surroundings, findings: list[Diagnostic]) -> None:
         self.event_type = rule.trigger.event
         self.scheduled = rule.trigger.scheduled
-        self.schema = schema
+        self.schema = around.schema
+        self.macros = around.templates.macros
         self.findings = findings
 
     def all(self, label: str, nodes: Iterable[ScalarNode]) -> tuple[TextTemplate, ...]:
@@ -212,13 +223,13 @@ class _Texts:
         if node is None:
             return None
         known = roots_of(roots, scheduled=self.scheduled)
-        names = Names(self.schema, self.event_type, known, missing_is_expected=missing_is_expected)
+        names = Names(self.schema, self.event_type, known, missing_is_expected=missing_is_expected, macros=self.macros)
         problems = check_text(node, names)
         self.findings.extend(problems)
         if has_errors(problems):
             return None
         try:
-            return TextTemplate.compile(label, node.text)
+            return TextTemplate.compile(label, node.text, self.macros)
         except Uncompilable as problem:
             self.findings.append(error("template-syntax", str(problem), node.span))
             return None

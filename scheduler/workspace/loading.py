@@ -160,7 +160,7 @@ class _Loader:
             return None
         texts = source_texts(
             self.sources[path],
-            {name: self.sources[name] for name in files.paths},
+            {name: self.sources[name] for name in (*files.paths, *parts.macro_paths)},
             self.sources.get(SCHEMA_PATH),
             locale=settings.locale,
             time_zone=settings.time_zone,

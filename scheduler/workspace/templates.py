@@ -6,11 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from scheduler.diagnostics.diagnostic import Diagnostic, did_you_mean, error, has_errors, warning
+from scheduler.conditions.types import Schema
+from scheduler.diagnostics.diagnostic import Diagnostic, did_you_mean, error, has_errors
 from scheduler.diagnostics.source import Source
 from scheduler.diagnostics.yaml_nodes import MappingNode, Node
 from scheduler.diagnostics.yaml_reader import read_yaml
 from scheduler.domain.locales import canonical_locale
+from scheduler.rendering.macro_checks import check_macro_files
+from scheduler.rendering.macros import MacroFile, MacroFiles, read_macro_file
+from scheduler.rendering.names import Names, check_macro_file
 
 
 @dataclass(slots=True)
@@ -28,6 +32,7 @@ class TemplateFiles:
     """The templates by name, and what is wrong with the files whoever uses them."""
 
     by_name: Mapping[str, TemplateFile]
+    macros: MacroFiles
     findings: tuple[Diagnostic, ...]
 
     def named(self, name: str) -> TemplateFile | None:
@@ -47,9 +52,6 @@ def read_templates(sources: Mapping[str, Source]) -> TemplateFiles:
         pure = PurePosixPath(path)
         if pure.parent != PurePosixPath("templates"):
             continue
-        if pure.suffix == ".j2":
-            findings.append(warning("not-yet", "macro files are not built yet", sources[path].span(0),
-                                    "write it out in the templates"))  # fmt: skip
         if pure.suffix != ".yaml":
             continue
         name, dot, tag = pure.stem.partition(".")
@@ -81,4 +83,22 @@ def read_templates(sources: Mapping[str, Source]) -> TemplateFiles:
         if name not in bases:
             findings.append(error("wrong-name", f"an overlay without its base: there is no templates/{name}.yaml",
                                   sources[entry.paths[0]].span(0), f"make templates/{name}.yaml"))  # fmt: skip
-    return TemplateFiles({name: entry for name, entry in found.items() if name in bases}, tuple(findings))
+    macros = _read_macros(sources, findings)
+    return TemplateFiles({name: entry for name, entry in found.items() if name in bases}, macros, tuple(findings))
+
+
+def _read_macros(sources: Mapping[str, Source], findings: list[Diagnostic]) -> MacroFiles:
+    files: dict[str, MacroFile] = {}
+    for path in sorted(sources):
+        pure = PurePosixPath(path)
+        if pure.parent != PurePosixPath("templates") or pure.suffix != ".j2":
+            continue
+        file, problems = read_macro_file(pure.name, sources[path])
+        findings.extend(problems)
+        if file is not None:
+            files[pure.name] = file
+    findings.extend(check_macro_files(files))
+    every_name = Names(Schema.undeclared(), None, frozenset())
+    for file in files.values():
+        findings.extend(check_macro_file(file, every_name))
+    return {} if has_errors(findings) else files

@@ -160,6 +160,23 @@ def test_a_stored_version_compiles_again_to_the_same_bytes() -> None:
     assert set(first.sources) == {"rules/sale.yaml", "templates/sale.yaml", "templates/sale.de.yaml", SETTINGS_PATH}
 
 
+def test_macro_files_that_a_rule_uses_are_part_of_its_version() -> None:
+    files = {
+        **FILES,
+        "templates/sale.yaml": """aps: {alert: "{% from 'a.j2' import f %}{{ f(1) }}"}\n""",
+        "templates/a.j2": "{% import 'b.j2' as b %}{% macro f(x) %}{{ b.g(x) }}{% endmacro %}",
+        "templates/b.j2": "{% macro g(x) %}<{{ x }}>{% endmacro %}",
+        "templates/c.j2": "{% macro h() %}{% endmacro %}",
+    }
+    del files["templates/sale.de.yaml"]
+    first = sale(files)
+    assert first.payload.render(None, {}) == b'{"aps":{"alert":"<1>"}}'
+    assert {path for path in first.sources if path.endswith(".j2")} == {"templates/a.j2", "templates/b.j2"}
+    assert campaign_from_sources("sale", first.sources).payload.render(None, {}) == b'{"aps":{"alert":"<1>"}}'
+    assert sale({**files, "templates/b.j2": files["templates/b.j2"] + " "}).version != first.version
+    assert sale({**files, "templates/c.j2": files["templates/c.j2"] + " "}).version == first.version
+
+
 def test_a_stored_version_with_what_is_not_built_is_refused_and_not_obeyed_in_part() -> None:
     first = sale(FILES).sources
     sources = {**first, "rules/sale.yaml": first["rules/sale.yaml"] + "timing: {delay: 1 h}\n"}

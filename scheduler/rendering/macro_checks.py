@@ -1,0 +1,173 @@
+"""What is wrong with imports before anything is rendered: files, macros, arguments, and what macros read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+
+from jinja2 import nodes
+
+from scheduler.conditions.jinja_positions import offset_of
+from scheduler.diagnostics.diagnostic import Diagnostic, did_you_mean, error
+from scheduler.diagnostics.source import Span
+from scheduler.diagnostics.yaml_nodes import ScalarNode
+from scheduler.rendering.macros import Import, MacroFile, MacroFiles, calls_of, imports_of
+from scheduler.rendering.paths import Path, dotted, extent, local_names, uses
+
+Finding = Callable[[Path, bool, Callable[[], Span]], Diagnostic | None]
+"""What is wrong with reading a path: `Names.finding`."""
+
+
+def check_imports(tree: nodes.Node, node: ScalarNode, macros: MacroFiles, finding: Finding) -> Iterator[Diagnostic]:
+    """The findings about the imports of a text, about the calls of what it imports, and about what those read."""
+    yield from _not_constant(tree, node)
+    called: dict[str, nodes.Macro] = {}
+    modules: dict[str, MacroFile] = {}
+    for one in imports_of(tree):
+        file = macros.get(one.file)
+        if file is None:
+            hint = did_you_mean(one.file, macros) or "make the file, or name another"
+            yield error("unknown-macro", f"there is no templates/{one.file}", _word(node, one), hint)
+            continue
+        yield from _unknown_names(one, file, node)
+        called.update((here, file.macros[name]) for name, here in one.names if name in file.macros)
+        if one.module is not None:
+            modules[one.module] = file
+        yield from _reads(one, file, one.wanted_of(tree), finding)
+    called.update((macro.name, macro) for macro in tree.find_all(nodes.Macro))
+    yield from _calls(tree, node, called, modules)
+
+
+def check_macro_files(files: MacroFiles) -> Iterator[Diagnostic]:
+    """What is wrong with macro files whoever imports them: circles of imports, and of macros that call each other."""
+    for file in files.values():
+        yield from check_imports(file.tree, file.node, files, lambda path, guarded, place: None)
+        for one in imports_of(file.tree):
+            if file.name in _reachable(one.file, files):
+                message = f"'{file.name}' imports '{one.file}', and that imports it"
+                yield error("macro-circle", message, _word(file.node, one), "put what both need into a third file")
+        for macro in file.macros.values():
+            if macro.name in _callees(macro, file):
+                start = offset_of(macro)
+                message = f"the macro '{macro.name}' calls itself"
+                yield error("macro-circle", message, file.node.span_of(start, start + len("macro")), "use a loop")
+
+
+def _not_constant(tree: nodes.Node, node: ScalarNode) -> Iterator[Diagnostic]:
+    for statement in tree.find_all((nodes.Import, nodes.FromImport, nodes.Include)):
+        assert isinstance(statement, nodes.Import | nodes.FromImport | nodes.Include)
+        name = statement.template
+        if not isinstance(name, nodes.Const) or not isinstance(name.value, str):
+            place = node.span_of(*extent(node.text, name))
+            yield error("unknown-macro", "a file is named by a text in quotes", place, 'write "money.j2"')
+
+
+def _unknown_names(one: Import, file: MacroFile, node: ScalarNode) -> Iterator[Diagnostic]:
+    for name, _ in one.names:
+        if name not in file.macros and name not in _values(file):
+            hint = did_you_mean(name, file.macros) or f"its macros are {', '.join(file.macros) or 'none'}"
+            yield error("unknown-macro", f"{one.file} has no macro '{name}'", _word(node, one), hint)
+
+
+def _reads(one: Import, file: MacroFile, wanted: list[str], finding: Finding) -> Iterator[Diagnostic]:
+    """What the file reads beyond its own names: nothing, unless it sees what the template sees."""
+    own = local_names(file.tree)
+    span_of = partial(_place, file.node)
+    for use in (use for part in _parts(one, file, wanted) for use in uses(part)):
+        if use.path[0] in own:
+            continue
+        if one.with_context:
+            found = finding(use.path, use.guarded, partial(span_of, use.node))
+            if found is not None:
+                yield found
+        else:
+            how = "include it with context" if one.is_include else f'import "{one.file}" with context'
+            yield error("unknown-name", f"'{dotted(use.path)}' is not known here: a macro sees its arguments",
+                        span_of(use.node), f"pass it as an argument, or {how}")  # fmt: skip
+
+
+def _parts(one: Import, file: MacroFile, wanted: list[str]) -> Iterator[nodes.Node]:
+    """The parts of a file that an import runs: an included file is run whole."""
+    if one.is_include:
+        yield file.tree
+        return
+    yield from (part for part in file.tree.body if isinstance(part, nodes.Assign | nodes.AssignBlock))
+    asked = {name: file.macros[name] for name in wanted if name in file.macros}
+    for macro in [*asked.values()]:
+        asked.update((name, file.macros[name]) for name in _callees(macro, file))
+    yield from asked.values()
+
+
+def _calls(
+    tree: nodes.Node, node: ScalarNode, called: Mapping[str, nodes.Macro], modules: Mapping[str, MacroFile]
+) -> Iterator[Diagnostic]:
+    for call in tree.find_all(nodes.Call):
+        match call.node:
+            case nodes.Name(name=name) if name in called:
+                yield from _arguments(call, called[name], node)
+            case nodes.Getattr(node=nodes.Name(name=module), attr=name) if module in modules:
+                file = modules[module]
+                if name in file.macros:
+                    yield from _arguments(call, file.macros[name], node)
+                else:
+                    hint = did_you_mean(name, file.macros) or f"its macros are {', '.join(file.macros) or 'none'}"
+                    yield error("unknown-macro", f"{file.name} has no macro '{name}'", _place(node, call.node), hint)
+
+
+def _arguments(call: nodes.Call, macro: nodes.Macro, node: ScalarNode) -> Iterator[Diagnostic]:
+    parameters = [argument.name for argument in macro.args]
+    read = {name.name for part in macro.body for name in part.find_all(nodes.Name)}
+    given = {keyword.key for keyword in call.kwargs}
+    shape = f"{macro.name}({', '.join(parameters)})"
+    if len(call.args) > len(parameters) and "varargs" not in read:
+        message = f"'{macro.name}' takes {len(parameters)} values, and this gives {len(call.args)}"
+        yield error("wrong-arguments", message, _place(node, call), f"write `{shape}`")
+    for keyword in call.kwargs:
+        if keyword.key not in parameters and "kwargs" not in read and keyword.key != "caller":
+            hint = did_you_mean(keyword.key, parameters) or f"write `{shape}`"
+            yield error("wrong-arguments", f"'{macro.name}' has no '{keyword.key}'", _place(node, call), hint)
+    if call.dyn_args is not None or call.dyn_kwargs is not None:
+        return
+    required = parameters[: len(parameters) - len(macro.defaults)]
+    for name in required[len(call.args) :]:
+        if name not in given:
+            yield error("wrong-arguments", f"'{macro.name}' needs '{name}'", _place(node, call), f"write `{shape}`")
+
+
+def _values(file: MacroFile) -> set[str]:
+    """What a file gives by `set`."""
+    targets = (part.target for part in file.tree.body if isinstance(part, nodes.Assign | nodes.AssignBlock))
+    return {target.name for target in targets if isinstance(target, nodes.Name)}
+
+
+def _reachable(file: str, files: MacroFiles) -> set[str]:
+    """The files that a file imports, itself among them, directly or not."""
+    reached: set[str] = set()
+    waiting = [file]
+    while waiting:
+        name = waiting.pop()
+        if name not in reached and name in files:
+            reached.add(name)
+            waiting.extend(one.file for one in imports_of(files[name].tree))
+    return reached
+
+
+def _callees(macro: nodes.Macro, file: MacroFile) -> set[str]:
+    """The macros of its file that a macro calls, directly or not."""
+    called: set[str] = set()
+    waiting = list(calls_of(macro))
+    while waiting:
+        name = waiting.pop()
+        if name in file.macros and name not in called:
+            called.add(name)
+            waiting.extend(calls_of(file.macros[name]))
+    return called
+
+
+def _word(node: ScalarNode, one: Import) -> Span:
+    """The name of the file in the import."""
+    return _place(node, one.node.template)
+
+
+def _place(node: ScalarNode, part: nodes.Node) -> Span:
+    return node.span_of(*extent(node.text, part))

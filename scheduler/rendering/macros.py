@@ -1,0 +1,117 @@
+"""Macro files, templates/*.j2: read once, and put into the templates that import or include them.
+
+There is no loader at run time. What a template imports is known when it is read, so a macro becomes a part of the
+template, and the paths that it reads are among the template's.
+
+As in Jinja, an imported macro sees its arguments and its own file; `with context` it also sees what the template
+sees, and so does an included file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TypeAlias
+
+from jinja2 import TemplateSyntaxError, nodes
+
+from scheduler.conditions.jinja_positions import error_offset
+from scheduler.diagnostics.diagnostic import Diagnostic, error
+from scheduler.diagnostics.source import Source
+from scheduler.diagnostics.yaml_nodes import ScalarNode
+from scheduler.rendering.sandbox import ENVIRONMENT
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MacroFile:
+    """One file: its text with the place of each character, its tree (not to be changed), and its macros by name."""
+
+    name: str
+    node: ScalarNode
+    tree: nodes.Template
+    macros: Mapping[str, nodes.Macro]
+
+
+MacroFiles: TypeAlias = Mapping[str, MacroFile]
+"""By the name that templates use: `money.j2`."""
+NO_MACROS: MacroFiles = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """One `import`, `from … import` or `include` of a file whose name is written out.
+
+    `module` is the name of the whole (`import "x.j2" as module`), `names` are (macro, name here); both are empty for
+    an include.
+    """
+
+    node: nodes.Import | nodes.FromImport | nodes.Include
+    file: str
+    with_context: bool
+    module: str | None = None
+    names: tuple[tuple[str, str], ...] = ()
+
+    def wanted_of(self, tree: nodes.Node) -> list[str]:
+        """The macros of the file that a tree asks for by this import."""
+        wanted = [name for name, _ in self.names]
+        for call in tree.find_all(nodes.Call):
+            match call.node:
+                case nodes.Getattr(node=nodes.Name(name=module), attr=name) if module == self.module:
+                    wanted.append(name)
+        return wanted
+
+    @property
+    def is_include(self) -> bool:
+        return isinstance(self.node, nodes.Include)
+
+
+def read_macro_file(name: str, source: Source) -> tuple[MacroFile | None, list[Diagnostic]]:
+    """A macro file, or why it is none. `name` is what templates call it."""
+    node = _whole_text(source)
+    if "\0" in node.text:
+        place = node.span_of(node.text.index("\0"))
+        return None, [error("control-character", "a text cannot contain NUL", place)]
+    try:
+        tree = ENVIRONMENT.parse(node.text)
+    except TemplateSyntaxError as problem:
+        message = syntax_message(problem)
+        return None, [error("template-syntax", message, node.span_of(min(error_offset(problem), len(node.text) - 1)))]
+    except RecursionError:
+        return None, [error("too-deep", "the file is nested too deeply", node.span_of(0))]
+    macros = {macro.name: macro for macro in tree.body if isinstance(macro, nodes.Macro)}
+    return MacroFile(name, node, tree, macros), []
+
+
+def syntax_message(problem: TemplateSyntaxError) -> str:
+    """What Jinja says about a text that is no template, as the beginning of a sentence of ours."""
+    message = (problem.message or "not valid Jinja").rstrip(".")
+    return message[:1].lower() + message[1:]
+
+
+def imports_of(tree: nodes.Node) -> Iterator[Import]:
+    """Every import and include of a tree whose file is a constant."""
+    for node in tree.find_all((nodes.Import, nodes.FromImport, nodes.Include)):
+        match node:
+            case nodes.Import(template=nodes.Const(value=str() as file)):
+                yield Import(node, file, bool(node.with_context), module=node.target)
+            case nodes.FromImport(template=nodes.Const(value=str() as file)):
+                names = tuple(name if isinstance(name, tuple) else (name, name) for name in node.names)
+                yield Import(node, file, bool(node.with_context), names=names)
+            case nodes.Include(template=nodes.Const(value=str() as file)):
+                yield Import(node, file, bool(node.with_context))
+
+
+def calls_of(macro: nodes.Node) -> Iterator[str]:
+    """The plain names that a tree calls."""
+    for call in macro.find_all(nodes.Call):
+        if isinstance(call.node, nodes.Name):
+            yield call.node.name
+
+
+def _whole_text(source: Source) -> ScalarNode:
+    """The text as Jinja reads it, with `\\r\\n` as one character, and where each character stands."""
+    places = [at for at, char in enumerate(source.text) if not (char == "\r" and source.text.startswith("\n", at + 1))]
+    text = "".join(source.text[at] for at in places)
+    places.append(len(source.text))
+    return ScalarNode(text, source.span(0, len(source.text)), plain=False, places=tuple(places))
