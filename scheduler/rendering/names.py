@@ -13,7 +13,8 @@ from scheduler.conditions.types import Schema, UnknownName
 from scheduler.diagnostics.diagnostic import Diagnostic, did_you_mean, error, note
 from scheduler.diagnostics.source import Span
 from scheduler.diagnostics.yaml_nodes import ScalarNode
-from scheduler.rendering.fusing import LeafText, Uncompilable, fuse, parsed
+from scheduler.rendering.fusing import Uncompilable, fuse
+from scheduler.rendering.leaf_texts import LeafText, parsed
 from scheduler.rendering.macro_checks import check_imports
 from scheduler.rendering.macros import NO_MACROS, MacroFile, MacroFiles, syntax_message
 from scheduler.rendering.paths import Path, dotted, extent, local_names, uses

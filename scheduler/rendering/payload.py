@@ -14,7 +14,8 @@ from jinja2 import nodes
 from scheduler.diagnostics.diagnostic import Diagnostic, error, has_errors
 from scheduler.diagnostics.yaml_nodes import Node
 from scheduler.domain.json_values import Json
-from scheduler.rendering.fusing import SEPARATOR, Fused, LeafText, Uncompilable, fuse, is_single_expression, parsed
+from scheduler.rendering.fusing import SEPARATOR, Fused, Uncompilable, fuse
+from scheduler.rendering.leaf_texts import LeafText, is_single_expression, parsed
 from scheduler.rendering.macros import MacroFiles
 from scheduler.rendering.names import Names, check_text, compile_finding
 from scheduler.rendering.overlays import chain, fallbacks, overlay

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from scheduler.rendering.fusing import Fused, LeafText, fuse
+from scheduler.rendering.fusing import Fused, fuse
+from scheduler.rendering.leaf_texts import LeafText
 from scheduler.rendering.macros import NO_MACROS, MacroFiles
 from scheduler.rendering.paths import PERSONAL, dotted, look_up
 from scheduler.rendering.results import Aborted, Missing, RenderFailure

@@ -13,7 +13,7 @@ from scheduler.diagnostics.diagnostic import Diagnostic, error
 from scheduler.diagnostics.yaml_nodes import MappingNode, Node, ScalarNode, SequenceNode, core_value
 from scheduler.domain.json_values import Json
 from scheduler.domain.locales import canonical_locale
-from scheduler.rendering.fusing import LeafText
+from scheduler.rendering.leaf_texts import LeafText
 from scheduler.rendering.names import Names, check_text
 from scheduler.rendering.overlays import fallbacks
 from scheduler.rendering.texts import is_template

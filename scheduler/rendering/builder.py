@@ -1,0 +1,304 @@
+"""Syntax trees of leaves and macro files, rewritten to stand together in one template. What and why: fusing.py."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from jinja2 import nodes
+from jinja2.visitor import NodeTransformer
+
+from scheduler.domain.json_values import Json
+from scheduler.rendering.leaf_texts import LeafText, single_expression
+from scheduler.rendering.macros import MacroFiles, calls_of, imports_of
+from scheduler.rendering.paths import Path, local_names, path_of
+from scheduler.rendering.sandbox import AS_JSON, BOUNDED, COUNTED, ENVIRONMENT, JOINED
+
+_PREFIX = "_path_"
+STEPS = "_steps"
+"""The variable that holds the steps which a render may still do."""
+_CHEAP_FILTERS = frozenset({
+    "abs", "count", "d", "default", "first", "float", "format", "int", "last", "length", "omit", "round", "string",
+    AS_JSON, BOUNDED, COUNTED, JOINED,
+})  # fmt: skip
+"""Filters whose cost does not grow with what they are given."""
+
+
+class Builder:
+    """Collects the variables and the places of leaves while it rewrites them."""
+
+    def __init__(self, constants: Mapping[str, Json], computed: set[str], macros: MacroFiles) -> None:
+        self.constants = constants
+        self.computed = computed
+        self.macros = macros
+        self.macro_texts: dict[str, str] = {}
+        self.macro_definitions: list[nodes.Node] = []
+        self.counts_steps = False
+        self._parts: dict[tuple[str, bool], _MacroPart] = {}
+        self.read: set[str] = set()
+        self.names: dict[Path, str] = {}
+        self.labels: list[str] = []
+        self.starts: list[int] = []
+        self._next_start = 0
+
+    def leaf(self, leaf: LeafText) -> list[nodes.Node]:
+        body = self._rewritten(leaf)
+        if leaf.as_json:
+            expression = single_expression(body)
+            assert expression is not None
+            body = [nodes.Output([_filter(expression, AS_JSON)], lineno=expression.lineno)]
+        return body
+
+    def assignment(self, leaf: LeafText) -> nodes.Node:
+        body = self._rewritten(leaf)
+        target = nodes.Name(_local(leaf.label.rpartition(".")[2]), "store")
+        expression = single_expression(body)
+        if expression is not None:
+            return nodes.Assign(target, expression, lineno=expression.lineno)
+        return nodes.AssignBlock(target, None, body, lineno=self.starts[-1] + 1)
+
+    def _rewritten(self, leaf: LeafText) -> list[nodes.Node]:
+        tree = self._placed(ENVIRONMENT.parse(leaf.text), leaf.label, leaf.text)
+        self._rewrite(tree, {})
+        return tree.body
+
+    def _placed(self, tree: nodes.Template, label: str, text: str) -> nodes.Template:
+        """The tree with places of its own among those of all texts."""
+        start = self._next_start
+        self._next_start += len(text) + 1
+        self.labels.append(label)
+        self.starts.append(start)
+        for node in _all(tree):
+            node.lineno = (node.lineno or 1) + start
+        return tree
+
+    def _rewrite(self, tree: nodes.Node, own: Mapping[str, str], *, sees_all: bool = True) -> None:
+        """Rewrite a tree in place. `own` are the names that its file gives macros and values, with what they became;
+        without `sees_all` it sees nothing else."""
+        self._rewriter(tree, own, sees_all=sees_all).visit(tree)
+
+    def _rewriter(self, tree: nodes.Node, own: Mapping[str, str], *, sees_all: bool) -> _Rewriter:
+        called, modules = dict(own), dict[str, Mapping[str, str]]()
+        for one in imports_of(tree):
+            if one.is_include:
+                continue
+            defined = self._define(one.file, one.wanted_of(tree), with_context=one.with_context)
+            called.update((here, defined[name]) for name, here in one.names)
+            if one.module is not None:
+                modules[one.module] = defined
+        return _Rewriter(self, local_names(tree), called, modules, sees_all=sees_all)
+
+    def _define(self, file: str, wanted: Iterable[str], *, with_context: bool) -> Mapping[str, str]:
+        """Define macros of a file, and what they call, for all leaves. By name, what each name of the file became."""
+        key = file, with_context
+        part = self._parts.get(key)
+        if part is None:
+            part = self._parts[key] = self._part(file, len(self._parts), with_context=with_context)
+        for name in wanted:
+            self._define_macro(part, name)
+        return part.own
+
+    def _part(self, file: str, number: int, *, with_context: bool) -> _MacroPart:
+        tree = self._macro_tree(file)
+        own = {name: f"_macro_{number}_{name}" for name in _top_level_names(tree)}
+        part = _MacroPart(own, {node.name: node for node in tree.body if isinstance(node, nodes.Macro)},
+                          self._rewriter(tree, own, sees_all=with_context))  # fmt: skip
+        for node in tree.body:
+            if isinstance(node, nodes.Assign | nodes.AssignBlock):
+                self.macro_definitions.append(part.rewriter.visit(node))
+        return part
+
+    def _define_macro(self, part: _MacroPart, name: str) -> None:
+        """A macro stands behind those that it calls. It is taken out of `waiting`: what calls itself ends here."""
+        macro = part.waiting.pop(name, None)
+        if macro is None:
+            return
+        for callee in calls_of(macro):
+            self._define_macro(part, callee)
+        self.macro_definitions.append(part.rewriter.visit(macro))
+
+    def included(self, file: str, *, with_context: bool) -> list[nodes.Node]:
+        """The content of a file, to stand where it is included."""
+        tree = self._macro_tree(file)
+        self._rewrite(tree, {}, sees_all=with_context)
+        return tree.body
+
+    def _macro_tree(self, file: str) -> nodes.Template:
+        node = self.macros[file].node
+        path = node.span.source.path
+        self.macro_texts[path] = node.text
+        return self._placed(ENVIRONMENT.parse(node.text), path, node.text)
+
+    def variable(self, path: Path) -> str:
+        return self.names.setdefault(path, f"{_PREFIX}{len(self.names)}")
+
+
+@dataclass(frozen=True, slots=True)
+class _MacroPart:
+    """A macro file as a template uses it: what its names became, and the macros that nothing has asked for yet."""
+
+    own: Mapping[str, str]
+    waiting: dict[str, nodes.Macro]
+    rewriter: _Rewriter
+
+
+class _Rewriter(NodeTransformer):
+    def __init__(
+        self,
+        builder: Builder,
+        local: frozenset[str],
+        called: Mapping[str, str],
+        modules: Mapping[str, Mapping[str, str]],
+        *,
+        sees_all: bool,
+    ) -> None:
+        self.builder = builder
+        self.local = local
+        self.called = called
+        self.modules = modules
+        self.sees_all = sees_all
+
+    def visit_Import(self, node: nodes.Import) -> None:  # noqa: N802
+        """What it imports is defined already."""
+
+    def visit_FromImport(self, node: nodes.FromImport) -> None:  # noqa: N802
+        """So is what it names."""
+
+    def visit_Include(self, node: nodes.Include) -> nodes.Node:  # noqa: N802
+        assert isinstance(node.template, nodes.Const)
+        body = self.builder.included(node.template.value, with_context=bool(node.with_context))
+        return nodes.Scope(body, lineno=node.lineno)
+
+    def visit_For(self, node: nodes.For) -> nodes.Node:  # noqa: N802
+        self.generic_visit(node)
+        node.iter = self._counted(node.iter)
+        return node
+
+    def visit_Macro(self, node: nodes.Macro) -> nodes.Node:  # noqa: N802
+        self.generic_visit(node)
+        node.name = self.called.get(node.name, node.name)
+        node.body.insert(0, nodes.ExprStmt(self._counted(nodes.Const(0, lineno=node.lineno)), lineno=node.lineno))
+        return node
+
+    def visit_Filter(self, node: nodes.Filter) -> nodes.Node:  # noqa: N802
+        self.generic_visit(node)
+        if node.node is not None and node.name not in _CHEAP_FILTERS:
+            node.node = self._counted(node.node)
+        return node
+
+    def _counted(self, node: nodes.Node) -> nodes.Filter:
+        self.builder.counts_steps = True
+        steps = nodes.Name(STEPS, "load", lineno=node.lineno)
+        return nodes.Filter(node, COUNTED, [steps], [], None, None, lineno=node.lineno)
+
+    def visit_Name(self, node: nodes.Name) -> nodes.Node:  # noqa: N802 - Jinja's visitor names
+        if node.ctx == "store":
+            node.name = self.called.get(node.name, node.name)
+        return self._variable(node) or node
+
+    def visit_Getattr(self, node: nodes.Getattr) -> nodes.Node:  # noqa: N802
+        return self._variable(node) or self.generic_visit(node)
+
+    def visit_Getitem(self, node: nodes.Getitem) -> nodes.Node:  # noqa: N802
+        return self._variable(node) or self.generic_visit(node)
+
+    def visit_Call(self, node: nodes.Call) -> nodes.Node:  # noqa: N802
+        macro = self._macro(node.node)
+        if macro is not None:
+            node.node = nodes.Name(macro, "load", lineno=node.lineno)
+        elif isinstance(node.node, nodes.Getattr):
+            node.node.node = self._counted(self.visit(node.node.node))
+        elif isinstance(node.node, nodes.Name) and node.node.name not in self.local:
+            # A function: reached through the environment, so that the variables of a render are data alone.
+            functions = nodes.EnvironmentAttribute("functions", lineno=node.lineno)
+            name = nodes.Const(node.node.name, lineno=node.lineno)
+            node.node = nodes.Getitem(functions, name, "load", lineno=node.lineno)
+        else:
+            node.node = self.visit(node.node)
+        node.args = [self.visit(argument) for argument in node.args]
+        for keyword in node.kwargs:
+            keyword.value = self.visit(keyword.value)
+        node.dyn_args = node.dyn_args and self.visit(node.dyn_args)
+        node.dyn_kwargs = node.dyn_kwargs and self.visit(node.dyn_kwargs)
+        return node
+
+    def _macro(self, callee: nodes.Expr) -> str | None:
+        """What a macro that is called became."""
+        match callee:
+            case nodes.Name(name=name):
+                return self.called.get(name)
+            case nodes.Getattr(node=nodes.Name(name=module), attr=name) if module in self.modules:
+                return self.modules[module].get(name)
+        return None
+
+    def visit_Concat(self, node: nodes.Concat) -> nodes.Node:  # noqa: N802
+        items = [self.visit(item) for item in node.nodes]
+        return _filter(nodes.List(items, lineno=node.lineno), JOINED)
+
+    def visit_List(self, node: nodes.List) -> nodes.Node:  # noqa: N802
+        return self._container(node)
+
+    def visit_Tuple(self, node: nodes.Tuple) -> nodes.Node:  # noqa: N802
+        return self._container(node) if node.ctx == "load" else self.generic_visit(node)
+
+    def visit_Dict(self, node: nodes.Dict) -> nodes.Node:  # noqa: N802
+        return self._container(node)
+
+    def _container(self, node: nodes.Literal) -> nodes.Node:
+        """What a template puts together is bounded; what consists of constants is bounded by its text."""
+        if all(isinstance(inner, nodes.Const | nodes.Pair) for inner in _all(node)):
+            return node
+        self.generic_visit(node)
+        return _filter(node, BOUNDED)
+
+    def visit_CondExpr(self, node: nodes.CondExpr) -> nodes.Node:  # noqa: N802
+        if node.expr2 is None:
+            node.expr2 = nodes.Const("", lineno=node.lineno)
+        return self.generic_visit(node)
+
+    def _variable(self, node: nodes.Node) -> nodes.Node | None:
+        """What stands for a path; None for what is no path."""
+        path = path_of(node)
+        if path is None:
+            return None
+        root = str(path[0])
+        if root in self.called:
+            return _below(nodes.Name(self.called[root], "load", lineno=node.lineno), path)
+        if root in self.local or not self.sees_all:
+            return node
+        if root in self.builder.constants:
+            return _below(nodes.Const(self.builder.constants[root], lineno=node.lineno), path)
+        if root in self.builder.computed:
+            self.builder.read.add(root)
+            return _below(nodes.Name(_local(root), "load", lineno=node.lineno), path)
+        return nodes.Name(self.builder.variable(path), "load", lineno=node.lineno)
+
+
+def _top_level_names(tree: nodes.Template) -> Iterator[str]:
+    """The names that a macro file gives: to macros, and to values by `set`."""
+    for node in tree.body:
+        match node:
+            case nodes.Macro(name=name):
+                yield name
+            case nodes.Assign(target=nodes.Name(name=name)) | nodes.AssignBlock(target=nodes.Name(name=name)):
+                yield name
+
+
+def _local(name: str) -> str:
+    return f"_with_{name}"
+
+
+def _below(node: nodes.Expr, path: Path) -> nodes.Expr:
+    for key in path[1:]:
+        node = nodes.Getitem(node, nodes.Const(key, lineno=node.lineno), "load", lineno=node.lineno)
+    return node
+
+
+def _filter(node: nodes.Expr, name: str) -> nodes.Filter:
+    return nodes.Filter(node, name, [], [], None, None, lineno=node.lineno)
+
+
+def _all(node: nodes.Node) -> Iterator[nodes.Node]:
+    for child in node.iter_child_nodes():
+        yield child
+        yield from _all(child)
