@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import bisect
+import re
 from dataclasses import dataclass, field
+
+_LINE_ENDS = re.compile(r"\r\n|\n|\r")
 
 
 @dataclass(frozen=True, eq=False)
@@ -15,8 +18,7 @@ class Source:
     _line_starts: list[int] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        starts = [0]
-        starts.extend(i + 1 for i, char in enumerate(self.text) if char == "\n")
+        starts = [0, *(end.end() for end in _LINE_ENDS.finditer(self.text))]
         object.__setattr__(self, "_line_starts", starts)
 
     def line_and_column(self, offset: int) -> tuple[int, int]:
@@ -27,9 +29,12 @@ class Source:
 
     def line_text(self, line: int) -> str:
         """The text of a line (from 1), without its end."""
-        start = self._line_starts[line - 1]
-        end = self._line_starts[line] - 1 if line < len(self._line_starts) else len(self.text)
-        return self.text[start:end].rstrip("\r")
+        end = self._line_starts[line] if line < len(self._line_starts) else len(self.text)
+        return self.text[self.line_start(line) : end].rstrip("\r\n")
+
+    def line_start(self, line: int) -> int:
+        """The offset of the first character of a line (from 1)."""
+        return self._line_starts[line - 1]
 
     def span(self, start: int, end: int | None = None) -> Span:
         """The characters from `start` up to `end` (one character when it is left out)."""

@@ -7,7 +7,7 @@ time is expected, `no` is a word where a word is). `core_value` gives YAML 1.2's
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -22,7 +22,7 @@ class ScalarNode:
     text: str
     span: Span
     plain: bool
-    places: tuple[int, ...]
+    places: Sequence[int]
     """Source offset of each character of `text`, and of the place behind the last: len(text) + 1 numbers."""
 
     def span_of(self, start: int, end: int | None = None) -> Span:

@@ -6,6 +6,10 @@ and the end of a scalar; this module reads its source text once more, the way th
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+
+_LINE_END = re.compile(r"\r\n|\n|\r")
 _ESCAPES = {
     "0": "\0", "a": "\a", "b": "\b", "t": "\t", "\t": "\t", "n": "\n", "v": "\v", "f": "\f", "r": "\r",
     "e": "\x1b", " ": " ", '"': '"', "/": "/", "\\": "\\", "N": "\x85", "_": "\xa0", "L": "\u2028", "P": "\u2029",
@@ -13,15 +17,18 @@ _ESCAPES = {
 _CODES = {"x": 2, "u": 4, "U": 8}
 
 
-def places_of(text: str, start: int, end: int, style: str | None, value: str) -> tuple[int, ...]:
+def places_of(text: str, start: int, end: int, style: str | None, value: str) -> Sequence[int]:
     """Offsets into `text` of every character of `value`, and one behind the last.
 
     `start` and `end` enclose the scalar as the parser reports it; `style` is the parser's: None, ', ", | or >.
     If the second reading disagrees with the parser, every character is placed at the start: vague, never wrong.
     """
+    first = start if style is None else start + 1
+    if style not in ("|", ">") and text.startswith(value, first) and first + len(value) >= end - (style is not None):
+        return range(first, first + len(value) + 1)  # written as it is: nearly every scalar
     match style:
         case "|" | ">":
-            reading = _Block(text, start, folded=style == ">").read()
+            reading = _Block(text, start, value, folded=style == ">").read()
         case "'" | '"':
             reading = _Flow(text, start + 1, max(end - 1, start + 1), quote=style).read()
         case _:
@@ -109,33 +116,12 @@ class _Block(_Reading):
     """Literal and folded blocks: YAML 1.2.2, section 8.1. Reads to the end of the block; the value may be shorter
     by the line breaks that its chomping drops."""
 
-    def __init__(self, text: str, start: int, *, folded: bool) -> None:
+    def __init__(self, text: str, start: int, value: str, *, folded: bool) -> None:
         super().__init__(text, start)
         self.folded = folded
-        header_end = text.find("\n", start)
-        header = text[start : header_end if header_end >= 0 else len(text)]
-        digits = [char for char in header.split("#")[0] if char.isdigit()]
-        self.at = header_end + 1 if header_end >= 0 else len(text)
-        self.indent = self._parent_indent(start) + int(digits[0]) if digits else self._first_indent()
-
-    def _parent_indent(self, start: int) -> int:
-        line_start = self.text.rfind("\n", 0, start) + 1
-        line = self.text[line_start:start]
-        while line.lstrip(" ").startswith("- "):
-            line = line.replace("- ", "  ", 1)
-        return len(line) - len(line.lstrip(" ")) if line.strip() else 0
-
-    def _first_indent(self) -> int:
-        at = self.at
-        while at < len(self.text):
-            line_end = self.text.find("\n", at)
-            line = self.text[at : line_end if line_end >= 0 else len(self.text)]
-            if line.strip(" \r"):
-                return len(line) - len(line.lstrip(" "))
-            if line_end < 0:
-                break
-            at = line_end + 1
-        return 1
+        header = _LINE_END.search(text, start)
+        self.at = header.end() if header else len(text)
+        self.indent = _lead_of_first_line(text, self.at) - _lead_of_first_line(value, 0)
 
     def read(self) -> _Reading:
         breaks = self._skip_blank_lines()
@@ -177,3 +163,15 @@ class _Block(_Reading):
 
     def _at_content(self) -> bool:
         return self._column == self.indent and self.at < len(self.text)
+
+
+_BLANK_LINES = re.compile(r"(?:[ ]*(?:\r\n|\n|\r))*")
+_SPACES = re.compile("[ ]*")
+
+
+def _lead_of_first_line(text: str, at: int) -> int:
+    """How many spaces stand before the first line from `at` that has anything else. What the file has more of them than
+    the value is the block's indentation, whether its header says so or not."""
+    blank = _BLANK_LINES.match(text, at)
+    spaces = _SPACES.match(text, blank.end() if blank else at)
+    return spaces.end() - spaces.start() if spaces else 0

@@ -127,7 +127,11 @@ class _Compiler:
         users = values.get("audience.users", tuple, ())
         topics = values.get("audience.topics", tuple, ())
         everyone = values.get("audience.everyone", bool, False)
-        narrowed = any(values.node(f"audience.{word}") for word in ("users", "topics", "where"))
+        section = values.node("audience")
+        narrowed = any(values.node(f"audience.{word}") for word in ("users", "topics", "where")) or (
+            # What was said and could not be read has its own finding.
+            values.node("audience.everyone") is not None and not values.has("audience.everyone")
+        ) or not (section is None or isinstance(section, MappingNode))  # fmt: skip
         if not narrowed and not everyone:
             self._error("no-audience", "the audience is not said", "audience",
                         "add `users`, `topics` or `where`; for all devices write `everyone: true`")  # fmt: skip

@@ -6,6 +6,7 @@ field: `delivery.lane`; `*` in it stands for a name that the user chooses: `apps
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar, cast
@@ -17,6 +18,8 @@ from scheduler.diagnostics.yaml_reader import YamlFile, read_yaml
 from scheduler.rules.kinds import Kind, Misfit, Misfits
 
 T = TypeVar("T")
+
+_NO_SPACE = re.compile(r"([a-z_]+):([^\s/:].*)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,8 +184,8 @@ class _Reader:
             self.section(value, path, pattern, span)
         elif isinstance(value, SequenceNode) or not value.is_null:
             keys = ", ".join(f"`{key}`" for key in self.table.children(pattern) if key != "*")
-            self.findings.append(error("wrong-value", f"`{self._shown(path)}` must be a mapping", value.span,
-                                       keys and f"its keys are {keys}"))  # fmt: skip
+            hint = _space_missing(value) or (f"its keys are {keys}" if keys else None)
+            self.findings.append(error("wrong-value", f"`{self._shown(path)}` must be a mapping", value.span, hint))
         else:
             message = f"`{self._shown(path)}` has nothing in it"
             self.findings.append(error("wrong-value", message, span, "indent its keys below it, or leave it out"))
@@ -192,7 +195,7 @@ class _Reader:
         try:
             self.values[path] = found.kind.read(value)
         except Misfit as misfit:
-            joint = " " if misfit.message.startswith(("must ", "has ", "needs ")) else ": "
+            joint = " " if misfit.message.startswith(("must ", "has ", "needs ", "is ")) else ": "
             whole = misfit.code != "wrong-value"
             message = misfit.message if whole else f"`{self._shown(path)}`{joint}{misfit.message}"
             self.findings.append(error(misfit.code, message, misfit.span, misfit.hint))
@@ -231,6 +234,12 @@ def _join(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
 
+def _space_missing(node: Node) -> str | None:
+    """A hint for `everyone:true`, which is a text to YAML."""
+    found = _NO_SPACE.match(node.text) if isinstance(node, ScalarNode) and node.plain else None
+    return f"a space belongs behind the colon: write {found[1]}: {found[2]}" if found else None
+
+
 def root_mapping(file: YamlFile) -> tuple[MappingNode | None, list[Diagnostic]]:
     """The mapping that a file holds, with the findings of its reading. None when nothing more can be said about it."""
     findings = list(file.findings)
@@ -241,5 +250,6 @@ def root_mapping(file: YamlFile) -> tuple[MappingNode | None, list[Diagnostic]]:
             if not findings:
                 findings.append(error("empty-file", "the file is empty", file.source.span(0)))
         case other:
-            findings.append(error("wrong-value", "the file must be a mapping of keys to values", other.span))
+            findings.append(error("wrong-value", "the file must be a mapping of keys to values", other.span,
+                                  _space_missing(other)))  # fmt: skip
     return None, findings

@@ -24,7 +24,7 @@ E = TypeVar("E", bound=StrEnum)
 _WORD = re.compile(r"[a-z0-9][a-z0-9-]*")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _EVENT_TYPE = re.compile(r"[!-)+-~]+\*?|\*")
-_OPEN_QUOTE = {'"': '"', "'": "'"}
+_CURLY = "“”„‟‘’‚‛«»"
 
 
 class Misfit(Exception):
@@ -74,27 +74,26 @@ def text_of(node: Node, words: str) -> str:
 def scalar_of(node: Node, words: str) -> ScalarNode:
     """A scalar with a text in it; the traps of YAML that make something else of a template have their own messages."""
     if not isinstance(node, ScalarNode):
-        _refuse_unquoted_braces(node)
         found = "a list" if isinstance(node, SequenceNode) else "a mapping"
         raise Misfit(f"must be {words}, not {found}", node)
     if node.is_null:
         raise Misfit(f"must be {words}; there is nothing here", node)
     _refuse_cut(node)
+    _refuse_curly_quotes(node)
     return node
 
 
-def _refuse_unquoted_braces(node: Node) -> None:
-    written = node.span.source.text[node.span.start : node.span.end]
-    if isinstance(node, MappingNode) and written.startswith("{{"):
-        raise Misfit("braces without quotes are a YAML mapping, not a template", node, f'write "{written}"',
-                     "unquoted-template")  # fmt: skip
+def _refuse_curly_quotes(node: ScalarNode) -> None:
+    """Quotation marks as word processors make them: they would be a part of the text."""
+    if node.plain and len(node.text) > 1 and node.text[0] in _CURLY and node.text[-1] in _CURLY:
+        raise Misfit("is in curly quotation marks, which are no quotes to YAML", node, f'write "{node.text[1:-1]}"')
 
 
 def _refuse_cut(node: ScalarNode) -> None:
     """`where: x == "vip #1"` ends at `#` for YAML: a plain value with an open quote before a comment."""
     source = node.span.source.text
     behind = re.compile(r"[ \t]+#[^\n]*").match(source, node.span.end)
-    if node.plain and behind and any(node.text.count(quote) % 2 for quote in _OPEN_QUOTE):
+    if node.plain and behind and any(node.text.count(quote) % 2 and behind[0].count(quote) % 2 for quote in "\"'"):
         whole = f"{node.text}{behind[0]}".strip()
         raise Misfit("the value is cut at `#`, which begins a comment in YAML", node,
                      f"write it in a block: `>-`, and on the next line, indented: {whole}",
@@ -114,7 +113,9 @@ def _matching(pattern: re.Pattern[str], words: str) -> Kind:
 def _read_boolean(node: Node) -> object:
     text = text_of(node, "true or false")
     if text not in ("true", "false"):
-        raise Misfit(f"must be true or false, not '{text}'", node)
+        meant = {"yes": "true", "on": "true", "no": "false", "off": "false"}.get(text.lower(), text.lower())
+        hint = f"write {meant}" if meant in ("true", "false") else None
+        raise Misfit(f"must be true or false, not '{text}'", node, hint)
     return text == "true"
 
 
@@ -158,7 +159,6 @@ def _percent(text: str) -> float:
 def _read_texts(node: Node) -> object:
     words = "a list of texts"
     if not isinstance(node, SequenceNode):
-        _refuse_unquoted_braces(node)
         raise Misfit(f"must be {words}: put it in [ ]", node)
     if not node.items:
         raise Misfit(f"must be {words}; this one is empty", node, "leave the key out")
