@@ -7,10 +7,9 @@ from pathlib import Path
 
 from scheduler.cli.output import remark
 from scheduler.domain.errors import OperatorError
-from scheduler.rules.json_schema import rule_json_schema_text
+from scheduler.workspace.reference import json_schemas
 
 STARTER = Path(__file__).parent / "starter"
-SCHEMA_FILE = Path(".clarion/rule.schema.json")
 
 
 def init(folder: Path, /) -> int:
@@ -33,9 +32,9 @@ def init(folder: Path, /) -> int:
             if source.is_file() and not target.exists():
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(source, target)
-        schema = folder / SCHEMA_FILE
-        schema.parent.mkdir(parents=True, exist_ok=True)
-        schema.write_text(rule_json_schema_text())
+        for path, text in json_schemas().items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_text(text, "utf-8")
     except OSError as problem:
         raise OperatorError(f"cannot be written: {problem.strerror}", where=str(problem.filename or folder),
                             hint="choose a folder that you may write to") from problem  # fmt: skip

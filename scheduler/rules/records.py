@@ -47,7 +47,7 @@ def one_or_list(kind: Kind, words: str) -> Kind:
     def read(node: Node) -> object:
         return many.read(node) if isinstance(node, SequenceNode) else (kind.read(node),)
 
-    return Kind(words, read, {"oneOf": [kind.json_schema, many.json_schema]})
+    return Kind(words, read, {"oneOf": [_titled(kind), _titled(many)]})
 
 
 def either(word: Kind, mapping: Kind) -> Kind:
@@ -61,7 +61,12 @@ def either(word: Kind, mapping: Kind) -> Kind:
             raise Misfit(f"must be {words}, not a list", node)
         return word.read(node)
 
-    return Kind(words, read, {"oneOf": [word.json_schema, mapping.json_schema]})
+    return Kind(words, read, {"oneOf": [_titled(word), _titled(mapping)]})
+
+
+def _titled(kind: Kind) -> dict[str, object]:
+    """One of several forms, with the name that editors show."""
+    return {"title": kind.words, **kind.json_schema}
 
 
 def _read_all(kind: Kind, items: tuple[Node, ...]) -> tuple[object, ...]:

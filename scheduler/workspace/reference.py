@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from scheduler.rules.json_schema import rule_json_schema_text
+from scheduler.rules.json_schema import json_schema_text
 from scheduler.rules.reference import built_rows, filled, reserved_words, unbuilt_rows
 from scheduler.rules.rule_table import RULE_TABLE
 from scheduler.workspace.settings_table import SETTINGS_TABLE
 
 REFERENCE_PATH = Path("docs/rules.md")
-JSON_SCHEMA_PATH = Path(".clarion/rule.schema.json")
+
+
+def json_schemas() -> Mapping[str, str]:
+    """The JSON Schemas for editors: by path in the workspace, the text."""
+    return {
+        ".clarion/rule.schema.json": json_schema_text(RULE_TABLE, "A Clarion rule"),
+        ".clarion/settings.schema.json": json_schema_text(SETTINGS_TABLE, "The settings of a Clarion workspace"),
+    }
 
 
 def reference(text: str) -> str:
@@ -28,8 +36,9 @@ def write(root: Path) -> None:
     """Make the generated files of the repository at `root` anew."""
     page = root / REFERENCE_PATH
     page.write_text(reference(page.read_text("utf-8")), "utf-8")
-    (root / JSON_SCHEMA_PATH).parent.mkdir(exist_ok=True)
-    (root / JSON_SCHEMA_PATH).write_text(rule_json_schema_text(), "utf-8")
+    for path, text in json_schemas().items():
+        (root / path).parent.mkdir(exist_ok=True)
+        (root / path).write_text(text, "utf-8")
 
 
 if __name__ == "__main__":
