@@ -11,7 +11,8 @@ from sqlalchemy import insert
 from scheduler.cli.simulator import KEY_ID, TEAM_ID, make_signing_key
 from scheduler.store.database import Store, open_store
 from scheduler.store.tables import DEVICES, USERS
-from scheduler.workspace.loading import Workspace, load, read_folder
+from scheduler.workspace.folder import read_folder
+from scheduler.workspace.loading import Workspace, load
 
 _SETTINGS = """\
 store: {{url: "sqlite:///clarion.db"}}

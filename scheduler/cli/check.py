@@ -11,7 +11,7 @@ from scheduler.cli.session import InSession
 from scheduler.diagnostics.diagnostic import Diagnostic, Severity
 from scheduler.diagnostics.printers import as_github, as_json, as_text
 from scheduler.workspace.checking import check as findings_of
-from scheduler.workspace.loading import read_folder
+from scheduler.workspace.folder import read_folder
 
 
 class FindingsFormat(StrEnum):

@@ -36,7 +36,8 @@ from scheduler.store import runs as run_rows
 from scheduler.store.database import Store, open_store
 from scheduler.store.registry_changes import UserChange
 from scheduler.store.registry_users import upsert_users
-from scheduler.workspace.loading import Workspace, load, read_folder
+from scheduler.workspace.folder import read_folder
+from scheduler.workspace.loading import Workspace, load
 
 DEVICES = 5_000
 DEAD_SHARE = 0.02

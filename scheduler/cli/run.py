@@ -13,7 +13,8 @@ from scheduler.cli.session import InSession, Session
 from scheduler.diagnostics.printers import as_text
 from scheduler.engine.daemon import Daemon, Ended, Ending
 from scheduler.store.database import Store
-from scheduler.workspace.loading import Workspace, load, read_folder
+from scheduler.workspace.folder import read_folder
+from scheduler.workspace.loading import Workspace, load
 
 
 def run(

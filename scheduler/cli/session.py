@@ -46,7 +46,8 @@ class Session:
 
     def load(self) -> LoadResult:
         """Read the workspace from disk, with everything that is wrong with it."""
-        from scheduler.workspace.loading import load, read_folder
+        from scheduler.workspace.folder import read_folder
+        from scheduler.workspace.loading import load
 
         return load(read_folder(self.root), self.root, os.environ)
 
@@ -75,8 +76,8 @@ class Session:
     def without_rules(self) -> Workspace:
         """Settings and types alone. Commands that no rule concerns take this: a broken rule must not keep an operator
         from the registry, the runs and the keys."""
-        from scheduler.workspace.loading import load, read_folder
-        from scheduler.workspace.versions import SCHEMA_PATH
+        from scheduler.workspace.folder import SCHEMA_PATH, read_folder
+        from scheduler.workspace.loading import load
 
         sources = read_folder(self.root)
         kept = {path: sources[path] for path in (SETTINGS_FILE, SCHEMA_PATH) if path in sources}

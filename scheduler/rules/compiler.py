@@ -205,7 +205,7 @@ class _Compiler:
         supersede = self._template("delivery.supersede")
         if supersede is not None:
             place = values.span("delivery.supersede")
-            self.findings.append(note("supersede", "`delivery.supersede` is stored with each run; it does not act yet",
+            self.findings.append(note("not-yet", "`delivery.supersede` is stored with each run; it does not act yet",
                                       place))  # fmt: skip
         default = Collapse.NONE if background else Collapse.DERIVED
         return Delivery(

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from scheduler.apns.request import PushType
 from scheduler.conditions.condition import Condition
 from scheduler.conditions.types import Schema
-from scheduler.diagnostics.diagnostic import Diagnostic, error, has_errors, note
+from scheduler.diagnostics.diagnostic import Diagnostic, Severity, error, has_errors, note
 from scheduler.diagnostics.yaml_nodes import ScalarNode
 from scheduler.domain.lanes import Lane
 from scheduler.domain.quantities import Rate
@@ -139,7 +139,7 @@ def compile_parts(rule: Rule, around: Surroundings) -> tuple[Parts | None, list[
     if supersede is None and not collapse_text.is_personal:
         supersede = collapse_text
         message = "`delivery.supersede`, by default `collapse`, is stored with each run; it does not act yet"
-        findings.append(note("supersede", message, written.span))
+        findings.append(note("not-yet", message, written.span))
     return Parts(payload, once_per, users, topics, collapse_text, supersede), findings
 
 
@@ -181,6 +181,11 @@ def join(rule: Rule, parts: Parts, around: Surroundings, version: str, sources: 
         uses_user=_reads(read, "user"),
         names=frozenset(read),
     )
+
+
+def is_refused(finding: Diagnostic) -> bool:
+    """Whether nothing may be sent with this finding: an error, or a decision that would be obeyed in part only."""
+    return finding.severity is Severity.ERROR or (finding.code == "not-yet" and finding.severity is Severity.WARNING)
 
 
 def _payload(rule: Rule, message: Message, around: Surroundings, findings: list[Diagnostic]) -> PayloadTemplate | None:

@@ -1,30 +1,30 @@
-"""A folder of files → Workspace: read once, compiled whole, all problems at once. Opens nothing but those files."""
+"""Texts → Workspace: compiled whole, all problems at once. Opens nothing."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from scheduler.conditions.schema_file import read_schema
 from scheduler.conditions.types import Schema
-from scheduler.diagnostics.diagnostic import Diagnostic, did_you_mean, error, has_errors, in_reading_order
+from scheduler.diagnostics.diagnostic import Diagnostic, Severity, did_you_mean, error, has_errors, in_reading_order
 from scheduler.diagnostics.source import Source
-from scheduler.diagnostics.yaml_reader import read_yaml
-from scheduler.domain.errors import OperatorError
+from scheduler.diagnostics.yaml_reader import read_yaml, readable
 from scheduler.rules.compiler import compile_rule
 from scheduler.rules.rule import Rule
-from scheduler.workspace.campaign import Campaign, Surroundings, compile_parts, join
+from scheduler.workspace.campaign import Campaign, Parts, Surroundings, compile_parts, is_refused, join
+from scheduler.workspace.checks.ignoring import IgnoreList, without_ignored
+from scheduler.workspace.checks.links import check_links
 from scheduler.workspace.checks.overlays import check_overlays
 from scheduler.workspace.checks.payloads import check_payloads
+from scheduler.workspace.checks.secrets import check_secrets
+from scheduler.workspace.checks.unused import check_unread, check_unused
+from scheduler.workspace.codes import CODES
+from scheduler.workspace.folder import SCHEMA_PATH, SETTINGS_PATH
 from scheduler.workspace.settings import App, Settings, read_settings
-from scheduler.workspace.templates import TemplateFiles, read_templates
-from scheduler.workspace.versions import SCHEMA_PATH, source_texts, version_of
-
-SETTINGS_FILE = "clarion.yaml"
-_UNDECODED = re.compile("[\ud800-\udfff]")
-"""`surrogateescape` makes one of these of a byte that is not UTF-8; in no other way can they be in a file."""
+from scheduler.workspace.templates import NO_TEMPLATES, TemplateFiles, read_templates
+from scheduler.workspace.versions import source_texts, version_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,25 +61,7 @@ class LoadResult:
     @property
     def not_built(self) -> tuple[Diagnostic, ...]:
         """What would change a decision and is not built: whatever starts rules refuses to, with any of these."""
-        return tuple(one for one in self.findings if one.code == "not-yet")
-
-
-def read_folder(root: Path) -> Mapping[str, Source]:
-    """The files of a workspace by their path below `root`, with `/`. Bytes that are not UTF-8 are kept for `load`
-    to report. OperatorError when the folder or a file cannot be read."""
-    paths = [root / SETTINGS_FILE, root / SCHEMA_PATH, *sorted((root / "templates").glob("*"))]
-    paths.extend(path for path in sorted((root / "rules").rglob("*.yaml")) if path.parent != root / "rules" / "tests")
-    sources = {}
-    for path in paths:
-        if not path.is_file() or path.suffix not in (".yaml", ".j2"):
-            continue
-        name = path.relative_to(root).as_posix()
-        try:
-            text = path.read_bytes().decode("utf-8", "surrogateescape")
-        except OSError as problem:
-            raise OperatorError(f"cannot be read: {problem.strerror}", where=str(path)) from problem
-        sources[name] = Source(name, text.removeprefix("\ufeff"))
-    return sources
+        return tuple(one for one in self.findings if one.severity is not Severity.ERROR and is_refused(one))
 
 
 def load(sources: Mapping[str, Source], root: Path, environ: Mapping[str, str]) -> LoadResult:
@@ -87,7 +69,8 @@ def load(sources: Mapping[str, Source], root: Path, environ: Mapping[str, str]) 
     loader = _Loader(sources, root, environ)
     workspace = loader.workspace()
     # Rules that share a template find the same in it; samples and locales find the same once each.
-    findings = tuple(in_reading_order(dict.fromkeys(loader.findings)))
+    kept = without_ignored(dict.fromkeys(loader.findings), loader.ignore_lists(), CODES)
+    findings = tuple(in_reading_order(kept))
     return LoadResult(None if has_errors(findings) else workspace, findings)
 
 
@@ -97,14 +80,17 @@ class _Loader:
         self.sources = {path: self._decoded(source) for path, source in sources.items()}
         self.root = root
         self.environ = environ
+        self.rules: dict[str, Rule] = {}
+        """By path, the rules that could be read."""
+        self.parts: list[Parts] = []
+        self.templates = NO_TEMPLATES
 
     def workspace(self) -> Workspace | None:
         settings = self._settings()
         schema = self._schema()
-        templates = read_templates(self.sources)
+        templates = self.templates = read_templates(self.sources)
         self.findings.extend(templates.findings)
-        for files in templates.by_name.values():
-            self.findings.extend(check_overlays(files))
+        self._check_files(templates)
         campaigns: dict[str, Campaign] = {}
         first_path: dict[str, str] = {}
         for path in self._rule_paths():
@@ -116,16 +102,42 @@ class _Loader:
                 self.findings.append(error("wrong-name", message, self.sources[path].span(0), "rename one"))
                 continue
             first_path[stem] = path
+            if rule is not None:
+                self.rules[path] = rule
             if rule is not None and settings is not None:
                 campaign = self._campaign(path, rule, settings, schema, templates)
                 if campaign is not None:
                     campaigns[stem] = campaign
         if settings is None or has_errors(self.findings):
             return None
+        self.findings.extend(check_unused(templates, self.rules.values(), self.parts, self.sources))
         return workspace_of(settings, schema, campaigns, self.sources)
 
+    def ignore_lists(self) -> list[IgnoreList]:
+        """What the rules ignore, in their own files and in those of templates that they alone use."""
+        users: dict[str, list[str]] = {}
+        for path, rule in self.rules.items():
+            for message in {message.template: message for message in (rule.message, *rule.variants)}.values():
+                users.setdefault(message.template, []).append(path)
+        lists = []
+        for path, rule in self.rules.items():
+            own = [name for name, paths in users.items() if paths == [path]]
+            files = [self.templates.named(name) for name in own]
+            paths = frozenset(path for one in files if one is not None for path in one.paths)
+            lists.append(IgnoreList(rule.ignored, paths | {path}))
+        return lists
+
+    def _check_files(self, templates: TemplateFiles) -> None:
+        self.findings.extend(check_unread(self.sources))
+        for source in self.sources.values():
+            self.findings.extend(check_secrets(source))
+        for files in templates.by_name.values():
+            self.findings.extend(check_overlays(files))
+            for root in (files.base, *files.overlays.values()):
+                self.findings.extend(check_links(root))
+
     def _settings(self) -> Settings | None:
-        source = self.sources.get(SETTINGS_FILE, Source(SETTINGS_FILE, ""))
+        source = self.sources.get(SETTINGS_PATH, Source(SETTINGS_PATH, ""))
         settings, findings = read_settings(read_yaml(source), self.root, self.environ)
         self.findings.extend(findings)
         return settings
@@ -158,6 +170,7 @@ class _Loader:
         files = templates.named(rule.message.template)
         if parts is None or app is None or files is None:
             return None
+        self.parts.append(parts)
         texts = source_texts(
             self.sources[path],
             {name: self.sources[name] for name in (*files.paths, *parts.macro_paths)},
@@ -167,7 +180,7 @@ class _Loader:
             app=app.name,
         )
         campaign = join(rule, parts, around, version_of(texts), texts)
-        if not any(finding.code == "not-yet" for finding in findings):
+        if not any(map(is_refused, findings)):
             self.findings.extend(check_payloads(campaign, schema, files, rule.message.template_node.span))
         return campaign
 
@@ -193,13 +206,10 @@ class _Loader:
                                        or f"its categories are {', '.join(declared)}"))  # fmt: skip
 
     def _decoded(self, source: Source) -> Source:
-        undecoded = _UNDECODED.search(source.text)
-        if undecoded is None:
-            return source
-        readable = Source(source.path, _UNDECODED.sub("\ufffd", source.text))
-        message = f"byte 0x{ord(undecoded[0]) & 0xFF:02x} is not UTF-8"
-        self.findings.append(error("not-utf-8", message, readable.span(undecoded.start()), "save the file as UTF-8"))
-        return readable
+        shown, finding = readable(source)
+        if finding is not None:
+            self.findings.append(finding)
+        return shown
 
 
 def workspace_of(

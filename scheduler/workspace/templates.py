@@ -13,7 +13,7 @@ from scheduler.diagnostics.yaml_nodes import MappingNode, Node
 from scheduler.diagnostics.yaml_reader import read_yaml
 from scheduler.domain.locales import canonical_locale
 from scheduler.rendering.macro_checks import check_macro_files
-from scheduler.rendering.macros import MacroFile, MacroFiles, read_macro_file
+from scheduler.rendering.macros import NO_MACROS, MacroFile, MacroFiles, read_macro_file
 from scheduler.rendering.names import Names, check_macro_file
 
 
@@ -41,6 +41,9 @@ class TemplateFiles:
     def hint(self, name: str) -> str | None:
         """Help for a name that is not there."""
         return did_you_mean(name, self.by_name) or "make the file, or name another"
+
+
+NO_TEMPLATES = TemplateFiles({}, NO_MACROS, ())
 
 
 def read_templates(sources: Mapping[str, Source]) -> TemplateFiles:

@@ -12,16 +12,15 @@ from collections.abc import Mapping
 
 from scheduler.conditions.schema_file import read_schema
 from scheduler.conditions.types import Schema
-from scheduler.diagnostics.diagnostic import Diagnostic, Severity
 from scheduler.diagnostics.printers import as_text
 from scheduler.diagnostics.source import Source
 from scheduler.diagnostics.yaml_reader import read_yaml
 from scheduler.domain.errors import OperatorError
 from scheduler.rules.compiler import compile_rule
-from scheduler.workspace.campaign import Campaign, Surroundings, compile_parts, join
+from scheduler.workspace.campaign import Campaign, Surroundings, compile_parts, is_refused, join
+from scheduler.workspace.folder import SCHEMA_PATH
 from scheduler.workspace.templates import read_templates
 
-SCHEMA_PATH = "schema.yaml"
 SETTINGS_PATH = "settings.json"
 """Not a file of the workspace: the settings that shape a rule's sends, as one JSON object."""
 
@@ -58,14 +57,10 @@ def campaign_from_sources(rule_name: str, sources: Mapping[str, str]) -> Campaig
     if rule is not None:
         parts, more = compile_parts(rule, around)
         findings = [*findings, *more]
-        if parts is not None and not any(map(_is_refused, findings)):
+        if parts is not None and not any(map(is_refused, findings)):
             return join(rule, parts, around, version_of(sources), dict(sources))
     raise OperatorError(
         f"the stored version of rule '{rule_name}' can no longer be compiled:\n"
-        + as_text(filter(_is_refused, findings)),
+        + as_text(filter(is_refused, findings)),
         hint="cancel its runs, or finish them with the Clarion that began them",
     )
-
-
-def _is_refused(finding: Diagnostic) -> bool:
-    return finding.severity is Severity.ERROR or finding.code == "not-yet"

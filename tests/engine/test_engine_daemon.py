@@ -27,7 +27,8 @@ from scheduler.runs.pausing import cancel, pause, resume
 from scheduler.runs.reports import Counts
 from scheduler.store.database import open_store
 from scheduler.store.registry_changes import DeviceChange
-from scheduler.workspace.loading import LoadResult, load, read_folder
+from scheduler.workspace.folder import read_folder
+from scheduler.workspace.loading import LoadResult, load
 
 pytestmark = pytest.mark.slow
 TO_ONE_USER = {"app": APP, "users": ["{{ event.data.user }}"]}

@@ -28,7 +28,8 @@ from scheduler.store.database import Store, open_store
 from scheduler.store.registry_changes import Applied, DeviceChange, UserChange
 from scheduler.store.registry_users import upsert_users
 from scheduler.store.registry_writing import upsert_devices
-from scheduler.workspace.loading import Workspace, load, read_folder
+from scheduler.workspace.folder import read_folder
+from scheduler.workspace.loading import Workspace, load
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 APP = "scores"

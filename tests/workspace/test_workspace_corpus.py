@@ -18,7 +18,7 @@ from scheduler.diagnostics.diagnostic import Diagnostic
 from scheduler.diagnostics.printers import as_text
 from scheduler.diagnostics.source import Source
 from scheduler.workspace.checking import check
-from scheduler.workspace.loading import read_folder
+from scheduler.workspace.folder import read_folder
 
 CORPUS = Path(__file__).parents[1] / "rules_corpus"
 EXAMPLES = {path: source.text for path, source in read_folder(CORPUS.parents[1]).items()}

@@ -1,0 +1,61 @@
+"""`ignore` in a rule: warnings and notes that its author has seen and accepts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from scheduler.diagnostics.diagnostic import Diagnostic, Severity, did_you_mean, error, warning
+from scheduler.rules.rule import Ignored
+
+NEVER_IGNORED = frozenset({"not-yet", "unused-ignore"})
+"""`run` refuses to start with the one, and the other is about the list itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class IgnoreList:
+    """The entries of one rule, and the files that they are about: its own, and those that it alone uses."""
+
+    entries: tuple[Ignored, ...]
+    paths: frozenset[str]
+
+
+def without_ignored(
+    findings: Iterable[Diagnostic], lists: Sequence[IgnoreList], codes: Iterable[str]
+) -> list[Diagnostic]:
+    """The findings that nobody ignores, and what is wrong with the lists. `codes` are all that there are."""
+    known = frozenset(codes)
+    kept = list(findings)
+    for one in lists:
+        for entry in one.entries:
+            before = kept
+            kept = [finding for finding in before if not _is_ignored(finding, entry, one.paths)]
+            kept.extend(_problems(entry, silenced=len(kept) < len(before), findings=before, known=known, of=one))
+    return kept
+
+
+def _is_ignored(finding: Diagnostic, entry: Ignored, paths: frozenset[str]) -> bool:
+    return (
+        finding.code == entry.check
+        and finding.severity is not Severity.ERROR
+        and finding.code not in NEVER_IGNORED
+        and finding.span.source.path in paths
+    )
+
+
+def _problems(
+    entry: Ignored, *, silenced: bool, findings: Sequence[Diagnostic], known: frozenset[str], of: IgnoreList
+) -> Iterator[Diagnostic]:
+    span = entry.node.span
+    if silenced:
+        return
+    if entry.check not in known:
+        hint = did_you_mean(entry.check, known) or "the word in brackets behind `warning` is the check"
+        yield error("unknown-check", f"there is no check '{entry.check}'", span, hint)
+    elif entry.check in NEVER_IGNORED:
+        yield error("unknown-check", f"'{entry.check}' cannot be ignored", span, "remove the entry")
+    elif any(one.code == entry.check and one.span.source.path in of.paths for one in findings):
+        yield error("unknown-check", f"'{entry.check}' is an error here, and errors cannot be ignored", span,
+                    "mend what it says")  # fmt: skip
+    else:
+        yield warning("unused-ignore", f"nothing here is '{entry.check}'", span, "remove the entry")
