@@ -1,16 +1,23 @@
-"""The tables of docs/rules.md. Run `python -m scheduler.workspace.reference` after a change of a table of fields."""
+"""What is generated: the tables of docs/rules.md, the pages of docs/checks/, and the JSON Schemas for editors.
+
+Run `python -m scheduler.workspace.reference` after a change of a table of fields, of a message or of an example.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
 
+from scheduler.diagnostics.source import Source
 from scheduler.rules.json_schema import json_schema_text
 from scheduler.rules.reference import built_rows, filled, reserved_words, unbuilt_rows
 from scheduler.rules.rule_table import RULE_TABLE
+from scheduler.workspace.check_pages import Check, index, page, read_checks
+from scheduler.workspace.folder import read_folder
 from scheduler.workspace.settings_table import SETTINGS_TABLE
 
 REFERENCE_PATH = Path("docs/rules.md")
+CHECKS_PATH = Path("docs/checks")
 
 
 def json_schemas() -> Mapping[str, str]:
@@ -32,13 +39,36 @@ def reference(text: str) -> str:
     return filled(text, tables)
 
 
+def checks(root: Path) -> Mapping[str, Check]:
+    """By code, what the repository at `root` says about it in docs/checks/examples/."""
+    files = sorted((root / CHECKS_PATH / "examples").glob("*.yaml"))
+    return read_checks(path.read_text("utf-8") for path in files)
+
+
+def sound_workspace(root: Path) -> Mapping[str, Source]:
+    """The workspace that the examples are laid over."""
+    return read_folder(root / CHECKS_PATH / "workspace")
+
+
+def check_pages(root: Path) -> Mapping[str, str]:
+    """The pages of docs/checks/: by the name of the file, the text."""
+    sound = sound_workspace(root)
+    pages = {f"{code}.md": page(code, one, sound) for code, one in checks(root).items()}
+    return {"README.md": index(), **pages}
+
+
 def write(root: Path) -> None:
     """Make the generated files of the repository at `root` anew."""
-    page = root / REFERENCE_PATH
-    page.write_text(reference(page.read_text("utf-8")), "utf-8")
+    manual = root / REFERENCE_PATH
+    manual.write_text(reference(manual.read_text("utf-8")), "utf-8")
     for path, text in json_schemas().items():
         (root / path).parent.mkdir(exist_ok=True)
         (root / path).write_text(text, "utf-8")
+    pages = check_pages(root)
+    for stale in {path.name for path in (root / CHECKS_PATH).glob("*.md")} - set(pages):
+        (root / CHECKS_PATH / stale).unlink()
+    for name, text in pages.items():
+        (root / CHECKS_PATH / name).write_text(text, "utf-8")
 
 
 if __name__ == "__main__":
