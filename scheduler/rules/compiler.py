@@ -46,6 +46,10 @@ def roots_of(roots: frozenset[str], *, scheduled: bool) -> frozenset[str]:
     return roots - {"event", "previous"} | {"slot"} if scheduled else roots
 
 
+def _has_only_known_keys(audience: MappingNode) -> bool:
+    return all(key.text in RULE_TABLE.children("audience") for key, _ in audience)
+
+
 class _Compiler:
     def __init__(self, values: Values, schema: Schema, findings: list[Diagnostic]) -> None:
         self.values = values
@@ -91,7 +95,11 @@ class _Compiler:
     def _trigger(self) -> Trigger:
         values = self.values
         manual = values.get("trigger.manual", bool, False)
-        others = any(values.node(f"trigger.{word}") for word in ("event", "manual", "schedule", "at"))
+        section = values.node("trigger")
+        # What was said and could not be read has its own finding.
+        others = any(values.node(f"trigger.{word}") for word in ("event", "manual", "schedule", "at")) or not (
+            section is None or isinstance(section, MappingNode)
+        )
         if not others or (self.event is None and values.has("trigger.manual") and not manual):
             hint = 'add `trigger: {event: …}`, or in its place `schedule: "0 9 * * *"`, `at: …` or `manual: true`'
             self._error("missing-key", "nothing starts this rule", "trigger", hint)
@@ -131,9 +139,9 @@ class _Compiler:
         narrowed = any(values.node(f"audience.{word}") for word in ("users", "topics", "where")) or (
             # What was said and could not be read has its own finding.
             values.node("audience.everyone") is not None and not values.has("audience.everyone")
-        ) or not (section is None or isinstance(section, MappingNode))  # fmt: skip
+        ) or not (section is None or (isinstance(section, MappingNode) and _has_only_known_keys(section)))  # fmt: skip
         if not narrowed and not everyone:
-            self._error("no-audience", "the audience is not said", "audience",
+            self._error("no-audience", "nothing says whom this rule is for", "audience",
                         "add `users`, `topics` or `where`; for all devices write `everyone: true`")  # fmt: skip
         if everyone and (users or topics):
             self._error("no-audience", "`everyone` contradicts `users` and `topics`", "audience.everyone",

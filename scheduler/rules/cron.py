@@ -127,11 +127,11 @@ def _part(part: str, start: int, limits: _Range) -> set[int]:
         hint = "write `*`" if part == "?" else "write numbers, names, `*`, a range `1-5`, a list `1,3`, a step `*/15`"
         if re.search(r"[LW#]", part) and not part.isalpha():
             hint = "`L`, `W` and `#` are not known; fire the rule by hand, or write several rules"
-        raise mistake(f"'{part}' is not a {limits.name}", hint)
+        raise mistake(f"'{part}' is no {limits.name}", hint)
     first, last, step = match.groups()
     if first == "*":
         if last is not None:
-            raise mistake(f"'{part}' is not a {limits.name}", "a range goes from a number to a number: `1-5`")
+            raise mistake(f"'{part}' is no {limits.name}", "a range goes from a number to a number: `1-5`")
         low, high = limits.lowest, limits.highest - (limits.words == _WEEKDAYS)
     else:
         low = _number(first, limits, mistake)
@@ -145,7 +145,9 @@ def _part(part: str, start: int, limits: _Range) -> set[int]:
             hint = f"write `{low}-{top},{limits.lowest}-{high}`"
             raise mistake(f"the range '{part.partition('/')[0]}' runs backwards", hint)
     if step is not None and not 1 <= int(step) <= limits.highest:
-        raise mistake(f"a step of {int(step)} does not fit a {limits.name}", f"write a step from 1 to {limits.highest}")
+        raise mistake(
+            f"a step of {int(step)} does not fit the {limits.name}", f"write a step from 1 to {limits.highest}"
+        )
     return set(range(low, high + 1, int(step or 1)))
 
 
@@ -153,11 +155,11 @@ def _number(text: str, limits: _Range, mistake: _Mistake) -> int:
     if text.isdigit():
         number = int(text)
         if not limits.lowest <= number <= limits.highest:
-            raise mistake(f"{number} is not a {limits.name}: those are {limits.lowest} to {limits.highest}", None)
+            raise mistake(f"{number} is no {limits.name}: those are {limits.lowest} to {limits.highest}", None)
         return number
     word = text.lower()
     if word in limits.words:
         return limits.words.index(word) + (limits.words == _MONTHS)
     known = did_you_mean(word, limits.words) or did_you_mean(word[:3], limits.words)
     hint = known or (f"the names are {', '.join(limits.words)}" if limits.words else None)
-    raise mistake(f"'{text}' is not a {limits.name}", hint)
+    raise mistake(f"'{text}' is no {limits.name}", hint)

@@ -183,8 +183,9 @@ class _Reader:
         if isinstance(value, MappingNode):
             self.section(value, path, pattern, span)
         elif isinstance(value, SequenceNode) or not value.is_null:
-            keys = ", ".join(f"`{key}`" for key in self.table.children(pattern) if key != "*")
-            hint = _space_missing(value) or (f"its keys are {keys}" if keys else None)
+            keys = [f"`{key}`" for key in self.table.children(pattern) if key != "*"]
+            known = f"its {'keys are' if len(keys) > 1 else 'key is'} {', '.join(keys)}"
+            hint = _space_missing(value) or (known if keys else "write each name as a key: {NAME: {…}}")
             self.findings.append(error("wrong-value", f"`{self._shown(path)}` must be a mapping", value.span, hint))
         else:
             message = f"`{self._shown(path)}` has nothing in it"
@@ -217,14 +218,18 @@ class _Reader:
         where = f" in `{shown}`" if shown else ""
         folded = key.text.strip().lower().replace("-", "_").replace(" ", "_")
         hint = self.table.hints.get(key.text) or (f"did you mean '{folded}'?" if folded in keys else None)
-        hint = hint or did_you_mean(key.text, keys) or self._elsewhere(folded)
+        hint = hint or self._elsewhere(folded) or did_you_mean(key.text, keys)
         hint = hint or (f"the keys here are {', '.join(keys)}" if path or self.within else None)
         self.findings.append(error("unknown-key", f"unknown key '{key.text}'{where}", key.span, hint))
 
     def _elsewhere(self, word: str) -> str | None:
         """A key that exists in another section."""
-        paths = [one.path for one in self.table.fields if one.path.rpartition(".")[2] == word]
-        return f"did you mean `{paths[0]}`?" if paths else None
+        found = next((one for one in self.table.fields if one.path.rpartition(".")[2] == word), None)
+        if found is None:
+            return None
+        if found.reserved:
+            return f"it is reserved for a later version; {found.meaning}"
+        return f"did you mean `{found.path}`?" if "." in found.path else f"`{word}` stands at the top of the file"
 
     def _shown(self, path: str) -> str:
         return _join(self.within, path) if path else self.within
@@ -248,7 +253,7 @@ def root_mapping(file: YamlFile) -> tuple[MappingNode | None, list[Diagnostic]]:
             return root, findings
         case None:
             if not findings:
-                findings.append(error("empty-file", "the file is empty", file.source.span(0)))
+                findings.append(error("empty-file", "the file is empty", file.source.span(0), "fill it, or remove it"))
         case other:
             findings.append(error("wrong-value", "the file must be a mapping of keys to values", other.span,
                                   _space_missing(other)))  # fmt: skip

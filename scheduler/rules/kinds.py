@@ -24,6 +24,7 @@ E = TypeVar("E", bound=StrEnum)
 _WORD = re.compile(r"[a-z0-9][a-z0-9-]*")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _EVENT_TYPE = re.compile(r"[!-)+-~]+\*?|\*")
+_BARE_IN_BRACKETS = re.compile(r"[^\s,\[\]{}#:][^\n,\[\]{}#:]*|\"[^\n]*\"|'[^\n]*'")
 _CURLY = "“”„‟‘’‚‛«»"
 
 
@@ -100,11 +101,14 @@ def _refuse_cut(node: ScalarNode) -> None:
                      "cut-at-comment")  # fmt: skip
 
 
-def _matching(pattern: re.Pattern[str], words: str) -> Kind:
+def _matching(pattern: re.Pattern[str], words: str, nearest: Callable[[str], str] = str) -> Kind:
+    """A text of this form. `nearest` makes what was most likely meant of one that has another."""
+
     def read(node: Node) -> object:
         text = text_of(node, words)
         if pattern.fullmatch(text) is None:
-            raise Misfit(f"must be {words}, not '{text}'", node)
+            meant = nearest(text)
+            raise Misfit(f"must be {words}, not '{text}'", node, f"write {meant}" if pattern.fullmatch(meant) else None)
         return text
 
     return Kind(words, read, {"type": "string", "pattern": f"^(?:{pattern.pattern})$"})
@@ -129,6 +133,15 @@ def parsed(words: str, parse: Callable[[str], object], json_schema: Schema | Non
             raise Misfit(str(problem), node) from None
 
     return Kind(words, read, json_schema or {"type": "string"})
+
+
+def _in_one_word(text: str) -> str:
+    """`Sports News` → `Sports-News`, and `templates/goal.yaml` → `goal`."""
+    return re.sub(r"\s+", "-", text.strip().removeprefix("templates/").removesuffix(".yaml"))
+
+
+def _in_one_small_word(text: str) -> str:
+    return _in_one_word(text).replace("_", "-").lower()
 
 
 def _never_or_duration(text: str) -> object:
@@ -159,15 +172,23 @@ def _percent(text: str) -> float:
 def _read_texts(node: Node) -> object:
     words = "a list of texts"
     if not isinstance(node, SequenceNode):
-        raise Misfit(f"must be {words}: put it in [ ]", node)
+        raise Misfit(f"must be {words}", node, in_brackets(node))
     if not node.items:
         raise Misfit(f"must be {words}; this one is empty", node, "leave the key out")
     return tuple(scalar_of(item, "a text") for item in node.items)
 
 
+def in_brackets(node: Node) -> str:
+    """A hint for one value where a list belongs."""
+    written = node.span.source.text[node.span.start : node.span.end]
+    if isinstance(node, ScalarNode) and not node.is_null and _BARE_IN_BRACKETS.fullmatch(written):
+        return f"put it in brackets: [{written}]"
+    return "put it in brackets, [ ], or begin each with `- `"
+
+
 def _read_mapping(node: Node) -> object:
     if not isinstance(node, MappingNode):
-        raise Misfit("must be a mapping", node)
+        raise Misfit("must be a mapping", node, "write a name, a colon and a value: {headline: Goal!}")
     return node
 
 
@@ -179,7 +200,9 @@ def choice(values: Iterable[str], unbuilt: Iterable[str] = ()) -> Kind:
     def read(node: Node) -> object:
         text = text_of(node, words)
         if text not in allowed and text not in later:
-            raise Misfit(f"must be {words}, not '{text}'", node, did_you_mean(text, (*allowed, *later)))
+            near = did_you_mean(text, (*allowed, *later))
+            whole = next((word for word in allowed if len(text) > 1 and word.startswith(text.lower())), None)
+            raise Misfit(f"must be {words}, not '{text}'", node, near or (f"write {whole}" if whole else None))
         return text
 
     numbers = [int(text) for text in allowed if text.isdigit()]  # an editor reads 10 as a number
@@ -192,9 +215,9 @@ def one_of(enum: type[E]) -> Kind:
     return Kind(base.words, lambda node: enum(str(base.read(node))), base.json_schema)
 
 
-WORD = _matching(_WORD, "a word of lower-case letters, digits and `-`")
-NAME = _matching(_NAME, "a name of letters, digits, `-` and `_`")
-EVENT_TYPE = _matching(_EVENT_TYPE, "a type of event such as com.example.order.placed; `*` may only be its end")
+WORD = _matching(_WORD, "a word of lower-case letters, digits and `-`", _in_one_small_word)
+NAME = _matching(_NAME, "a name of letters, digits, `-` and `_`", _in_one_word)
+EVENT_TYPE = _matching(_EVENT_TYPE, "a type of event such as com.example.order.placed or com.example.*")
 TEXT = Kind("a text", lambda node: text_of(node, "a text"), {"type": "string"})
 BOOLEAN = Kind("true or false", _read_boolean, {"type": "boolean"})
 CONDITION = Kind("a condition", lambda node: scalar_of(node, "a condition"), {"type": ["string", "boolean"]})

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from scheduler.diagnostics.diagnostic import Diagnostic, has_errors
 from scheduler.diagnostics.yaml_nodes import MappingNode, Node, SequenceNode
 from scheduler.rules.fields import Field, Table
-from scheduler.rules.kinds import Kind, Misfit, Misfits
+from scheduler.rules.kinds import Kind, Misfit, Misfits, in_brackets
 
 
 def record(name: str, *fields: Field, hints: Mapping[str, str] | None = None) -> Kind:
@@ -15,10 +15,11 @@ def record(name: str, *fields: Field, hints: Mapping[str, str] | None = None) ->
     table = Table(fields, hints or {})
     keys = ", ".join(table.children(""))
     words = f"a mapping with {keys}"
+    shape = ", ".join(f"{one.path}: …" for one in fields if one.required) or f"{fields[0].path}: …"
 
     def read(node: Node) -> object:
         if not isinstance(node, MappingNode):
-            raise Misfit(f"must be {words}", node)
+            raise Misfit(f"must be {words}", node, f"write {{{shape}}}")
         values, findings = table.read(node, within=name)
         if has_errors(findings):
             raise Misfits(findings)
@@ -32,7 +33,7 @@ def list_of(kind: Kind, words: str) -> Kind:
 
     def read(node: Node) -> object:
         if not isinstance(node, SequenceNode):
-            raise Misfit(f"must be {words}: put it in [ ], or begin each with `- `", node)
+            raise Misfit(f"must be {words}", node, in_brackets(node))
         if not node.items:
             raise Misfit(f"must be {words}; this one is empty", node, "leave the key out")
         return _read_all(kind, node.items)
@@ -59,7 +60,12 @@ def either(word: Kind, mapping: Kind) -> Kind:
             return mapping.read(node)
         if isinstance(node, SequenceNode):
             raise Misfit(f"must be {words}, not a list", node)
-        return word.read(node)
+        try:
+            return word.read(node)
+        except Misfit as misfit:
+            if misfit.hint is None and misfit.span == node.span:
+                misfit.hint = f"it may also be {mapping.words}"
+            raise
 
     return Kind(words, read, {"oneOf": [_titled(word), _titled(mapping)]})
 

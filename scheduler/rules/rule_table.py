@@ -205,10 +205,11 @@ RULE_TABLE = Table(
     (*_IDENTITY, *_TRIGGER, *_AUDIENCE, *_MESSAGE, *_DELIVERY, *_LATER, *_RESERVED),
     hints={
         "on": "a rule listens with `trigger: {event: …}`",
-        "name": "a rule's name is its file's stem",
+        "name": "a rule is called like its file: rules/NAME.yaml",
         "app": "it stands in `audience`",
         "ttl": "did you mean `delivery.expires_after`?",
         "body": "texts stand in the template: `message: {template: NAME}`",
         "title": "texts stand in the template: `message: {template: NAME}`",
+        "text": "texts stand in the template: `message: {template: NAME}`",
     },
 )

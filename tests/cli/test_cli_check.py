@@ -84,9 +84,10 @@ rules/breaking-news.yaml:11:10: error[cut-at-comment] the value is cut at `#`, w
   hint: write it in a block: `>-`, and on the next line, indented: user.id == "vip #1"
 """),
     "no-list": (RULE, '["section:{{ event.data.section }}"]', '"section:{{ event.data.section }}"', """\
-rules/breaking-news.yaml:11:11: error[wrong-value] `audience.topics` must be a list of texts: put it in [ ]
+rules/breaking-news.yaml:11:11: error[wrong-value] `audience.topics` must be a list of texts
       topics: "section:{{ event.data.section }}"
               ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+  hint: put it in brackets: ["section:{{ event.data.section }}"]
 """),
 }  # fmt: skip
 
