@@ -7,6 +7,19 @@ from scheduler.diagnostics.diagnostic import Diagnostic, did_you_mean, error
 from scheduler.diagnostics.yaml_nodes import MappingNode, Node, ScalarNode, SequenceNode, core_scalar
 
 _TYPE_WORDS = tuple(kind.value for kind in ValueType if kind is not ValueType.ENUM)
+_FOREIGN_TYPES = {
+    "text": "string",
+    "int": "integer",
+    "float": "number",
+    "double": "number",
+    "decimal": "number",
+    "datetime": "instant",
+    "timestamp": "instant",
+    "time": "instant",
+    "array": "list",
+    "map": "object",
+    "json": "object",
+}
 
 
 def read_schema(root: Node | None) -> tuple[Schema, list[Diagnostic]]:
@@ -60,6 +73,11 @@ class _Reader:
     def _field(self, node: Node) -> FieldType:
         if isinstance(node, ScalarNode):
             return self._type_word(node, optional=node.text.endswith("?"))
+        if isinstance(node, SequenceNode):
+            written = node.span.source.text[node.span.start : node.span.end]
+            self._report("schema", "a field needs a type, and this is a list", node, f"the possible values are written "
+                         f"`{{enum: {written if written.startswith('[') else '[…]'}}}`")  # fmt: skip
+            return FieldType(ValueType.ANY, optional=True)
         parts = self._mapping(node, ("type", "enum", "optional"))
         optional = "optional" in parts and self._flag(parts["optional"])
         if "enum" in parts:
@@ -76,7 +94,12 @@ class _Reader:
         word = node.text.removesuffix("?")
         if word in _TYPE_WORDS:
             return FieldType(ValueType(word), optional=optional)
-        hint = did_you_mean(word, _TYPE_WORDS) or f"the types are {', '.join(_TYPE_WORDS)} and {{enum: […]}}"
+        if node.is_null:
+            self._report("schema", "a field needs a type", node, "write a word such as `string`, or `{enum: [a, b]}`")
+            return FieldType(ValueType.ANY, optional=True)
+        foreign = _FOREIGN_TYPES.get(word.lower())
+        hint = f"write `{foreign}`" if foreign else did_you_mean(word, _TYPE_WORDS)
+        hint = hint or f"the types are {', '.join(_TYPE_WORDS)} and {{enum: […]}}"
         self._report("schema", f"'{word}' is not a type", node, hint)
         return FieldType(ValueType.ANY, optional=True)
 
@@ -96,14 +119,15 @@ class _Reader:
     def _flag(self, node: Node) -> bool:
         if isinstance(node, ScalarNode) and node.text in ("true", "false"):
             return node.text == "true"
-        self._report("schema", "expected true or false", node)
+        self._report("schema", "this must be true or false", node, "write `true`, or leave it out")
         return False
 
     def _entries(self, node: Node | None) -> list[tuple[ScalarNode, Node]]:
         if isinstance(node, MappingNode):
             return list(node)
         if node is not None and not (isinstance(node, ScalarNode) and node.is_null):
-            self._report("schema", "expected names with their types", node, "write `name: type` on lines of their own")
+            self._report("schema", "this must be names with their types", node,
+                         "write `name: type` on lines of their own")  # fmt: skip
         return []
 
     def _mapping(self, node: Node | None, known: tuple[str, ...]) -> dict[str, Node]:
@@ -113,6 +137,10 @@ class _Reader:
                 parts[key.text] = value
             else:
                 hint = did_you_mean(key.text, known) or f"the keys here are {', '.join(known)}"
+                if "attributes" in known:
+                    hint = (
+                        did_you_mean(key.text, known) or f"attributes have a section: `attributes: {{{key.text}: …}}`"
+                    )
                 self._report("unknown-key", f"unknown key '{key.text}'", key, hint)
         return parts
 

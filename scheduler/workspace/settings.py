@@ -15,7 +15,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from scheduler.diagnostics.diagnostic import Diagnostic, error, has_errors, warning
-from scheduler.diagnostics.source import Source
+from scheduler.diagnostics.source import Source, Span
 from scheduler.diagnostics.yaml_nodes import MappingNode, Node, ScalarNode
 from scheduler.diagnostics.yaml_reader import YamlFile
 from scheduler.domain.lanes import Lane
@@ -116,7 +116,7 @@ class _Reader:
     def settings(self) -> Settings:
         values = self.values
         names = values.names("apps")
-        if not names:
+        if not names and isinstance(values.node("apps"), MappingNode | None):
             self.findings.append(error("missing-key", "no app is described", values.span("apps"),
                                        "add `apps: {NAME: {bundle_id: …, environment: …, auth: …}}`"))  # fmt: skip
         categories = values.names("categories")
@@ -145,7 +145,7 @@ class _Reader:
     def _app(self, name: str) -> App:
         values, at = self.values, f"apps.{name}"
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
-            self.findings.append(error("wrong-value", f"'{name}' cannot be the name of an app", values.span(at),
+            self.findings.append(error("wrong-value", f"'{name}' cannot be the name of an app", self._key(name),
                                        "use letters, digits, `.`, `-` and `_`"))  # fmt: skip
         environment = Environment(values.get(f"{at}.environment", str, "sandbox"))
         rates = {lane: values.optional(f"{at}.lanes.{lane}.rate", Rate) for lane in Lane}
@@ -163,7 +163,8 @@ class _Reader:
 
     def _auth(self, at: str) -> KeyAuth:
         values = self.values
-        if values.node(f"{at}.auth.certificate_file") is None:
+        readable = isinstance(values.node(f"{at}.auth"), MappingNode | None)
+        if readable and values.node(f"{at}.auth.certificate_file") is None:
             for key in ("key_file", "key_id", "team_id"):
                 if values.node(f"{at}.auth.{key}") is None:
                     place = values.span(f"{at}.auth")
@@ -174,6 +175,12 @@ class _Reader:
             key_id=values.get(f"{at}.auth.key_id", str, ""),
             team_id=values.get(f"{at}.auth.team_id", str, ""),
         )
+
+    def _key(self, name: str) -> Span:
+        """Where the name of an app is written."""
+        apps = self.values.node("apps")
+        key = apps.key(name) if isinstance(apps, MappingNode) else None
+        return key.span if key else self.values.span("apps")
 
     def _path(self, path: str) -> Path | None:
         text = self.values.optional(path, str)

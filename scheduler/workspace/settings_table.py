@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
+from scheduler.diagnostics.diagnostic import did_you_mean
 from scheduler.diagnostics.yaml_nodes import MappingNode, Node
 from scheduler.domain.locales import canonical_locale
 from scheduler.domain.quantities import CalendarUnits, Rate, parse_calendar_units, parse_duration, parse_rate
@@ -44,12 +46,16 @@ class Address:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-def _texts(words: str, parse: object, json_schema: dict[str, object] | None = None) -> Kind:
+def _texts(
+    words: str, parse: object, json_schema: dict[str, object] | None = None, known: Callable[[], Iterable[str]] = tuple
+) -> Kind:
+    """What `parse` makes of a text, None when it cannot be that. `known` are texts that may have been meant."""
+
     def read(node: Node) -> object:
         text = text_of(node, words)
         value = parse(text) if callable(parse) else None
         if value is None:
-            raise Misfit(f"must be {words}, not '{text}'", node)
+            raise Misfit(f"must be {words}, not '{text}'", node, did_you_mean(text, known()))
         return value
 
     return Kind(words, read, json_schema or {"type": "string"})
@@ -245,7 +251,8 @@ _REST = (
           meaning="The users of a group for `send-test`."),
     Field(path="api.listen", kind=_texts("an address such as 127.0.0.1:8080", _address), default="nothing listens",
           example="127.0.0.1:8080", meaning="Where the HTTP API listens."),
-    Field(path="defaults.time_zone", kind=_texts("an IANA zone such as Europe/Berlin", _zone), default="UTC",
+    Field(path="defaults.time_zone", default="UTC",
+          kind=_texts("an IANA zone such as Europe/Berlin", _zone, known=available_timezones),
           example="Europe/Berlin", meaning="The zone of what has none."),
     Field(path="defaults.locale", kind=_texts("a language tag such as de or pt-BR", canonical_locale), default="en",
           example="de", meaning="The language of base templates."),

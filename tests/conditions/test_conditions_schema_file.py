@@ -90,14 +90,34 @@ def test_empty_schema_file_declares_nothing_so_nothing_is_known() -> None:
             "users: {attributes: {a: {enum: [x], type: string}}}",
             "schema.yaml:1:43 schema: a field has a type or an enum, not both; remove one of them",
         ),
-        ("users: {open: maybe}", "schema.yaml:1:15 schema: expected true or false; None"),
+        (
+            "users: {open: maybe}",
+            "schema.yaml:1:15 schema: this must be true or false; write `true`, or leave it out",
+        ),
+        (
+            "users: {attributes: {a: [free, pro]}}",
+            "schema.yaml:1:25 schema: a field needs a type, and this is a list; "
+            "the possible values are written `{enum: [free, pro]}`",
+        ),
+        (
+            "users: {attributes: {a: }}",
+            "schema.yaml:1:25 schema: a field needs a type; write a word such as `string`, or `{enum: [a, b]}`",
+        ),
+        (
+            "users: {attributes: {a: Float}}",
+            "schema.yaml:1:25 schema: 'Float' is not a type; write `number`",
+        ),
         (
             "users: [a]",
-            "schema.yaml:1:8 schema: expected names with their types; write `name: type` on lines of their own",
+            "schema.yaml:1:8 schema: this must be names with their types; write `name: type` on lines of their own",
         ),
         (
             "devices: {a: string}",
-            "schema.yaml:1:11 unknown-key: unknown key 'a'; the keys here are attributes, open",
+            "schema.yaml:1:11 unknown-key: unknown key 'a'; attributes have a section: `attributes: {a: …}`",
+        ),
+        (
+            "users: {attributes: {a: {type: string, required: true}}}",
+            "schema.yaml:1:40 unknown-key: unknown key 'required'; the keys here are type, enum, optional",
         ),
         (
             "events: {score: {a: colour}}",

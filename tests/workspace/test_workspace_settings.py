@@ -90,3 +90,14 @@ def test_wrong_variable_is_named_as_the_place() -> None:
     assert said(SMALLEST, CLARION_APPS_SHOP_LINKS="many") == [
         "$CLARION_APPS_SHOP_LINKS:1:1: `apps.shop.links` must be a number from 1 to 99, not 'many'"
     ]
+
+
+def test_what_is_no_mapping_is_said_once() -> None:
+    assert said("apps: [shop]\n") == ["clarion.yaml:1:7: `apps` must be a mapping"]
+    assert said("apps: {shop: {environment: production, auth: k/a.p8}}\n") == [
+        "clarion.yaml:1:46: `apps.shop.auth` must be a mapping"
+    ]
+
+
+def test_wrong_name_of_an_app_is_shown_at_the_name() -> None:
+    assert said(SMALLEST.replace("shop", "my shop")) == ["clarion.yaml:1:8: 'my shop' cannot be the name of an app"]

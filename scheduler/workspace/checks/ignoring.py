@@ -58,4 +58,6 @@ def _problems(
         yield error("unknown-check", f"'{entry.check}' is an error here, and errors cannot be ignored", span,
                     "mend what it says")  # fmt: skip
     else:
-        yield warning("unused-ignore", f"nothing here is '{entry.check}'", span, "remove the entry")
+        yield warning(
+            "unused-ignore", f"there is no '{entry.check}' here that could be ignored", span, "remove the entry"
+        )

@@ -18,8 +18,9 @@ def check_overlays(files: TemplateFile) -> Iterator[Diagnostic]:
     for locale, root in files.overlays.items():
         alert = _alert(root)
         if alert is None or (isinstance(alert, MappingNode) and not any(key.text in _TEXTS for key, _ in alert)):
-            yield warning("overlay-texts", f"the overlay for {locale} replaces none of title, subtitle and body",
-                          root.span, "its devices read the texts of the base")  # fmt: skip
+            message = f"the overlay for {locale} replaces none of title, subtitle and body"
+            hint = "translate one, `aps: {alert: {title: …}}`; until then its devices read the texts of the base"
+            yield warning("overlay-texts", message, root.span, hint)
 
 
 def _alert(root: Node | None) -> Node | None:

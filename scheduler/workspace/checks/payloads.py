@@ -30,7 +30,7 @@ def check_payloads(campaign: Campaign, schema: Schema, files: TemplateFile, rule
             match payload:
                 case bytes():
                     yield from _size_findings(payload, campaign, locale, rule_span)
-                    yield from _type_findings(payload, campaign.push_type, files, rule_span)
+                    yield from _type_findings(payload, campaign.push_type, files, locale, rule_span)
                 case RenderFailure():
                     say = error if sample.declared else note
                     span = _leaf_span(files, locale, payload.leaf) or rule_span
@@ -45,10 +45,12 @@ def _size_findings(payload: bytes, campaign: Campaign, locale: str | None, span:
     if len(payload) > limit:
         where = f" in {locale}" if locale else ""
         yield error("payload-too-large", f"with sample values the payload has {len(payload):,} bytes{where}; "
-                    f"Apple takes {limit:,}", span, "shorten the template")  # fmt: skip
+                    f"Apple takes {limit:,}", span, "shorten its texts; the app can fetch what is long")  # fmt: skip
 
 
-def _type_findings(payload: bytes, push_type: PushType, files: TemplateFile, rule_span: Span) -> Iterator[Diagnostic]:
+def _type_findings(
+    payload: bytes, push_type: PushType, files: TemplateFile, locale: str | None, rule_span: Span
+) -> Iterator[Diagnostic]:
     """Apple: "Generating a remote notification", "Pushing background updates to your App"."""
     content = msgspec.json.decode(payload)
     aps: Mapping[str, object] = content["aps"]
@@ -61,7 +63,9 @@ def _type_findings(payload: bytes, push_type: PushType, files: TemplateFile, rul
             yield error("type-mismatch", "a background notification needs `content-available: 1` in `aps`", span,
                         "add it")  # fmt: skip
         for key in (key for key in _SHOWN if key in aps):
-            yield error("type-mismatch", f"a background notification has no `{key}`", span, "remove it from `aps`")
+            place = _leaf_span(files, locale, f"aps.{key}") or span
+            yield error("type-mismatch", f"a background notification cannot have `{key}`: it shows nothing", place,
+                        "remove it, or write `type: alert` in the rule's delivery")  # fmt: skip
 
 
 def _leaf_span(files: TemplateFile, locale: str | None, leaf: str) -> Span | None:
