@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, tzinfo
 from enum import StrEnum
 from uuid import UUID
 
@@ -91,8 +91,8 @@ class Recipient:
     opt_outs: frozenset[str]
     attempts: int = 0
     maybe_repeated: bool = False
-    zone: str | None = None
-    """The IANA name of the person's zone, where the audience asks for it and there is one."""
+    zone: tzinfo | None = None
+    """The person's zone, where the audience asks for it and there is one."""
 
 
 @dataclass(frozen=True, slots=True)

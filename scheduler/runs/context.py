@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, tzinfo
-from functools import lru_cache
-from zoneinfo import ZoneInfo
+from datetime import datetime
 
 from scheduler.domain.events import Event
 from scheduler.domain.outcomes import RunEnd
@@ -82,25 +80,17 @@ def context_of(run: Run, campaign: Campaign, settings: Settings) -> RunContext |
             case _:
                 chosen[name] = rendered
     app = settings.apps[campaign.app]
+    where = campaign.where.bind(scope) if campaign.where is not None else None
     audience = Audience(
         app=campaign.app,
         environment=app.environment,
         users=chosen["users"],
         topics=chosen["topics"],
-        where=campaign.where.bind(scope) if campaign.where is not None else None,
+        where=where,
         names=campaign.names,
-        zones="today" in campaign.names or (campaign.where is not None and campaign.where.reads_zone),
+        zones="today" in campaign.names or (where is not None and where.reads_zone),
     )
     return RunContext(run, campaign, audience, terms_of(campaign, settings), scope)
-
-
-@lru_cache(maxsize=1024)
-def zone_of(name: str | None, default: tzinfo) -> tzinfo:
-    """The zone of a person by its IANA name; the default where there is none, or no such zone any more."""
-    try:
-        return ZoneInfo(name) if name else default
-    except (KeyError, ValueError, OSError):
-        return default
 
 
 def terms_of(campaign: Campaign, settings: Settings) -> SendTerms:

@@ -6,7 +6,7 @@ The daemon's sender and the preview both come here, so what is shown is what wou
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, tzinfo
 from functools import lru_cache
 from typing import TypeAlias
 from uuid import UUID
@@ -18,7 +18,6 @@ from scheduler.domain.wall_times import local_date
 from scheduler.rendering.renderer import Renderer
 from scheduler.rendering.results import Missing, RenderFailure
 from scheduler.rules.rule import Collapse
-from scheduler.runs.context import zone_of
 from scheduler.runs.verdicts import BadCollapseId, Report
 from scheduler.workspace.campaign import Campaign
 
@@ -59,14 +58,14 @@ class Preparation:
         return requests, failures
 
 
-def _no_date(zone: str | None) -> None:
+def _no_date(zone: tzinfo | None) -> None:
     """Of a campaign that does not read `today`."""
 
 
-def _dates(campaign: Campaign, now: object) -> Callable[[str | None], str | None]:
+def _dates(campaign: Campaign, now: object) -> Callable[[tzinfo | None], str | None]:
     """The date of the run in a person's zone, as ISO text."""
     assert isinstance(now, datetime)
-    return lru_cache(maxsize=None)(lambda zone: local_date(now, zone_of(zone, campaign.zone)).isoformat())
+    return lru_cache(maxsize=None)(lambda zone: local_date(now, zone or campaign.zone).isoformat())
 
 
 def _collapse_ids(campaign: Campaign, run: UUID, scope: Mapping[str, object]) -> _Collapse:

@@ -9,7 +9,7 @@ from datetime import datetime
 from scheduler.domain.outcomes import Outcome
 from scheduler.domain.runs import LedgerEntry, Recipient, Shard
 from scheduler.planning.decisions import decide_person, decide_run
-from scheduler.runs.context import RunContext, zone_of
+from scheduler.runs.context import RunContext
 from scheduler.store import ledger
 from scheduler.store.database import Transaction
 
@@ -50,7 +50,7 @@ def matching(context: RunContext, page: Sequence[Recipient]) -> list[Recipient]:
         scope["device"] = recipient.device
         scope["user"] = recipient.user
         if zones:
-            scope["zone"] = zone_of(recipient.zone, default)
+            scope["zone"] = recipient.zone or default
         if evaluate(scope) is True:
             kept.append(recipient)
     return kept

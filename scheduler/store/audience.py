@@ -19,6 +19,7 @@ from scheduler.domain.runs import Recipient
 from scheduler.store.criteria import lower
 from scheduler.store.database import Transaction
 from scheduler.store.instants import from_ms
+from scheduler.store.person_zones import person_zones
 from scheduler.store.registry_topics import topics_of
 from scheduler.store.tables import DEVICES, MEMBERSHIPS, TOPICS, USERS
 
@@ -57,7 +58,7 @@ class Audience:
     where: Condition | None = None
     names: frozenset[str] = field(default_factory=frozenset)
     zones: bool = False
-    """Whether each person's zone is asked for."""
+    """Whether each person's zone is asked for: to look it up costs a page a query more."""
 
     @property
     def is_named(self) -> bool:
@@ -93,7 +94,7 @@ def page_statement(tx: Transaction, audience: Audience, *, after: int, last: int
     """The query of a page, or None where no such topic exists. Public for EXPLAIN QUERY PLAN."""
     in_range = and_(DEVICES.c.id > after, DEVICES.c.id <= last)
     if audience.topics is None:
-        query = _devices(audience).where(in_range).limit(limit)
+        query = _devices(audience).where(in_range, _prefilter(tx, audience)).limit(limit)
         return query.where(DEVICES.c.user.in_(audience.users)) if audience.users is not None else query
     topics = _topic_ids(tx, audience.app, audience.topics)
     if not topics:
@@ -102,7 +103,8 @@ def page_statement(tx: Transaction, audience: Audience, *, after: int, last: int
         member = select(MEMBERSHIPS.c.device).where(
             MEMBERSHIPS.c.topic.in_(topics), MEMBERSHIPS.c.device == DEVICES.c.id
         )
-        return _devices(audience).where(DEVICES.c.user.in_(audience.users), in_range, member.exists()).limit(limit)
+        query = _devices(audience).where(in_range, _prefilter(tx, audience)).limit(limit)
+        return query.where(DEVICES.c.user.in_(audience.users), member.exists())
     bounded = _merged(
         [
             select(MEMBERSHIPS.c.device)
@@ -119,7 +121,7 @@ def page_statement(tx: Transaction, audience: Audience, *, after: int, last: int
     joined = bounded.outerjoin(DEVICES, and_(DEVICES.c.id == bounded.c.device, _wanted(audience))).outerjoin(
         USERS, USERS.c.id == DEVICES.c.user
     )
-    passes = _prefilter(audience)
+    passes = _prefilter(tx, audience)
     return (
         select(bounded.c.device.label("member"), passes.label("passes"), *_RECIPIENT_COLUMNS)
         .select_from(joined)
@@ -140,7 +142,7 @@ def recipients_named(tx: Transaction, audiences: Sequence[Audience]) -> list[lis
         )
         users = list(dict.fromkeys(user for audience in of_app for user in audience.users or ()))
         for start in range(0, len(users), 500):
-            query = _devices(shared, filtered=False).where(DEVICES.c.user.in_(users[start : start + 500]))
+            query = _devices(shared).where(DEVICES.c.user.in_(users[start : start + 500]))
             rows = tx.execute(query).all()
             for row, recipient in zip(rows, _recipients(tx, shared, rows), strict=True):
                 by_user.setdefault((app, row.user), []).append(recipient)
@@ -157,7 +159,7 @@ def recipients_by_id(tx: Transaction, audience: Audience, devices: Sequence[int]
     """These devices, as far as they are still active: for work rows that are taken up."""
     found: dict[int, Recipient] = {}
     for start in range(0, len(devices), 500):
-        query = _devices(audience, filtered=False).where(DEVICES.c.id.in_(devices[start : start + 500]))
+        query = _devices(audience).where(DEVICES.c.id.in_(devices[start : start + 500]))
         for recipient in _recipients(tx, audience, tx.execute(query).all()):
             found[recipient.id] = recipient
     return found
@@ -173,17 +175,16 @@ def _merged(ranges: Sequence[Subquery], *, limit: int, name: str) -> Subquery:
     return union(*(select(one.c.device) for one in ranges)).order_by("device").limit(limit).subquery(name)
 
 
-def _devices(audience: Audience, *, filtered: bool = True) -> Select[Any]:
-    query = select(*_RECIPIENT_COLUMNS).select_from(_WITH_USERS).where(_wanted(audience)).order_by(DEVICES.c.id)
-    return query.where(_prefilter(audience)) if filtered and audience.where is not None else query
+def _devices(audience: Audience) -> Select[Any]:
+    return select(*_RECIPIENT_COLUMNS).select_from(_WITH_USERS).where(_wanted(audience)).order_by(DEVICES.c.id)
 
 
 def _wanted(audience: Audience) -> ColumnElement[bool]:
     return and_(DEVICES.c.app == audience.app, DEVICES.c.active)
 
 
-def _prefilter(audience: Audience) -> ColumnElement[bool]:
-    return lower(audience.where, DEVICES, USERS).clause if audience.where is not None else true()
+def _prefilter(tx: Transaction, audience: Audience) -> ColumnElement[bool]:
+    return true() if audience.where is None else lower(audience.where, DEVICES, USERS).clause
 
 
 def _topic_ids(tx: Transaction, app: str, names: Sequence[str]) -> list[int]:
@@ -199,7 +200,6 @@ def _page_of_members(tx: Transaction, audience: Audience, statement: Select[Any]
 
 def _recipients(tx: Transaction, audience: Audience, rows: Sequence[Row[Any]]) -> list[Recipient]:
     topics = topics_of(tx, [row.id for row in rows]) if _uses(audience, "device.topics") else {}
-    zones = _zones_of_users(tx, rows) if audience.zones else {}
     instants = _uses(audience, "device.registered_at") or _uses(audience, "device.last_seen_at")
     recipients = []
     for row in rows:
@@ -226,23 +226,11 @@ def _recipients(tx: Transaction, audience: Audience, rows: Sequence[Row[Any]]) -
                 user["attributes"] = _decode(row.user_attributes)
             if row.opt_outs is not None and row.opt_outs != "[]":
                 opt_outs = frozenset(_decode(row.opt_outs))
-        recipient = Recipient(row.id, row.token, locale, user, device, opt_outs)
-        if audience.zones:
-            recipient.zone = row.user_time_zone or zones.get(row.user) or row.time_zone
-        recipients.append(recipient)
+        recipients.append(Recipient(row.id, row.token, locale, user, device, opt_outs))
+    if audience.zones:
+        for recipient, zone in zip(recipients, person_zones(tx, rows), strict=True):
+            recipient.zone = zone
     return recipients
-
-
-def _zones_of_users(tx: Transaction, rows: Sequence[Row[Any]]) -> dict[str, str]:
-    """By user without a zone of their own: that of their active device with the greatest last_seen_at that has one,
-    in whatever app."""
-    users = sorted({row.user for row in rows if row.user is not None and not row.user_time_zone})
-    query = (
-        select(DEVICES.c.user, DEVICES.c.time_zone)
-        .where(DEVICES.c.user.in_(users), DEVICES.c.active, func.coalesce(DEVICES.c.time_zone, "") != "")
-        .order_by(DEVICES.c.last_seen_at, DEVICES.c.id)
-    )
-    return {row.user: row.time_zone for row in tx.execute(query)} if users else {}
 
 
 def _uses(audience: Audience, name: str) -> bool:

@@ -12,6 +12,7 @@ from support.driving import Driver
 from support.worlds import APP, NOW, World, event, ids, register, rule_text, set_user, settings_text, token_of
 
 from scheduler.domain.clock import VirtualClock
+from scheduler.runs.context import RunContext, context_of
 from scheduler.runs.preparing import Preparation
 from scheduler.runs.windows import Window
 from scheduler.store.registry_changes import DeviceChange
@@ -95,3 +96,27 @@ def test_a_zone_that_is_no_more_counts_as_none(tmp_path: Path) -> None:
         tx.execute(DEVICES.update().values(time_zone="Mars/Olympus"))
     world.ingest(event("e", at=LATE))
     assert titles(world) == {1: "2026-11-20"}
+
+
+@pytest.mark.parametrize(
+    ("template", "where", "asked"),
+    [
+        ("goal", "device.last_seen_at < ago('1 day')", False),
+        ("goal", "event.data.all or device.last_seen_at < '2026-11-20 00:00'", False),
+        ("goal", "event.data.none and device.last_seen_at < '2026-11-20 00:00'", False),
+        ("goal", "event.data.none or device.last_seen_at < '2026-11-20 00:00'", True),
+        ("goal", "user.attributes.from == today", True),
+        ("dated", "device.attributes.a == 'x'", True),
+    ],
+)
+def test_zones_are_asked_for_where_the_rest_of_a_condition_or_a_template_reads_them(
+    tmp_path: Path, template: str, where: str, asked: bool
+) -> None:
+    world = world_of(tmp_path, rule_text(template=template, audience={"where": where}))
+    people(world)
+    world.ingest(event("e", at=LATE, all=True, none=False))
+    (run,) = world.runs()
+    (campaign,) = world.workspace.campaigns.values()
+    context = context_of(run, campaign, world.workspace.settings)
+    assert isinstance(context, RunContext)
+    assert context.audience.zones is asked
