@@ -124,7 +124,8 @@ class Checker:
 
     def _literal(self, node: nodes.Expr, value: object) -> Typed:
         if isinstance(value, int) and not MIN_INTEGER <= value <= MAX_INTEGER:
-            self._report.error("number-too-large", "the number does not fit into 64 bits", node)
+            hint = "an id of so many digits is a text: put it in quotes, and declare it as a `string`"
+            self._report.error("number-too-large", "the number is too large: it needs over 64 bits", node, hint)
             return ANYTHING
         if isinstance(value, float) and not math.isfinite(value):
             self._report.error("number-too-large", "the number is too large", node)
@@ -151,8 +152,11 @@ class Checker:
     ) -> Typed:
         for side, node in ((left, left_node), (right, right_node)):
             if isinstance(node, nodes.Const) and node.value is None and side.type is ValueType.ANY:
-                hint = "write `is defined` or `is not defined`"
-                self._report.error("compare-with-none", f"`{comparison} none` is always unknown", node, hint)
+                other = right_node if node is left_node else left_node
+                asked = "is defined" if comparison is Comparison.UNEQUAL else "is not defined"
+                message = f"`{comparison} none` never matches: what is missing cannot be compared"
+                hint = f"write `{self._report.text_of(other)} {asked}`"
+                self._report.error("compare-with-none", message, node, hint)
                 return Typed(ANYTHING.expression, ValueType.BOOLEAN)
         left, right = (
             read_beside(self._report, left, left_node, right.type),
@@ -191,7 +195,7 @@ class Checker:
             read_beside(self._report, value, one, item.type) for value, one in zip(values, node.items, strict=True)
         ]
         fits = [
-            self._may_stand_together(Comparison.EQUAL, item, value, item_node, one)
+            self._may_stand_together(Comparison.EQUAL, item, value, item_node, one, sign="in")
             for value, one in zip(values, node.items, strict=True)
             if value is not ANYTHING
         ]
@@ -209,9 +213,15 @@ class Checker:
         return Typed(expression, ValueType.BOOLEAN, (), missing)
 
     def _may_stand_together(
-        self, comparison: Comparison, left: Typed, right: Typed, left_node: nodes.Expr, right_node: nodes.Expr
+        self,
+        comparison: Comparison,
+        left: Typed,
+        right: Typed,
+        left_node: nodes.Expr,
+        right_node: nodes.Expr,
+        sign: str = "",
     ) -> bool:
-        problem = comparison_problem(comparison, left, right)
+        problem = comparison_problem(comparison, left, right, sign or comparison)
         if problem is not None:
             self._report.error("different-types", problem, left_node, comparison_hint(left, right), right_node)
             return False
@@ -278,7 +288,7 @@ class Checker:
 
     def _is_defined(self, node: nodes.Test) -> Typed:
         if node.name != "defined" or node.args or node.kwargs:
-            hint = "write `is not defined`" if node.name in ("undefined", "none") else "conditions know `is defined`"
+            hint = "whether a value is there is asked by `is defined` and `is not defined`"
             self._report.error("not-in-language", f"`is {node.name}` is not part of conditions", node, hint)
             return ANYTHING
         if not isinstance(node.node, nodes.Name | nodes.Getattr | nodes.Getitem):
@@ -300,6 +310,8 @@ class Checker:
                 what = "an object in braces"
             case nodes.CondExpr():
                 what, hint = "`if`", "write it with `and` and `or`"
+            case nodes.Div() | nodes.FloorDiv():
+                what, hint = f"`{node.operator}`", "multiply the other side by it: `a > 2 * b`"
             case nodes.BinExpr():
                 what = f"`{node.operator}`"
             case _:

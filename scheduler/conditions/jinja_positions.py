@@ -43,7 +43,7 @@ def parse_expression(environment: OffsetEnvironment, text: str) -> nodes.Expr:
     expression = parser.parse_expression()
     rest = parser.stream.current
     if not parser.stream.eos:
-        raise TemplateSyntaxError(f"unexpected {text[rest.lineno - 1 :].split()[0]!r} behind the end", rest.lineno)
+        raise TemplateSyntaxError(f"unexpected {text[rest.lineno - 1 :].split()[0]!r}", rest.lineno)
     return expression
 
 

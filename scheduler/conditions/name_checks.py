@@ -17,7 +17,8 @@ ROOTS = frozenset({"event", "previous", "exit", "user", "device", "now", "today"
 """Every root that a condition can have somewhere."""
 
 _OTHER_LANGUAGES = {
-    "null": "write `none`; to ask whether a value is there: `is defined`",
+    "null": "to ask whether a value is there: `is defined`",
+    "None": "to ask whether a value is there: `is defined`",
     "undefined": "to ask whether a value is there: `is defined`",
     "TRUE": "write `true`",
     "FALSE": "write `false`",
@@ -87,7 +88,7 @@ class NameChecker:
     def _known(self, path: tuple[str, ...], places: list[nodes.Expr]) -> Typed:
         root = path[0]
         if root not in self._names:
-            self._unknown_root(root, places[0])
+            self._unknown_root(path, places[0])
             return ANYTHING
         field = self._schema.field(path, self._exit_type if root == "exit" else self._event_type)
         if isinstance(field, UnknownName):
@@ -115,18 +116,33 @@ class NameChecker:
         field = self._schema.field(("event", *path[1:]), self._event_type)
         return isinstance(field, FieldType) and not field.optional
 
-    def _unknown_root(self, root: str, node: nodes.Expr) -> None:
+    def _unknown_root(self, path: tuple[str, ...], node: nodes.Expr) -> None:
+        root = path[0]
         here = ", ".join(sorted(self._names))
         if root in ROOTS:
             self._report.error("unknown-name", f"`{root}` cannot be used here", node, f"the names here are {here}")
             return
-        hint = _OTHER_LANGUAGES.get(root) or did_you_mean(root, sorted(self._names))
-        hint = hint or f"the names here are {here}; text stands in quotes"
+        declared = self._declared(path[-1], ("event", "user", "device"))
+        near = did_you_mean(root, sorted(self._names))
+        hint = _OTHER_LANGUAGES.get(root) or ((declared or near) if len(path) == 1 else (near or declared))
+        if hint is None:
+            hint = f"the names here are {here}"
+            hint = f'if it is a text, put it in quotes: "{root}"; {hint}' if len(path) == 1 else hint
         self._report.error("unknown-name", f"unknown name '{root}'", node, hint)
+
+    def _declared(self, word: str, roots: Iterable[str]) -> str | None:
+        """A declared field of this name below one of the roots, for who left out what stands before it."""
+        for root in roots:
+            path = (root, "attributes" if root in ("user", "device") else "data", word)
+            found = self._schema.field(path, self._exit_type if root == "exit" else self._event_type)
+            if root in self._names and isinstance(found, FieldType) and found.declared:
+                return f"did you mean `{'.'.join(path)}`?"
+        return None
 
     def _unknown_word(self, path: tuple[str, ...], unknown: UnknownName, node: nodes.Expr) -> None:
         word, outer = path[unknown.position], ".".join(path[: unknown.position])
-        hint = did_you_mean(word, unknown.known)
+        hint = self._declared(word, path[:1]) if unknown.position == 1 else None
+        hint = hint or did_you_mean(word, unknown.known)
         if hint is None:
             hint = f"`{outer}` has {', '.join(unknown.known)}" if unknown.known else f"`{outer}` has no fields"
             if unknown.position == 2 and path[1] in ("data", "attributes"):

@@ -9,7 +9,8 @@ from jinja2 import TemplateSyntaxError, nodes
 from scheduler.conditions.binding import bound
 from scheduler.conditions.checking import Checker
 from scheduler.conditions.condition import Condition
-from scheduler.conditions.jinja_positions import Extents, OffsetEnvironment, error_offset, offset_of, parse_expression
+from scheduler.conditions.jinja_positions import Extents, OffsetEnvironment, offset_of, parse_expression
+from scheduler.conditions.syntax_problems import explained
 from scheduler.conditions.types import Schema
 from scheduler.diagnostics.diagnostic import Diagnostic, error, has_errors
 from scheduler.diagnostics.yaml_nodes import ScalarNode
@@ -19,21 +20,6 @@ MAX_LEVELS = 50
 
 _ENVIRONMENT = OffsetEnvironment()
 _BRACES = re.compile(r"\{\{|\}\}|\{%")
-_SIGNS = {
-    "=": "compare with `==`",
-    "&": "write `and`",
-    "|": "write `or`; a single `|` is for `default`",
-    "!": "write `not`",
-    "?": "write it with `and` and `or`",
-    "“": "use straight quotes",
-    "”": "use straight quotes",
-    "„": "use straight quotes",
-    "‘": "use straight quotes",
-    "’": "use straight quotes",
-    "≠": "write `!=`",
-    "≤": "write `<=`",
-    "≥": "write `>=`",
-}
 
 
 def parse_condition(
@@ -77,8 +63,9 @@ def _refusal(node: ScalarNode) -> Diagnostic | None:
     if not node.text.strip():
         return error("empty-condition", "the condition is empty", node.span, "leave the key out, or write `true`")
     if len(node.text) > MAX_CHARACTERS:
-        message = f"the condition has {len(node.text)} characters; {MAX_CHARACTERS} is the most"
-        return error("condition-too-long", message, node.span_of(MAX_CHARACTERS))
+        message = f"the condition has {len(node.text):,} characters; {MAX_CHARACTERS:,} is the most"
+        return error("condition-too-long", message, node.span_of(MAX_CHARACTERS),
+                     "give these people a topic or an attribute, and ask for that")  # fmt: skip
     braces = _BRACES.search(node.text)
     if braces is not None:
         plain = re.sub(r"\s*(\{\{|\}\}|\{%-?|-?%\})\s*", " ", node.text).strip()
@@ -106,11 +93,5 @@ def _levels(tree: nodes.Expr) -> int:
 
 
 def _syntax_error(node: ScalarNode, problem: TemplateSyntaxError) -> Diagnostic:
-    last = len(node.text.rstrip()) - 1
-    offset = min(error_offset(problem), last)
-    hint = _SIGNS.get(node.text[offset]) if error_offset(problem) <= last else None
-    message = problem.message or "this is not an expression"
-    message = re.sub(r"^unexpected char (.+) at \d+$", r"unexpected \1", message)
-    message = message.replace("unexpected 'end of template'", "the condition ends too early")
-    message = message.replace("unexpected end of template, expected", "the condition ends too early: expected")
-    return error("condition-syntax", message.rstrip("."), node.span_of(offset), hint)
+    start, end, message, hint = explained(node.text, problem)
+    return error("condition-syntax", message, node.span_of(start, end), hint)

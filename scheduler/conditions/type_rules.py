@@ -72,13 +72,13 @@ def is_number(kind: ValueType) -> bool:
     return kind in (ValueType.INTEGER, ValueType.NUMBER, ValueType.ANY)
 
 
-def comparison_problem(comparison: Comparison, left: Typed, right: Typed) -> str | None:
-    """Why two types cannot be compared; None when they can."""
+def comparison_problem(comparison: Comparison, left: Typed, right: Typed, sign: str) -> str | None:
+    """Why two types cannot be compared; None when they can. `sign` is how the comparison is written."""
     for side in (left, right):
         if side.type in (ValueType.LIST, ValueType.OBJECT):
-            return f"{with_article(side.type)} cannot be compared with `{comparison}`"
+            return f"{with_article(side.type)} cannot be compared with `{sign}`"
     if ValueType.ANY not in (left.type, right.type) and _COMPARABLE[left.type] != _COMPARABLE[right.type]:
-        return f"`{comparison}` compares {with_article(left.type)} with {with_article(right.type)}"
+        return f"`{sign}` compares {with_article(left.type)} with {with_article(right.type)}"
     if comparison in _ORDER and ValueType.BOOLEAN in (left.type, right.type):
         return f"true and false have no order for `{comparison}`"
     return None
@@ -87,6 +87,8 @@ def comparison_problem(comparison: Comparison, left: Typed, right: Typed) -> str
 def comparison_hint(left: Typed, right: Typed) -> str | None:
     """What to write in place of a comparison of two types, where many people go wrong."""
     kinds = {left.type, right.type}
+    if ValueType.LIST in kinds and ValueType.OBJECT not in kinds:
+        return "to ask whether a list has a value: `… in …`, the list behind `in`"
     if kinds == {ValueType.DATE, ValueType.INSTANT}:
         return "the date of now is `today`; the days from one to the other are `days_between(a, b)`"
     if kinds in ({ValueType.STRING, ValueType.INTEGER}, {ValueType.STRING, ValueType.NUMBER}):

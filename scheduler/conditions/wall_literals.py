@@ -49,7 +49,8 @@ def _instant(report: Report, text: str, node: nodes.Expr) -> Typed:
         moment = parse_moment(text)
     except ValueError as problem:
         report.error("wrong-date", f"this is compared with an instant, and {text!r} {_for_dates(problem)}", node,
-                     'write "2026-11-27 09:00" (in the person\'s zone), or "2026-11-27T09:00:00Z"')  # fmt: skip
+                     'write "2026-11-27 09:00" (in the person\'s zone), or count back from now: '
+                     '`ago("7 days")`')  # fmt: skip
         return ANYTHING
     is_known = isinstance(moment, datetime) and moment.tzinfo is not None
     expression: Expression = Constant(moment) if is_known else WallTime(moment)

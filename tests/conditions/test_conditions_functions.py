@@ -251,7 +251,7 @@ DURATION = "'soon' is not a duration; write a whole number and s, min, h, day or
          "this is compared with a date, and '2026-11-27 09:00' has a time too", 'write "2026-11-27"'),
         ("event.time > '9 o clock'", "wrong-date", "'9 o clock'",
          "this is compared with an instant, and '9 o clock' is no date or time",
-         'write "2026-11-27 09:00" (in the person\'s zone), or "2026-11-27T09:00:00Z"'),
+         'write "2026-11-27 09:00" (in the person\'s zone), or count back from now: `ago("7 days")`'),
         ("user.attributes.birthday < now", "different-types", "user.attributes.birthday < now",
          "`<` compares a date with an instant",
          "the date of now is `today`; the days from one to the other are `days_between(a, b)`"),

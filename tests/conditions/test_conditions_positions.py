@@ -74,11 +74,11 @@ def test_first_character_has_offset_zero() -> None:
     ("text", "offset", "message"),
     [
         ("a == ", 4, "unexpected 'end of template'"),
-        ("a = 1", 2, "unexpected '=' behind the end"),
+        ("a = 1", 2, "unexpected '='"),
         ("a && b", 2, "unexpected char '&' at 2"),
         ("a == 1)", 6, "unexpected ')'"),
         ("(a ==\n 1", 8, "unexpected end of template, expected ')'."),
-        ("a b", 2, "unexpected 'b' behind the end"),
+        ("a b", 2, "unexpected 'b'"),
         ("a == 'x", 5, 'unexpected char "\'" at 5'),
     ],
 )
