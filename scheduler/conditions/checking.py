@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 
 from jinja2 import nodes
@@ -43,6 +44,7 @@ from scheduler.diagnostics.diagnostic import Diagnostic
 from scheduler.diagnostics.yaml_nodes import ScalarNode
 from scheduler.domain.json_values import MAX_INTEGER, MIN_INTEGER
 
+_ONE_TEXT = re.compile(r""""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'""")
 _COMPARISONS = {
     "eq": Comparison.EQUAL,
     "ne": Comparison.UNEQUAL,
@@ -129,6 +131,10 @@ class Checker:
             return ANYTHING
         if isinstance(value, float) and not math.isfinite(value):
             self._report.error("number-too-large", "the number is too large", node)
+            return ANYTHING
+        if isinstance(value, str) and not _ONE_TEXT.fullmatch(self._report.text_of(node)):
+            self._report.error("condition-syntax", "two texts stand beside each other", node,
+                               "put a comma between them; what is to be one text is joined by `~`")  # fmt: skip
             return ANYTHING
         return Typed(Constant(value), type_of_scalar(value))
 

@@ -217,6 +217,8 @@ def shown(text: str, found: Diagnostic) -> tuple[str, str, str, str | None]:
         ("event.data.score > 50% and true", "condition-syntax", "true", "unexpected 'true'", "leave `%` out"),
         ("event.id in 'x', 'y'", "condition-syntax", ",", "unexpected ','",
          'a list stands in brackets: `in ["a", "b"]`'),
+        ("event.id in ['x' 'y']", "condition-syntax", "'x' 'y'", "two texts stand beside each other",
+         "put a comma between them; what is to be one text is joined by `~`"),
         ("== 'x'", "condition-syntax", "==", "unexpected '=='", "a name must stand before `==`"),
         ("event.id ==", "condition-syntax", "=", "the condition ends too early", "something must stand behind `==`"),
         ("(event.id == 'x'", "condition-syntax", "(", "this `(` is never closed", "add `)` where it ends"),
