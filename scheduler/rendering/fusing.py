@@ -108,6 +108,10 @@ def fuse(
         raise Uncompilable((problem.message or "not valid Jinja").rstrip(".")) from problem
     except (SyntaxError, RecursionError, MemoryError) as problem:
         raise Uncompilable("the template is nested too deeply") from problem
+    except MissingVariable as problem:  # Jinja calculates with constants already
+        raise Uncompilable(str(problem)) from problem
+    except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as problem:
+        raise Uncompilable(f"a calculation with constants fails: {problem}") from problem
 
 
 def _fuse(

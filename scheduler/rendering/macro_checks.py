@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from collections.abc import Iterator, Mapping
 
 from jinja2 import nodes
 
@@ -12,14 +11,12 @@ from scheduler.diagnostics.diagnostic import Diagnostic, did_you_mean, error
 from scheduler.diagnostics.source import Span
 from scheduler.diagnostics.yaml_nodes import ScalarNode
 from scheduler.rendering.macros import Import, MacroFile, MacroFiles, calls_of, imports_of
-from scheduler.rendering.paths import Path, dotted, extent, local_names, uses
-
-Finding = Callable[[Path, bool, Callable[[], Span]], Diagnostic | None]
-"""What is wrong with reading a path: `Names.finding`."""
+from scheduler.rendering.paths import dotted, extent, local_names, reads
 
 
-def check_imports(tree: nodes.Node, node: ScalarNode, macros: MacroFiles, finding: Finding) -> Iterator[Diagnostic]:
-    """The findings about the imports of a text, about the calls of what it imports, and about what those read."""
+def check_imports(tree: nodes.Node, node: ScalarNode, macros: MacroFiles) -> Iterator[Diagnostic]:
+    """The findings about the imports of a text, about the calls of what it imports, and about what those read that
+    they do not see."""
     yield from _not_constant(tree, node)
     called: dict[str, nodes.Macro] = {}
     modules: dict[str, MacroFile] = {}
@@ -33,7 +30,8 @@ def check_imports(tree: nodes.Node, node: ScalarNode, macros: MacroFiles, findin
         called.update((here, file.macros[name]) for name, here in one.names if name in file.macros)
         if one.module is not None:
             modules[one.module] = file
-        yield from _reads(one, file, one.wanted_of(tree), finding)
+        if not one.with_context:
+            yield from _reads_too_much(one, file, one.wanted_of(tree))
     called.update((macro.name, macro) for macro in tree.find_all(nodes.Macro))
     yield from _calls(tree, node, called, modules)
 
@@ -41,7 +39,7 @@ def check_imports(tree: nodes.Node, node: ScalarNode, macros: MacroFiles, findin
 def check_macro_files(files: MacroFiles) -> Iterator[Diagnostic]:
     """What is wrong with macro files whoever imports them: circles of imports, and of macros that call each other."""
     for file in files.values():
-        yield from check_imports(file.tree, file.node, files, lambda path, guarded, place: None)
+        yield from check_imports(file.tree, file.node, files)
         for one in imports_of(file.tree):
             if file.name in _reachable(one.file, files):
                 message = f"'{file.name}' imports '{one.file}', and that imports it"
@@ -69,21 +67,15 @@ def _unknown_names(one: Import, file: MacroFile, node: ScalarNode) -> Iterator[D
             yield error("unknown-macro", f"{one.file} has no macro '{name}'", _word(node, one), hint)
 
 
-def _reads(one: Import, file: MacroFile, wanted: list[str], finding: Finding) -> Iterator[Diagnostic]:
-    """What the file reads beyond its own names: nothing, unless it sees what the template sees."""
+def _reads_too_much(one: Import, file: MacroFile, wanted: list[str]) -> Iterator[Diagnostic]:
+    """What the file reads beyond its own names: it does not see what the template sees."""
     own = local_names(file.tree)
-    span_of = partial(_place, file.node)
-    for use in (use for part in _parts(one, file, wanted) for use in uses(part)):
-        if use.path[0] in own:
-            continue
-        if one.with_context:
-            found = finding(use.path, use.guarded, partial(span_of, use.node))
-            if found is not None:
-                yield found
-        else:
-            how = "include it with context" if one.is_include else f'import "{one.file}" with context'
-            yield error("unknown-name", f"'{dotted(use.path)}' is not known here: a macro sees its arguments",
-                        span_of(use.node), f"pass it as an argument, or {how}")  # fmt: skip
+    how = "include it with context" if one.is_include else f'import "{one.file}" with context'
+    for part in _parts(one, file, wanted):
+        for path, node in reads(part):
+            if path[0] not in own:
+                yield error("unknown-name", f"'{dotted(path)}' is not known here: a macro sees its arguments",
+                            _place(file.node, node), f"pass it as an argument, or {how}")  # fmt: skip
 
 
 def _parts(one: Import, file: MacroFile, wanted: list[str]) -> Iterator[nodes.Node]:

@@ -8,7 +8,6 @@ it: `event.subject.upper()` reads `event.subject`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from jinja2 import Undefined, nodes
@@ -17,11 +16,9 @@ from scheduler.conditions.jinja_positions import Extents
 from scheduler.rendering.sandbox import ENVIRONMENT
 
 Path: TypeAlias = tuple[str | int, ...]
-Guards: TypeAlias = frozenset[Path]
 
 PERSONAL = frozenset({"device", "user", "today"})
 """The roots that differ from device to device. All others are fixed for a run."""
-_CATCHING = frozenset({"default", "d", "omit"})
 
 
 def dotted(path: Path) -> str:
@@ -41,11 +38,6 @@ def path_of(node: nodes.Node | None) -> Path | None:
             base = path_of(inner)
             return None if base is None else (*base, key)
     return None
-
-
-def callee_base(node: nodes.Call) -> nodes.Node:
-    """What a call reads: of `event.subject.upper()` that is `event.subject`."""
-    return node.node.node if isinstance(node.node, nodes.Getattr) else node.node
 
 
 def local_names(tree: nodes.Node) -> frozenset[str]:
@@ -68,102 +60,19 @@ def local_names(tree: nodes.Node) -> frozenset[str]:
     return frozenset(names)
 
 
-@dataclass(frozen=True, slots=True)
-class Use:
-    """One place where a path is read. `guarded`: the template says what happens when it is missing."""
-
-    path: Path
-    node: nodes.Node
-    guarded: bool
-
-
-def uses(tree: nodes.Node) -> Iterator[Use]:
-    """Every use of every path in the order of the text."""
-    yield from _uses(tree, frozenset())
-
-
-def _uses(node: nodes.Node, guards: Guards) -> Iterator[Use]:
-    path = path_of(node)
+def reads(tree: nodes.Node) -> Iterator[tuple[Path, nodes.Node]]:
+    """Every path that a tree reads, in the order of the text, and where. What is called is no path."""
+    path = path_of(tree)
     if path is not None:
-        yield Use(path, node, _covers(guards, path))
+        yield path, tree
         return
-    match node:
-        case nodes.Filter(name=name) if name in _CATCHING and node.node is not None:
-            yield from _caught(node.node, guards)
-            for argument in _arguments(node):
-                yield from _uses(argument, guards)
-        case nodes.Test(name="defined" | "undefined"):
-            yield from _caught(node.node, guards)
-        case nodes.Call():
-            if not isinstance(node.node, nodes.Name):  # a name that is called is a function
-                yield from _uses(callee_base(node), guards)
-            for argument in _arguments(node):
-                yield from _uses(argument, guards)
-        case nodes.And() | nodes.Or():
-            yield from _uses(node.left, guards)
-            yield from _uses(node.right, guards | _known(node.left, holds=isinstance(node, nodes.And)))
-        case nodes.CondExpr():
-            yield from _uses(node.test, guards)
-            yield from _uses(node.expr1, guards | _known(node.test, holds=True))
-            if node.expr2 is not None:
-                yield from _uses(node.expr2, guards | _known(node.test, holds=False))
-        case nodes.If():
-            yield from _if_uses(node, guards)
-        case _:
-            for child in node.iter_child_nodes():
-                yield from _uses(child, guards)
-
-
-def _if_uses(node: nodes.If, guards: Guards) -> Iterator[Use]:
-    for branch in (node, *node.elif_):
-        yield from _uses(branch.test, guards)
-        for child in branch.body:
-            yield from _uses(child, guards | _known(branch.test, holds=True))
-        guards |= _known(branch.test, holds=False)
-    for child in node.else_:
-        yield from _uses(child, guards)
-
-
-def _caught(node: nodes.Node, guards: Guards) -> Iterator[Use]:
-    """Uses in the operand of what catches a missing value: a path, or a look-up that passes missing through."""
-    path = path_of(node)
-    if path is not None:
-        yield Use(path, node, guarded=True)
-    elif isinstance(node, nodes.Getitem | nodes.Getattr):
-        yield from _caught(node.node, guards)
-        if isinstance(node, nodes.Getitem):
-            yield from _uses(node.arg, guards)
-    else:
-        yield from _uses(node, guards)
-
-
-def _known(test: nodes.Node, *, holds: bool) -> Guards:
-    """Paths that are there for sure when `test` holds (or does not hold)."""
-    match test:
-        case nodes.Test(name="defined") if holds:
-            path = path_of(test.node)
-            return frozenset() if path is None else frozenset({path})
-        case nodes.Test(name="undefined") if not holds:
-            path = path_of(test.node)
-            return frozenset() if path is None else frozenset({path})
-        case nodes.Not():
-            return _known(test.node, holds=not holds)
-        case nodes.And() if holds:
-            return _known(test.left, holds=True) | _known(test.right, holds=True)
-        case nodes.Or() if not holds:
-            return _known(test.left, holds=False) | _known(test.right, holds=False)
-    return frozenset()
-
-
-def _covers(guards: Guards, path: Path) -> bool:
-    """A path is there when something below it is; what is below it may still be missing."""
-    return any(guard[: len(path)] == path for guard in guards)
-
-
-def _arguments(node: nodes.Filter | nodes.Call) -> Iterator[nodes.Node]:
-    yield from node.args
-    yield from (keyword.value for keyword in node.kwargs)
-    yield from (argument for argument in (node.dyn_args, node.dyn_kwargs) if argument is not None)
+    children = list(tree.iter_child_nodes())
+    if isinstance(tree, nodes.Call):
+        callee = tree.node
+        called = [callee.node] if isinstance(callee, nodes.Getattr) else []  # a plain name is a function
+        children = [*called, *(child for child in children if child is not callee)]
+    for child in children:
+        yield from reads(child)
 
 
 def extent(text: str, node: nodes.Node) -> tuple[int, int]:
@@ -172,7 +81,9 @@ def extent(text: str, node: nodes.Node) -> tuple[int, int]:
 
 
 def look_up(scope: Mapping[str, object], path: Path) -> object:
-    """The value of a path, or None when it is missing."""
+    """The value of a path, or None when it is missing. A root with nothing in it is missing too."""
+    if len(path) == 1:
+        return scope.get(str(path[0])) or None
     value: object = scope
     for key in path:
         if isinstance(value, dict):

@@ -138,7 +138,7 @@ def compile_payload(
     default_locale: str,
 ) -> tuple[PayloadTemplate | None, list[Diagnostic]]:
     """The template of a rule, or what is wrong with it. `overlays` by canonical locale; `names` without `with`'s."""
-    inside = replace(names, with_names=with_values.names)
+    inside = replace(names, with_types=with_values.types)
     findings: list[Diagnostic] = []
     locales = tuple(sorted({*overlays, *with_values.locales}))
     chains = dict.fromkeys([(), *(chain(locale, locales) for locale in locales)])
@@ -156,7 +156,7 @@ def compile_payload(
         for leaf in leaves:
             if id(leaf.node) not in checked:  # variants share most of their leaves
                 checked.add(id(leaf.node))
-                findings.extend(check_text(leaf.node, inside))
+                findings.extend(check_text(leaf.node, inside, keeps_type=leaf.type is None))
         trees[laid] = tree, leaves
     findings = list(dict.fromkeys(findings))
     if has_errors(findings) or has_errors(with_values.findings):

@@ -99,8 +99,10 @@ class _Prepared:
 
 
 def _below(scope: Scope | str, path: Path) -> object:
+    if not path:
+        return scope or None
     if scope is None or isinstance(scope, str):
-        return None if path else scope
+        return None
     value: object = scope
     for key in path:
         if type(value) is not dict:

@@ -13,8 +13,9 @@ from scheduler.diagnostics.diagnostic import Diagnostic, error
 from scheduler.diagnostics.yaml_nodes import MappingNode, Node, ScalarNode, SequenceNode, core_value
 from scheduler.domain.json_values import Json
 from scheduler.domain.locales import canonical_locale
+from scheduler.rendering.expression_types import Type, of_json, union
 from scheduler.rendering.leaf_texts import LeafText
-from scheduler.rendering.names import Names, check_text
+from scheduler.rendering.names import Names, typed_text
 from scheduler.rendering.overlays import fallbacks
 from scheduler.rendering.texts import is_template
 
@@ -34,11 +35,9 @@ class WithValues:
     """By name, by canonical locale ("" for what is not localised), the value."""
 
     values: Mapping[str, Mapping[str, Constant | LeafText]]
+    types: Mapping[str, Type]
+    """By name, what the values of all locales have in common."""
     findings: tuple[Diagnostic, ...] = ()
-
-    @property
-    def names(self) -> frozenset[str]:
-        return frozenset(self.values)
 
     @property
     def locales(self) -> frozenset[str]:
@@ -53,7 +52,7 @@ class WithValues:
         }
 
 
-NO_VALUES = WithValues({})
+NO_VALUES = WithValues({}, {})
 
 
 def read_with(node: Node | None, names: Names, default_locale: str) -> WithValues:
@@ -61,13 +60,14 @@ def read_with(node: Node | None, names: Names, default_locale: str) -> WithValue
     if node is None:
         return NO_VALUES
     if not isinstance(node, MappingNode):
-        return WithValues({}, (error("wrong-type", "`with` is a mapping of names to values", node.span),))
+        return WithValues({}, {}, (error("wrong-type", "`with` is a mapping of names to values", node.span),))
     values: dict[str, Mapping[str, Constant | LeafText]] = {}
+    types: dict[str, Type] = {}
     findings: list[Diagnostic] = []
     for key, value in node:
         findings.extend(_name_findings(key))
-        findings.extend(_value_findings(value, names))
         by_locale = _by_locale(value)
+        types[key.text] = union(*[_checked(one, names, findings) for one in by_locale.values()])
         if by_locale and not any(step in by_locale for step in (*fallbacks(default_locale), "")):
             findings.append(error("no-default-text", f"`with.{key.text}` has no text for the default locale "
                                   f"'{default_locale}'", key.span, f"add `{default_locale}: …`"))  # fmt: skip
@@ -77,7 +77,7 @@ def read_with(node: Node | None, names: Names, default_locale: str) -> WithValue
             else Constant(core_value(one))
             for locale, one in by_locale.items()
         }
-    return WithValues(values, tuple(findings))
+    return WithValues(values, types, tuple(findings))
 
 
 def is_localised(node: Node) -> bool:
@@ -100,15 +100,18 @@ def _name_findings(key: ScalarNode) -> Iterator[Diagnostic]:
                     "use letters, digits and `_`, beginning with a letter")  # fmt: skip
 
 
-def _value_findings(node: Node, names: Names) -> Iterator[Diagnostic]:
-    for value in _by_locale(node).values():
-        if isinstance(value, ScalarNode):
-            yield from check_text(value, names)
-        else:
-            for inner in _scalars(value):
-                if is_template(inner.text):
-                    yield error("wrong-type", "a template stands directly under its name in `with`, not deeper",
-                                inner.span, "give it a name of its own")  # fmt: skip
+def _checked(value: Node, names: Names, findings: list[Diagnostic]) -> Type:
+    """The type of a value of one locale. What may be missing is a matter of who reads it."""
+    if isinstance(value, ScalarNode) and is_template(value.text):
+        found, problems = typed_text(value, names)
+        findings.extend(problems)
+        return found
+    findings.extend(
+        error("wrong-type", "a template stands directly under its name in `with`, not deeper", inner.span,
+              "give it a name of its own")
+        for inner in _scalars(value) if is_template(inner.text)
+    )  # fmt: skip
+    return of_json(core_value(value))
 
 
 def _scalars(node: Node) -> Iterator[ScalarNode]:

@@ -190,7 +190,7 @@ def is_refused(finding: Diagnostic) -> bool:
 
 def _payload(rule: Rule, message: Message, around: Surroundings, findings: list[Diagnostic]) -> PayloadTemplate | None:
     roots = roots_of(MESSAGE_ROOTS, scheduled=rule.trigger.scheduled)
-    names = Names(around.schema, rule.trigger.event, roots, macros=around.templates.macros)
+    names = Names(around.schema, rule.trigger.event, roots, has_user=_has_user(rule), macros=around.templates.macros)
     with_values = read_with(message.with_values, names, around.default_locale)
     findings.extend(with_values.findings)
     files = around.templates.named(message.template)
@@ -242,6 +242,12 @@ class _Texts:
 
 def _node(collapse: ScalarNode | Collapse) -> ScalarNode | None:
     return collapse if isinstance(collapse, ScalarNode) else None
+
+
+def _has_user(rule: Rule) -> bool:
+    """Whether the audience is one of users: by their ids, or because its condition asks about them."""
+    where = rule.audience.where
+    return bool(rule.audience.users) or (where is not None and _reads(set(where.names), "user"))
 
 
 def _reads(names: set[str], root: str) -> bool:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 
 import pytest
+from support.template_texts import macro_files
 
 from scheduler.conditions.types import FieldType, Schema, Section, ValueType
 from scheduler.diagnostics.diagnostic import Diagnostic
@@ -37,12 +38,8 @@ SCHEMA = Schema(events={"goal": Section({
 
 
 def files(**texts: str) -> dict[str, MacroFile]:
-    found = {}
-    for name, text in {"money": MONEY, "footer": FOOTER, "nested": NESTED, **texts}.items():
-        file, findings = read_macro_file(f"{name}.j2", Source(f"templates/{name}.j2", text))
-        assert file is not None, findings
-        found[f"{name}.j2"] = file
-    return found
+    whole = {"money": MONEY, "footer": FOOTER, "nested": NESTED, **texts}
+    return macro_files({f"{name}.j2": text for name, text in whole.items()})
 
 
 def compiled(title: str, **texts: str) -> tuple[PayloadTemplate | None, list[Diagnostic]]:
