@@ -59,22 +59,37 @@ HARD_STRINGS = [
     "ﬁ",
     "ς",
     "σ",
+    "\u212a",  # Kelvin's sign: in lower case a plain k
+    "k",
+    "ſ",  # in upper case a plain S
+    "S",
     "2026-11-23",
     "2026-02-30",
+    "0001-01-01",
+    "9999-12-31",
     "2026-11-23T12:00:00Z",
     "2026-11-23T13:00:00+01:00",
+    "2026-11-22t12:01:00-23:59",
+    "2026-11-24 11:59:00.000001+23:59",
+    "9999-12-31T23:59:59-23:59",
     "9223372036854775808",
     " 7 ",
 ]
 HARD_NUMBERS: list[int | float] = [0, 1, -1, 2, 2**53, 2**53 + 1, 2**63 - 1, -(2**63), 2**62, 0.0, -0.0, 1.0, 0.1, 0.5,
     0.30000000000000004, 19.99, 99.99999999999999, 100, 110.00000000000001, -0.1, 1e308, -1e308, 5e-324, 9.2e18,
+    2**53 - 1, -(2**53) - 1, 2.0**53, 2.0**63, 1e16, 1.7976931348623157e308, 2.2250738585072014e-308, 3, 1.5,
 ]  # fmt: skip
-INSTANTS = [NOON, NOON + timedelta(milliseconds=1), NOON + timedelta(microseconds=1), NOON - timedelta(days=900)]
+INSTANTS = [
+    NOON, NOON + timedelta(milliseconds=1), NOON + timedelta(microseconds=1), NOON - timedelta(days=900),
+    NOON.astimezone(ZoneInfo("Pacific/Kiritimati")), datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC),
+]  # fmt: skip
 MOMENTS: list[date | datetime] = [
     date(2026, 11, 23), date(2026, 3, 29), datetime(2026, 3, 29, 2, 30), datetime(2026, 10, 25, 2, 30),  # noqa: DTZ001
+    datetime(2026, 11, 24, 2), datetime(2011, 12, 30, 12),  # noqa: DTZ001 - the latter is no day in Apia
 ]  # fmt: skip
-ZONES = [ZoneInfo("Europe/Berlin"), ZoneInfo("UTC"), ZoneInfo("Pacific/Kiritimati"), ZoneInfo("America/Sao_Paulo")]
-KEYS = ["a", "a", "a", "b", "a.b", "a b", 'q"x', "é", "0", "x\\y", "a-b"]
+ZONES = [ZoneInfo("Europe/Berlin"), ZoneInfo("UTC"), ZoneInfo("Pacific/Kiritimati"), ZoneInfo("America/Sao_Paulo"),
+         ZoneInfo("Pacific/Apia"), ZoneInfo("Etc/GMT+12")]  # fmt: skip
+KEYS = ["a", "a", "a", "b", "a.b", "a b", 'q"x', "é", "0", "x\\y", "a-b", "", "\n", "'"]
 
 strings = st.one_of(
     st.sampled_from(HARD_STRINGS),
@@ -113,7 +128,8 @@ constants = st.one_of(scalars, scalars, st.sampled_from(INSTANTS)).map(Constant)
 constant_lists = st.one_of(st.lists(scalars, max_size=3), st.lists(strings, min_size=1, max_size=3)).map(Constant)
 
 
-_QUESTIONS = ["compare", "compare", "compare", "in", "in", "topic", "defined", "starts", "changed", "name", "constant"]
+_QUESTIONS = ["compare", "compare", "compare", "in", "in", "topic", "defined", "starts", "changed", "name", "constant",
+              "days", "instant"]  # fmt: skip
 _FILTERS = [Function.LOWER, Function.UPPER, Function.LENGTH, Function.INT, Function.FLOAT, Function.FIRST,
             Function.LAST, Function.INSTANT]  # fmt: skip
 _PAIRS = [Function.PRODUCT, Function.JOIN, Function.DAYS_BETWEEN]
@@ -138,6 +154,12 @@ def conditions(draw: st.DrawFn, names: st.SearchStrategy[Name], depth: int = 3) 
             return In(Constant(draw(strings)), Name("device", ("topics",)))
         case "defined":
             return IsDefined(draw(names))
+        case "days":
+            return Compare(draw(st.sampled_from(Comparison)), draw(_days(names)), Constant(draw(_counts)))
+        case "instant":
+            asked, moment = Call(Function.INSTANT, (draw(names),)), draw(_moments)
+            sides = draw(st.permutations([asked, moment]))
+            return Compare(draw(st.sampled_from(Comparison)), *sides)
         case "starts":
             return Call(Function.STARTS_WITH, (draw(_values(names)), draw(st.one_of(constants, _values(names)))))
         case "changed":
@@ -147,6 +169,18 @@ def conditions(draw: st.DrawFn, names: st.SearchStrategy[Name], depth: int = 3) 
             return draw(st.sampled_from([name, Default(name, draw(constants))]))
         case _:
             return Constant(draw(st.sampled_from([True, False, None])))
+
+
+_moments = st.one_of(st.sampled_from(INSTANTS).map(Constant), st.sampled_from(MOMENTS).map(WallTime))
+_counts = st.one_of(st.integers(-3, 3), st.sampled_from([0.5, -1.5, 10**12, True]))
+
+
+@st.composite
+def _days(draw: st.DrawFn, names: st.SearchStrategy[Name]) -> Expression:
+    """The days between a name and a day that is known, either way."""
+    asked: st.SearchStrategy[Expression] = st.one_of(names, names.map(LocalDate))
+    day = st.one_of(st.sampled_from(["2026-11-23", "0001-01-01"]).map(Constant), _moments.map(LocalDate))
+    return Call(Function.DAYS_BETWEEN, tuple(draw(st.permutations([draw(asked), draw(day)]))))
 
 
 @st.composite

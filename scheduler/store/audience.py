@@ -184,7 +184,7 @@ def _wanted(audience: Audience) -> ColumnElement[bool]:
 
 
 def _prefilter(tx: Transaction, audience: Audience) -> ColumnElement[bool]:
-    return true() if audience.where is None else lower(audience.where, DEVICES, USERS).clause
+    return true() if audience.where is None else lower(audience.where, DEVICES, USERS, tx.dialect.name).clause
 
 
 def _topic_ids(tx: Transaction, app: str, names: Sequence[str]) -> list[int]:
