@@ -25,6 +25,10 @@ EXIT_ROOTS = frozenset({"event", "exit", "now"})
 ONE_DAY = timedelta(days=1)
 
 _NAME_PATH = re.compile(r"(event|previous|user|device|now)(\.\w+)+")
+_NAMES_INSIDE = re.compile(
+    r"(?<![\w.])(?:(?:event|previous)\.(?:id|source|type|subject|time|data\.\w+)"
+    r"|(?:user|device)\.(?:id|locale|time_zone|app|attributes\.\w+))(?![\w.])"
+)
 
 
 def compile_rule(file: YamlFile, stem: str, schema: Schema) -> tuple[Rule | None, list[Diagnostic]]:
@@ -242,9 +246,15 @@ class _Compiler:
 
     def _checked_template(self, node: ScalarNode) -> ScalarNode:
         if _NAME_PATH.fullmatch(node.text):
-            self.findings.append(error("constant-key", f"'{node.text}' is taken as this text, not as a name",
-                                       node.span, f'for its value write "{{{{ {node.text} }}}}"'))  # fmt: skip
+            self._constant_key(node, "a name", f'for its value write "{{{{ {node.text} }}}}"')
+        elif "{" not in node.text and _NAMES_INSIDE.search(node.text):
+            mended = _NAMES_INSIDE.sub(r"{{ \g<0> }}", node.text)
+            self._constant_key(node, "names", f'for their values write "{mended}"')
         return node
+
+    def _constant_key(self, node: ScalarNode, meant: str, hint: str) -> None:
+        message = f"'{node.text}' is taken as this text, not as {meant}"
+        self.findings.append(error("constant-key", message, node.span, hint))
 
     def _error(self, code: str, message: str, path: str, hint: str | None = None) -> None:
         self.findings.append(error(code, message, self.values.span(path), hint))

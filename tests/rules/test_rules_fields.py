@@ -133,6 +133,14 @@ def read(text: str) -> tuple[Rule | None, list[tuple[str, str, str, str | None]]
          "`limits.reentry` must be always or never, not '7 days'", "it may also be a mapping with after, key"),
         (EVENT_RULE + "delivery: {type: back}\n", "wrong-value", "back",
          "`delivery.type` must be alert or background, not 'back'", "write background"),
+        (EVENT_RULE.replace("goal}", "goal, once_per: event.subject}", 1), "constant-key", "event.subject",
+         "'event.subject' is taken as this text, not as a name", 'for its value write "{{ event.subject }}"'),
+        (EVENT_RULE.replace("goal}", "goal, once_per: 'event.subject:event.data.n'}", 1), "constant-key",
+         "'event.subject:event.data.n'", "'event.subject:event.data.n' is taken as this text, not as names",
+         'for their values write "{{ event.subject }}:{{ event.data.n }}"'),
+        (EVENT_RULE + "delivery: {collapse: game-event.subject}\n", "constant-key", "game-event.subject",
+         "'game-event.subject' is taken as this text, not as names",
+         'for their values write "game-{{ event.subject }}"'),
         (EVENT_RULE + "name: goal\n", "unknown-key", "name", "unknown key 'name'",
          "a rule is called like its file: rules/NAME.yaml"),
         (SLOT_RULE.replace("everyone: true", 'where: event.data.n > 1'), "unknown-name", "event",
@@ -169,6 +177,12 @@ def test_language_of_later_parts_is_read_already(text: str) -> None:
     rule, said = read(text)
     assert said == []
     assert rule is not None
+
+
+@pytest.mark.parametrize("constant", ["news-event.identity", "section:user.news", "my.event.id", "event.id.x-1", "now"])
+def test_text_that_holds_no_name_is_a_text(constant: str) -> None:
+    _, said = read(EVENT_RULE + f"delivery: {{collapse: '{constant}'}}\n")
+    assert said == []
 
 
 def test_variants_that_send_something_else_are_messages_of_the_rule() -> None:
