@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from types import FunctionType
 from typing import Annotated
@@ -25,11 +24,17 @@ def _wrong_use(error: CycloptsError) -> str:
     return f"error: {str(error).rstrip('. ')}\n  hint: '{command} --help' shows how it is used"
 
 
+def _version() -> str:
+    from importlib.metadata import version  # 70 ms that nobody else needs
+
+    return f"clarion {version('clarion')}"
+
+
 app = App(
     name="clarion",
     help="Push campaigns from YAML rules: checked, previewed, and sent to Apple's push service.\n\n"
     "Begin with: clarion init campaigns",
-    version=lambda: f"clarion {version('clarion')}",
+    version=_version,
     version_flags=["--version"],
     help_format="plaintext",
     default_parameter=Parameter(negative=()),
