@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from scheduler.diagnostics.diagnostic import Severity
 from scheduler.diagnostics.printers import as_text
+from scheduler.diagnostics.source import Source
 from scheduler.workspace.check_pages import findings_of, index, page
 from scheduler.workspace.codes import CODES
 from scheduler.workspace.reference import CHECKS_PATH, checks, sound_workspace
@@ -19,6 +20,7 @@ REPOSITORY = Path(__file__).parents[2]
 CHECKS = checks(REPOSITORY)
 SOUND = sound_workspace(REPOSITORY)
 EXAMPLES = [(code, number) for code, one in CHECKS.items() for number in range(len(one.examples))]
+IGNORABLE = {"unused-anchor", "missing-hazard", "may-be-missing", "render-error", "overlay-texts", "no-scheme"}
 HOW = "run: python -m scheduler.workspace.reference"
 PACKAGES = ("diagnostics", "conditions", "rules", "rendering", "workspace")
 MAKERS = frozenset({"error", "warning", "note", "say", "report", "refuse", "error_in_last", "Diagnostic", "Misfit",
@@ -42,6 +44,10 @@ def codes_in(tree: ast.AST) -> Iterator[str]:
             case ast.arguments(args=args, defaults=defaults) if defaults:
                 pairs = zip(args[-len(defaults) :], defaults, strict=True)
                 yield from code_among([default for argument, default in pairs if argument.arg == "code"])
+
+
+def severities_of(code: str, files: Mapping[str, Source]) -> list[Severity]:
+    return [one.severity for one in findings_of(files) if one.code == code]
 
 
 def test_the_codes_are_those_that_the_source_can_emit() -> None:
@@ -83,10 +89,18 @@ def test_index_of_the_pages_is_fresh_and_there_is_no_page_without_a_code() -> No
     assert {path.stem for path in (REPOSITORY / CHECKS_PATH).glob("*.md")} == {"README", *CODES}, HOW
 
 
-@pytest.mark.parametrize(("code", "can"), [("overlay-texts", True), ("missing-hazard", True), ("not-yet", False),
-                                           ("unused-ignore", False), ("unknown-key", False)])  # fmt: skip
-def test_page_says_how_to_ignore_what_can_be_ignored(code: str, can: bool) -> None:
-    assert (f"`ignore: [{{check: {code}, because: …}}]`" in page(code, CHECKS[code], SOUND)) is can
+def test_page_offers_to_ignore_what_a_rule_can_ignore() -> None:
+    pages = {code: (REPOSITORY / CHECKS_PATH / f"{code}.md").read_text("utf-8") for code in CODES}
+    assert {code for code, text in pages.items() if f"`ignore: [{{check: {code}, because: …}}]`" in text} == IGNORABLE
+
+
+@pytest.mark.parametrize(("code", "number"), [one for one in EXAMPLES if one[0] in IGNORABLE])
+def test_what_a_page_offers_to_ignore_is_silent_then(code: str, number: int) -> None:
+    files = CHECKS[code].examples[number].laid_over(SOUND, CHECKS[code].examples[number].wrong)
+    before = severities_of(code, files)
+    rule = files["rules/goal-alert.yaml"]
+    files[rule.path] = Source(rule.path, f"{rule.text}ignore: [{{check: {code}, because: seen}}]\n")
+    assert severities_of(code, files) == [one for one in before if one is Severity.ERROR]
 
 
 def test_page_shows_a_control_character_as_a_picture_of_it() -> None:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from scheduler.diagnostics.diagnostic import Diagnostic, Severity, did_you_mean, error, warning
 from scheduler.rules.rule import Ignored
 
-NEVER_IGNORED = frozenset({"not-yet", "unused-ignore"})
-"""`run` refuses to start with the one, and the other is about the list itself."""
+NEVER_IGNORED = frozenset({"not-yet", "unused-ignore", "unused-file"})
+"""`run` refuses to start with the first, the second is about the list itself, and the third about files of no rule."""
 
 
 @dataclass(frozen=True, slots=True)
