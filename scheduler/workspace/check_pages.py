@@ -41,7 +41,7 @@ ignore:
 ```
 
 That holds for the rule's own file, and for the files of a template that no other rule uses. Errors cannot be ignored,
-nor can what is not built yet."""
+nor can what is not built yet, nor files that no rule uses."""
 
 
 class Repeated(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
