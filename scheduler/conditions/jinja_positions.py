@@ -10,12 +10,17 @@ from __future__ import annotations
 
 import bisect
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from types import TracebackType
+from typing import TypeAlias
 
 from jinja2 import Environment, Template, TemplateSyntaxError, nodes
 from jinja2.lexer import TOKEN_EOF, Token, TokenStream
 from jinja2.parser import Parser
+
+RawToken: TypeAlias = tuple[int, str, str]
+"""1 + offset, the lexer's word for what it is, its text."""
 
 _OPENING = {"lparen": "rparen", "lbracket": "rbracket", "lbrace": "rbrace"}
 _CLOSING = frozenset(_OPENING.values())
@@ -31,15 +36,21 @@ class OffsetEnvironment(Environment):
     def _tokenize(
         self, source: str, name: str | None, filename: str | None = None, state: str | None = None
     ) -> TokenStream:
-        tokens = self.lexer.wrap(_with_offsets(self, source, name, filename, state), name, filename)
+        return self.stream_of(_with_offsets(self, source, name, filename, state), source, name, filename)
+
+    def stream_of(
+        self, raw: Iterable[RawToken], source: str, name: str | None = None, filename: str | None = None
+    ) -> TokenStream:
+        """What the parser reads, of the tokens of a text."""
         # Jinja would label the end with the last token; an error at the end belongs behind it.
         end = Token(len(source.rstrip()) + 1, TOKEN_EOF, "")
-        return TokenStream(itertools.chain(tokens, [end]), name, filename)
+        return TokenStream(itertools.chain(self.lexer.wrap(raw, name, filename), [end]), name, filename)
 
 
 def parse_expression(environment: OffsetEnvironment, text: str) -> nodes.Expr:
     """The one expression that `text` is. TemplateSyntaxError (see `error_offset`) when it is none, or has a rest."""
-    parser = Parser(environment, text, state="variable")
+    parser = Parser(environment, "", state="variable")
+    parser.stream = environment.stream_of(_tokens_of(environment, text, "variable"), text)
     expression = parser.parse_expression()
     rest = parser.stream.current
     if not parser.stream.eos:
@@ -78,7 +89,7 @@ class Extents:
     """The first and the last character of nodes, worked out from the tokens of the same text."""
 
     def __init__(self, environment: OffsetEnvironment, text: str, state: str | None = "variable") -> None:
-        raw = [item for item in _with_offsets(environment, text, None, None, state) if item[1] != "whitespace"]
+        raw = [item for item in _tokens_of(environment, text, state) if item[1] != "whitespace"]
         self._tokens: list[Token] = list(environment.lexer.wrap(raw))
         lengths = {label: len(value) for label, _, value in raw}
         self._starts = [token.lineno - 1 for token in self._tokens]
@@ -138,9 +149,15 @@ class Extents:
         return index
 
 
+@lru_cache(maxsize=256)
+def _tokens_of(environment: Environment, text: str, state: str | None) -> tuple[RawToken, ...]:
+    """All tokens of a text. They are asked for again for each finding about it."""
+    return tuple(_with_offsets(environment, text, None, None, state))
+
+
 def _with_offsets(
     environment: Environment, source: str, name: str | None, filename: str | None, state: str | None
-) -> Iterator[tuple[int, str, str]]:
+) -> Iterator[RawToken]:
     """The lexer's (line, token, text) with 1 + offset for line, also in the errors that the lexer raises itself."""
     text = source.replace("\r\n", "\n").replace("\r", "\n")
     at = 0

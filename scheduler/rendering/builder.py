@@ -9,10 +9,10 @@ from jinja2 import nodes
 from jinja2.visitor import NodeTransformer
 
 from scheduler.domain.json_values import Json
-from scheduler.rendering.leaf_texts import LeafText, single_expression
+from scheduler.rendering.leaf_texts import LeafText, ParsedText, children_of, copy_of, parsed, single_expression
 from scheduler.rendering.macros import MacroFiles, calls_of, imports_of
-from scheduler.rendering.paths import Path, local_names, path_of
-from scheduler.rendering.sandbox import AS_JSON, BOUNDED, COUNTED, ENVIRONMENT, JOINED
+from scheduler.rendering.paths import Path, path_of
+from scheduler.rendering.sandbox import AS_JSON, BOUNDED, COUNTED, JOINED
 
 _PREFIX = "_path_"
 STEPS = "_steps"
@@ -58,8 +58,9 @@ class Builder:
         return nodes.AssignBlock(target, None, body, lineno=self.starts[-1] + 1)
 
     def _rewritten(self, leaf: LeafText) -> list[nodes.Node]:
-        tree = self._placed(ENVIRONMENT.parse(leaf.text), leaf.label, leaf.text)
-        self._rewrite(tree, {})
+        text = parsed(leaf.text)
+        tree = self._placed(copy_of(text.tree), leaf.label, leaf.text)
+        self._rewrite(tree, text, {})
         return tree.body
 
     def _placed(self, tree: nodes.Template, label: str, text: str) -> nodes.Template:
@@ -68,25 +69,25 @@ class Builder:
         self._next_start += len(text) + 1
         self.labels.append(label)
         self.starts.append(start)
-        for node in _all(tree):
-            node.lineno = (node.lineno or 1) + start
+        if start:
+            _move(tree, start)
         return tree
 
-    def _rewrite(self, tree: nodes.Node, own: Mapping[str, str], *, sees_all: bool = True) -> None:
-        """Rewrite a tree in place. `own` are the names that its file gives macros and values, with what they became;
-        without `sees_all` it sees nothing else."""
-        self._rewriter(tree, own, sees_all=sees_all).visit(tree)
+    def _rewrite(self, tree: nodes.Node, text: ParsedText, own: Mapping[str, str], *, sees_all: bool = True) -> None:
+        """Rewrite a copy of the tree of a text in place. `own` are the names that its file gives macros and values,
+        with what they became; without `sees_all` it sees nothing else."""
+        self._rewriter(text, own, sees_all=sees_all).visit(tree)
 
-    def _rewriter(self, tree: nodes.Node, own: Mapping[str, str], *, sees_all: bool) -> _Rewriter:
+    def _rewriter(self, text: ParsedText, own: Mapping[str, str], *, sees_all: bool) -> _Rewriter:
         called, modules = dict(own), dict[str, Mapping[str, str]]()
-        for one in imports_of(tree):
+        for one in imports_of(text.parts):
             if one.is_include:
                 continue
-            defined = self._define(one.file, one.wanted_of(tree), with_context=one.with_context)
+            defined = self._define(one.file, one.wanted_of(text.parts), with_context=one.with_context)
             called.update((here, defined[name]) for name, here in one.names)
             if one.module is not None:
                 modules[one.module] = defined
-        return _Rewriter(self, local_names(tree), called, modules, sees_all=sees_all)
+        return _Rewriter(self, text.own, called, modules, sees_all=sees_all)
 
     def _define(self, file: str, wanted: Iterable[str], *, with_context: bool) -> Mapping[str, str]:
         """Define macros of a file, and what they call, for all leaves. By name, what each name of the file became."""
@@ -102,7 +103,7 @@ class Builder:
         tree = self._macro_tree(file)
         own = {name: f"_macro_{number}_{name}" for name in _top_level_names(tree)}
         part = _MacroPart(own, {node.name: node for node in tree.body if isinstance(node, nodes.Macro)},
-                          self._rewriter(tree, own, sees_all=with_context))  # fmt: skip
+                          self._rewriter(self.macros[file].parsed, own, sees_all=with_context))  # fmt: skip
         for node in tree.body:
             if isinstance(node, nodes.Assign | nodes.AssignBlock):
                 self.macro_definitions.append(part.rewriter.visit(node))
@@ -120,14 +121,14 @@ class Builder:
     def included(self, file: str, *, with_context: bool) -> list[nodes.Node]:
         """The content of a file, to stand where it is included."""
         tree = self._macro_tree(file)
-        self._rewrite(tree, {}, sees_all=with_context)
+        self._rewrite(tree, self.macros[file].parsed, {}, sees_all=with_context)
         return tree.body
 
     def _macro_tree(self, file: str) -> nodes.Template:
         node = self.macros[file].node
         path = node.span.source.path
         self.macro_texts[path] = node.text
-        return self._placed(ENVIRONMENT.parse(node.text), path, node.text)
+        return self._placed(copy_of(self.macros[file].parsed.tree), path, node.text)
 
     def variable(self, path: Path) -> str:
         return self.names.setdefault(path, f"{_PREFIX}{len(self.names)}")
@@ -246,7 +247,7 @@ class _Rewriter(NodeTransformer):
 
     def _container(self, node: nodes.Literal) -> nodes.Node:
         """What a template puts together is bounded; what consists of constants is bounded by its text."""
-        if all(isinstance(inner, nodes.Const | nodes.Pair) for inner in _all(node)):
+        if _is_constant(node):
             return node
         self.generic_visit(node)
         return _filter(node, BOUNDED)
@@ -298,7 +299,13 @@ def _filter(node: nodes.Expr, name: str) -> nodes.Filter:
     return nodes.Filter(node, name, [], [], None, None, lineno=node.lineno)
 
 
-def _all(node: nodes.Node) -> Iterator[nodes.Node]:
-    for child in node.iter_child_nodes():
-        yield child
-        yield from _all(child)
+def _move(node: nodes.Node, by: int) -> None:
+    """Move all that is below a node behind the texts before it."""
+    for child in children_of(node):
+        child.lineno = (child.lineno or 1) + by
+        _move(child, by)
+
+
+def _is_constant(node: nodes.Node) -> bool:
+    """Whether there are only constants below a node."""
+    return all(isinstance(one, nodes.Const | nodes.Pair) and _is_constant(one) for one in children_of(node))

@@ -15,7 +15,7 @@ by the length of their texts, so the place of a runtime error tells its leaf.
 from __future__ import annotations
 
 import bisect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from jinja2 import Template, TemplateSyntaxError, nodes
@@ -25,7 +25,7 @@ from jinja2.runtime import Context
 from scheduler.conditions.jinja_positions import runtime_places
 from scheduler.domain.json_values import Json
 from scheduler.rendering.builder import STEPS, Builder
-from scheduler.rendering.leaf_texts import LeafText
+from scheduler.rendering.leaf_texts import LeafText, parsed
 from scheduler.rendering.macros import NO_MACROS, MacroFiles
 from scheduler.rendering.paths import Path, dotted
 from scheduler.rendering.results import Aborted, RenderFailure
@@ -121,12 +121,12 @@ def _fuse(
     bodies = [builder.leaf(leaf) for leaf in leaves]
     assigned = [builder.assignment(leaf) for leaf in computed if leaf.label.rpartition(".")[2] in builder.read]
     separated: list[nodes.Node] = []
-    for number, body in enumerate(bodies):
-        if number:
+    for leaf, body in zip(leaves, bodies, strict=True):
+        if separated:
             separated.append(nodes.Output([nodes.TemplateData(SEPARATOR)]))
-        separated.append(nodes.Scope(body))
+        separated.extend([nodes.Scope(body)] if parsed(leaf.text).own else body)
     # Inside a scope nothing is exported to the context, so one run of the template leaves no trace for the next.
-    tree = nodes.Template([nodes.Scope([*assigned, *builder.macro_definitions, *separated])], lineno=1)
+    tree = nodes.Template([nodes.Scope([*assigned, *builder.macro_definitions, *_merged(separated)])], lineno=1)
     tree.set_environment(ENVIRONMENT)
     code = ENVIRONMENT.compile(tree, filename="<payload>")
     names = builder.names
@@ -140,3 +140,18 @@ def _fuse(
         _counts_steps=builder.counts_steps,
         _template=Template.from_code(ENVIRONMENT, code, {}),
     )
+
+
+def _merged(statements: Sequence[nodes.Node]) -> Iterator[nodes.Node]:
+    """Outputs that follow each other become one: what is constant between two expressions is then one text."""
+    pending: list[nodes.Expr] = []
+    for statement in statements:
+        if isinstance(statement, nodes.Output):
+            pending.extend(statement.nodes)
+            continue
+        if pending:
+            yield nodes.Output(pending)
+            pending = []
+        yield statement
+    if pending:
+        yield nodes.Output(pending)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from jinja2 import nodes
 
@@ -11,16 +11,16 @@ from scheduler.diagnostics.diagnostic import Diagnostic, did_you_mean, error
 from scheduler.diagnostics.source import Span
 from scheduler.diagnostics.yaml_nodes import ScalarNode
 from scheduler.rendering.macros import Import, MacroFile, MacroFiles, calls_of, imports_of
-from scheduler.rendering.paths import dotted, extent, local_names, reads
+from scheduler.rendering.paths import dotted, extent, reads
 
 
-def check_imports(tree: nodes.Node, node: ScalarNode, macros: MacroFiles) -> Iterator[Diagnostic]:
+def check_imports(parts: Sequence[nodes.Node], node: ScalarNode, macros: MacroFiles) -> Iterator[Diagnostic]:
     """The findings about the imports of a text, about the calls of what it imports, and about what those read that
     they do not see."""
-    yield from _not_constant(tree, node)
+    yield from _not_constant(parts, node)
     called: dict[str, nodes.Macro] = {}
     modules: dict[str, MacroFile] = {}
-    for one in imports_of(tree):
+    for one in imports_of(parts):
         file = macros.get(one.file)
         if file is None:
             hint = did_you_mean(one.file, macros) or "make the file, or name another"
@@ -31,16 +31,17 @@ def check_imports(tree: nodes.Node, node: ScalarNode, macros: MacroFiles) -> Ite
         if one.module is not None:
             modules[one.module] = file
         if not one.with_context:
-            yield from _reads_too_much(one, file, one.wanted_of(tree))
-    called.update((macro.name, macro) for macro in tree.find_all(nodes.Macro))
-    yield from _calls(tree, node, called, modules)
+            yield from _reads_too_much(one, file, one.wanted_of(parts))
+    called.update((part.name, part) for part in parts if isinstance(part, nodes.Macro))
+    if called or modules:
+        yield from _calls(parts, node, called, modules)
 
 
 def check_macro_files(files: MacroFiles) -> Iterator[Diagnostic]:
     """What is wrong with macro files whoever imports them: circles of imports, and of macros that call each other."""
     for file in files.values():
-        yield from check_imports(file.tree, file.node, files)
-        for one in imports_of(file.tree):
+        yield from check_imports(file.parsed.parts, file.node, files)
+        for one in imports_of(file.parsed.parts):
             if file.name in _reachable(one.file, files):
                 message = f"'{file.name}' imports '{one.file}', and that imports it"
                 yield error("macro-circle", message, _word(file.node, one), "put what both need into a third file")
@@ -51,10 +52,11 @@ def check_macro_files(files: MacroFiles) -> Iterator[Diagnostic]:
                 yield error("macro-circle", message, file.node.span_of(start, start + len("macro")), "use a loop")
 
 
-def _not_constant(tree: nodes.Node, node: ScalarNode) -> Iterator[Diagnostic]:
-    for statement in tree.find_all((nodes.Import, nodes.FromImport, nodes.Include)):
-        assert isinstance(statement, nodes.Import | nodes.FromImport | nodes.Include)
-        name = statement.template
+def _not_constant(parts: Sequence[nodes.Node], node: ScalarNode) -> Iterator[Diagnostic]:
+    for part in parts:
+        if not isinstance(part, nodes.Import | nodes.FromImport | nodes.Include):
+            continue
+        name = part.template
         if not isinstance(name, nodes.Const) or not isinstance(name.value, str):
             place = node.span_of(*extent(node.text, name))
             yield error("unknown-macro", "a file is named by a text in quotes", place, 'write "money.j2"')
@@ -69,7 +71,7 @@ def _unknown_names(one: Import, file: MacroFile, node: ScalarNode) -> Iterator[D
 
 def _reads_too_much(one: Import, file: MacroFile, wanted: list[str]) -> Iterator[Diagnostic]:
     """What the file reads beyond its own names: it does not see what the template sees."""
-    own = local_names(file.tree)
+    own = file.parsed.own
     how = "include it with context" if one.is_include else f'import "{one.file}" with context'
     for part in _parts(one, file, wanted):
         for path, node in reads(part):
@@ -81,9 +83,9 @@ def _reads_too_much(one: Import, file: MacroFile, wanted: list[str]) -> Iterator
 def _parts(one: Import, file: MacroFile, wanted: list[str]) -> Iterator[nodes.Node]:
     """The parts of a file that an import runs: an included file is run whole."""
     if one.is_include:
-        yield file.tree
+        yield file.parsed.tree
         return
-    yield from (part for part in file.tree.body if isinstance(part, nodes.Assign | nodes.AssignBlock))
+    yield from (part for part in file.body if isinstance(part, nodes.Assign | nodes.AssignBlock))
     asked = {name: file.macros[name] for name in wanted if name in file.macros}
     for macro in [*asked.values()]:
         asked.update((name, file.macros[name]) for name in _callees(macro, file))
@@ -91,9 +93,9 @@ def _parts(one: Import, file: MacroFile, wanted: list[str]) -> Iterator[nodes.No
 
 
 def _calls(
-    tree: nodes.Node, node: ScalarNode, called: Mapping[str, nodes.Macro], modules: Mapping[str, MacroFile]
+    parts: Sequence[nodes.Node], node: ScalarNode, called: Mapping[str, nodes.Macro], modules: Mapping[str, MacroFile]
 ) -> Iterator[Diagnostic]:
-    for call in tree.find_all(nodes.Call):
+    for call in (part for part in parts if isinstance(part, nodes.Call)):
         match call.node:
             case nodes.Name(name=name) if name in called:
                 yield from _arguments(call, called[name], node)
@@ -128,7 +130,7 @@ def _arguments(call: nodes.Call, macro: nodes.Macro, node: ScalarNode) -> Iterat
 
 def _values(file: MacroFile) -> set[str]:
     """What a file gives by `set`."""
-    targets = (part.target for part in file.tree.body if isinstance(part, nodes.Assign | nodes.AssignBlock))
+    targets = (part.target for part in file.body if isinstance(part, nodes.Assign | nodes.AssignBlock))
     return {target.name for target in targets if isinstance(target, nodes.Name)}
 
 
@@ -140,7 +142,7 @@ def _reachable(file: str, files: MacroFiles) -> set[str]:
         name = waiting.pop()
         if name not in reached and name in files:
             reached.add(name)
-            waiting.extend(one.file for one in imports_of(files[name].tree))
+            waiting.extend(one.file for one in imports_of(files[name].parsed.parts))
     return reached
 
 

@@ -9,7 +9,7 @@ sees, and so does an included file.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TypeAlias
@@ -20,17 +20,23 @@ from scheduler.conditions.jinja_positions import error_offset
 from scheduler.diagnostics.diagnostic import Diagnostic, error
 from scheduler.diagnostics.source import Source
 from scheduler.diagnostics.yaml_nodes import ScalarNode
+from scheduler.rendering.leaf_texts import ParsedText, looked_through
 from scheduler.rendering.sandbox import ENVIRONMENT
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MacroFile:
-    """One file: its text with the place of each character, its tree (not to be changed), and its macros by name."""
+    """One file: its text with the place of each character, that as a tree, and its macros by name."""
 
     name: str
     node: ScalarNode
-    tree: nodes.Template
+    parsed: ParsedText
     macros: Mapping[str, nodes.Macro]
+
+    @property
+    def body(self) -> list[nodes.Node]:
+        """Its statements, not to be changed."""
+        return self.parsed.tree.body
 
 
 MacroFiles: TypeAlias = Mapping[str, MacroFile]
@@ -52,12 +58,12 @@ class Import:
     module: str | None = None
     names: tuple[tuple[str, str], ...] = ()
 
-    def wanted_of(self, tree: nodes.Node) -> list[str]:
-        """The macros of the file that a tree asks for by this import."""
+    def wanted_of(self, parts: Iterable[nodes.Node]) -> list[str]:
+        """The macros of the file that nodes ask for by this import."""
         wanted = [name for name, _ in self.names]
-        for call in tree.find_all(nodes.Call):
-            match call.node:
-                case nodes.Getattr(node=nodes.Name(name=module), attr=name) if module == self.module:
+        for part in parts:
+            match part:
+                case nodes.Call(node=nodes.Getattr(node=nodes.Name(name=module), attr=name)) if module == self.module:
                     wanted.append(name)
         return wanted
 
@@ -80,7 +86,7 @@ def read_macro_file(name: str, source: Source) -> tuple[MacroFile | None, list[D
     except RecursionError:
         return None, [error("too-deep", "the file is nested too deeply", node.span_of(0))]
     macros = {macro.name: macro for macro in tree.body if isinstance(macro, nodes.Macro)}
-    return MacroFile(name, node, tree, macros), []
+    return MacroFile(name, node, looked_through(tree), macros), []
 
 
 def syntax_message(problem: TemplateSyntaxError) -> str:
@@ -89,9 +95,9 @@ def syntax_message(problem: TemplateSyntaxError) -> str:
     return message[:1].lower() + message[1:]
 
 
-def imports_of(tree: nodes.Node) -> Iterator[Import]:
-    """Every import and include of a tree whose file is a constant."""
-    for node in tree.find_all((nodes.Import, nodes.FromImport, nodes.Include)):
+def imports_of(parts: Iterable[nodes.Node]) -> Iterator[Import]:
+    """Every import and include among nodes whose file is a constant."""
+    for node in parts:
         match node:
             case nodes.Import(template=nodes.Const(value=str() as file)):
                 yield Import(node, file, bool(node.with_context), module=node.target)

@@ -16,11 +16,11 @@ from scheduler.diagnostics.yaml_nodes import ScalarNode
 from scheduler.rendering.absences import Absent, Why
 from scheduler.rendering.expression_types import ANYTHING, NUMERIC, TEXT, Type, named, of_field
 from scheduler.rendering.fusing import Uncompilable, fuse
-from scheduler.rendering.leaf_texts import LeafText, parsed, single_expression
+from scheduler.rendering.leaf_texts import LeafText, parsed
 from scheduler.rendering.macro_checks import check_imports
 from scheduler.rendering.macros import NO_MACROS, MacroFile, MacroFiles, syntax_message
 from scheduler.rendering.narrowing import Flow
-from scheduler.rendering.paths import Path, dotted, extent, local_names
+from scheduler.rendering.paths import Path, dotted, extent
 from scheduler.rendering.sandbox import ENVIRONMENT
 from scheduler.rendering.template_check import TemplateCheck
 from scheduler.rendering.texts import is_template
@@ -50,7 +50,7 @@ class Names:
         """The type of a path below a root, with why it may be missing; a finding when there is no such name."""
         place = partial(_span, text, part)
         if path[0] not in self.roots:
-            if path[0] in local_names(parsed(text.text)):
+            if path[0] in parsed(text.text).own:
                 hint = "it is set elsewhere in this text: what a loop, a `with` or a macro sets ends with it"
                 return error("unknown-name", f"there is no '{path[0]}' here", place(), hint)
             known = (*sorted(self.roots), *sorted(name for name in flow.own if name != "loop"))
@@ -110,10 +110,10 @@ def typed_text(
             return TEXT, findings
         check = TemplateCheck(node, names, findings, names.macros)
         flow = Flow(dict(names.with_types))
-        tree = parsed(node.text)
-        expression = single_expression(tree.body) if keeps_type else None
+        text = parsed(node.text)
+        expression = text.expression if keeps_type else None
         if expression is None:
-            check.body(tree.body, flow)
+            check.body(text.tree.body, flow)
             return TEXT, findings
         found = check.type_of(expression, flow)
         if not may_be_missing:
@@ -125,10 +125,9 @@ def typed_text(
 
 def check_macro_file(file: MacroFile, names: Names) -> list[Diagnostic]:
     """What is wrong with the grammar of a macro file. What it reads is checked where it is imported."""
-    if _levels(file.tree) > MAX_LEVELS:
+    if file.parsed.levels > MAX_LEVELS:
         return [_too_deep(file.node)]
-    local = local_names(file.tree)
-    found = (_grammar_finding(part, file.node, names, local) for part in file.tree.find_all(nodes.Node))
+    found = (_grammar_finding(part, file.node, names, file.parsed.own) for part in file.parsed.parts)
     return [one for one in found if one is not None]
 
 
@@ -148,16 +147,15 @@ def _grammar_findings(node: ScalarNode, names: Names) -> list[Diagnostic]:
     if not is_template(node.text):
         return []
     try:
-        tree = parsed(node.text)
+        text = parsed(node.text)
     except TemplateSyntaxError as problem:
         message = syntax_message(problem)
         hint = "`{{` is closed by `}}`" if "end of print statement" in message else None
         return [error("template-syntax", message, node.span_of(error_offset(problem)), hint)]
-    if _levels(tree) > MAX_LEVELS:
+    if text.levels > MAX_LEVELS:
         return [_too_deep(node)]
-    local = local_names(tree)
-    found = (_grammar_finding(part, node, names, local) for part in tree.find_all(nodes.Node))
-    return [*(one for one in found if one is not None), *check_imports(tree, node, names.macros)]
+    found = (_grammar_finding(part, node, names, text.own) for part in text.parts)
+    return [*(one for one in found if one is not None), *check_imports(text.parts, node, names.macros)]
 
 
 def _grammar_finding(part: nodes.Node, node: ScalarNode, names: Names, local: frozenset[str]) -> Diagnostic | None:
@@ -192,17 +190,6 @@ def _grammar_finding(part: nodes.Node, node: ScalarNode, names: Names, local: fr
 def _too_deep(node: ScalarNode) -> Diagnostic:
     message = f"the template is nested over {MAX_LEVELS} levels"
     return error("too-deep", message, node.span, "name parts of it with `{% set … %}`")
-
-
-def _levels(tree: nodes.Node) -> int:
-    """How deep a template is nested: Jinja's compiler needs time that grows with the cube of it."""
-    deepest = 0
-    waiting: list[tuple[nodes.Node, int]] = [(tree, 1)]
-    while waiting:
-        part, level = waiting.pop()
-        deepest = max(deepest, level)
-        waiting.extend((child, level + 1) for child in part.iter_child_nodes())
-    return deepest
 
 
 def _loop_depth(loop: nodes.Node) -> int:

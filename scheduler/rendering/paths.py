@@ -7,7 +7,7 @@ it: `event.subject.upper()` reads `event.subject`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeAlias
 
 from jinja2 import Undefined, nodes
@@ -40,10 +40,10 @@ def path_of(node: nodes.Node | None) -> Path | None:
     return None
 
 
-def local_names(tree: nodes.Node) -> frozenset[str]:
-    """Names that a template gives itself: set, for, macro, with, call."""
+def local_names(parts: Iterable[nodes.Node]) -> frozenset[str]:
+    """Names that a template of these nodes gives itself: set, for, macro, with, call."""
     names: set[str] = set()
-    for node in tree.find_all(nodes.Node):
+    for node in parts:
         match node:
             case nodes.Name(name=name, ctx="store" | "param"):
                 names.add(name)

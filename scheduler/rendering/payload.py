@@ -15,7 +15,7 @@ from scheduler.diagnostics.diagnostic import Diagnostic, error, has_errors
 from scheduler.diagnostics.yaml_nodes import Node
 from scheduler.domain.json_values import Json
 from scheduler.rendering.fusing import SEPARATOR, Fused, Uncompilable, fuse
-from scheduler.rendering.leaf_texts import LeafText, is_single_expression, parsed
+from scheduler.rendering.leaf_texts import LeafText, parsed
 from scheduler.rendering.macros import MacroFiles
 from scheduler.rendering.names import Names, check_text, compile_finding
 from scheduler.rendering.overlays import chain, fallbacks, overlay
@@ -213,8 +213,9 @@ def _compile(
 
 
 def _leaf(leaf: Leaf) -> _CompiledLeaf:
-    keeps_type = leaf.type is None and is_single_expression(leaf.node.text)
-    omittable = any(found.name == "omit" for found in parsed(leaf.node.text).find_all(nodes.Filter))
+    text = parsed(leaf.node.text)
+    keeps_type = leaf.type is None and text.expression is not None
+    omittable = any(isinstance(part, nodes.Filter) and part.name == "omit" for part in text.parts)
     if leaf.type is not None:
         return _CompiledLeaf(leaf.path, leaf.type.wanted, leaf.type.to_json, is_json=False, omittable=omittable)
     to_json = str.encode if keeps_type else ENCODE

@@ -159,7 +159,7 @@ class TemplateCheck(ExpressionCheck):
         self.body(node.else_, flow.copy())
 
     def _import(self, node: nodes.Import | nodes.FromImport | nodes.Include, flow: Flow) -> None:
-        for one in imports_of(nodes.Template([node])):
+        for one in imports_of([node]):
             file = self._files.get(one.file)
             if file is None:
                 continue
@@ -167,9 +167,9 @@ class TemplateCheck(ExpressionCheck):
             check = TemplateCheck(file.node, roots, self.findings, self._files, self._running)
             around = flow.copy() if one.with_context else Flow()
             if one.is_include:
-                check.body(file.tree.body, around)
+                check.body(file.body, around)
                 continue
-            definitions = [part for part in file.tree.body if not isinstance(part, nodes.Output | nodes.Macro)]
+            definitions = [part for part in file.body if not isinstance(part, nodes.Output | nodes.Macro)]
             check.body(definitions, around)
             macros = {name: _Macro(macro, check, around) for name, macro in file.macros.items()}
             check._macros.update(macros)
