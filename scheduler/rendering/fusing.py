@@ -125,8 +125,9 @@ def _fuse(
         if separated:
             separated.append(nodes.Output([nodes.TemplateData(SEPARATOR)]))
         separated.extend([nodes.Scope(body)] if parsed(leaf.text).own else body)
+    outputs, definitions = list(_merged(separated)), [*assigned, *builder.macro_definitions]
     # Inside a scope nothing is exported to the context, so one run of the template leaves no trace for the next.
-    tree = nodes.Template([nodes.Scope([*assigned, *builder.macro_definitions, *_merged(separated)])], lineno=1)
+    tree = nodes.Template([nodes.Scope([*definitions, *outputs])] if definitions else outputs, lineno=1)
     tree.set_environment(ENVIRONMENT)
     code = ENVIRONMENT.compile(tree, filename="<payload>")
     names = builder.names
