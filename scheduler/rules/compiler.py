@@ -15,7 +15,7 @@ from scheduler.diagnostics.yaml_reader import YamlFile
 from scheduler.domain.lanes import Lane
 from scheduler.domain.quantities import Rate
 from scheduler.rules.contradictions import contradictions
-from scheduler.rules.fields import Values, root_mapping
+from scheduler.rules.fields import Values, root_mapping, without_echoes
 from scheduler.rules.rule import Audience, Collapse, Delivery, Ignored, Message, OnUnknown, Rule, Trigger
 from scheduler.rules.rule_table import RULE_TABLE
 
@@ -37,10 +37,7 @@ def compile_rule(file: YamlFile, stem: str, schema: Schema) -> tuple[Rule | None
     if root is None:
         return None, reading
     values, findings = RULE_TABLE.read(root)
-    # A flow mapping of unquoted braces is one mistake; it has a message of its own, so its inner keys get none.
-    unquoted = [one.span for one in findings if one.code == "unquoted-template"]
-    inner = (one for one in reading if not any(s.start <= one.span.start < s.end for s in unquoted))
-    compiler = _Compiler(values, schema, [*inner, *findings])
+    compiler = _Compiler(values, schema, without_echoes(reading, findings))
     rule = compiler.rule(stem)
     return (None if has_errors(compiler.findings) else rule), compiler.findings
 
@@ -101,8 +98,11 @@ class _Compiler:
         manual = values.get("trigger.manual", bool, False)
         section = values.node("trigger")
         # What was said and could not be read has its own finding.
-        others = any(values.node(f"trigger.{word}") for word in ("event", "manual", "schedule", "at")) or not (
-            section is None or isinstance(section, MappingNode)
+        starters = ("event", "manual", "schedule", "at")
+        others = (
+            any(values.node(f"trigger.{word}") or values.is_misspelt(f"trigger.{word}") for word in starters)
+            or values.is_misspelt("trigger")
+            or not (section is None or isinstance(section, MappingNode))
         )
         if not others or (self.event is None and values.has("trigger.manual") and not manual):
             hint = 'add `trigger: {event: …}`, or in its place `schedule: "0 9 * * *"`, `at: …` or `manual: true`'
@@ -140,11 +140,14 @@ class _Compiler:
         topics = values.get("audience.topics", tuple, ())
         everyone = values.get("audience.everyone", bool, False)
         section = values.node("audience")
-        narrowed = any(values.node(f"audience.{word}") for word in ("users", "topics", "where")) or (
-            # What was said and could not be read has its own finding.
-            values.node("audience.everyone") is not None and not values.has("audience.everyone")
-        ) or not (section is None or (isinstance(section, MappingNode) and _has_only_known_keys(section)))  # fmt: skip
-        if not narrowed and not everyone:
+        narrowed = any(values.node(f"audience.{word}") for word in ("users", "topics", "where"))
+        # What was said and could not be read has its own finding.
+        unread = (
+            values.is_misspelt("audience")
+            or (values.node("audience.everyone") is not None and not values.has("audience.everyone"))
+            or not (section is None or (isinstance(section, MappingNode) and _has_only_known_keys(section)))
+        )
+        if not (narrowed or unread or everyone):
             self._error("no-audience", "nothing says whom this rule is for", "audience",
                         "add `users`, `topics` or `where`; for all devices write `everyone: true`")  # fmt: skip
         if everyone and (users or topics):
@@ -160,7 +163,7 @@ class _Compiler:
         )
 
     def _message(self) -> Message | None:
-        if self.values.node("message") is None:
+        if self.values.node("message") is None and not self.values.is_misspelt("message"):
             self._error("missing-key", "`message.template` is missing", "", "add `message: {template: NAME}`")
         template = self.values.node("message.template")
         if not isinstance(template, ScalarNode):

@@ -25,6 +25,8 @@ _NICKNAMES = {
     "@yearly": "0 0 1 1 *",
     "@annually": "0 0 1 1 *",
 }
+_NO_SPECIAL = "`L`, `W` and `#` are not known; fire the rule by hand, or write several rules"
+_CLOCK = re.compile(r"([0-9]{1,2}):([0-9]{2})")
 _PART = re.compile(r"(\*|[0-9]{1,4}|[A-Za-z]+)(?:-([0-9]{1,4}|[A-Za-z]+))?(?:/([0-9]{1,4}))?")
 
 
@@ -89,6 +91,9 @@ def parse_cron(text: str) -> CronExpression:
         hint = 'minute, hour, day of the month, month, day of the week: "0 9 * * mon" is Mondays at 9:00'
         if len(fields) == 6:
             hint = "there are no seconds: leave the first field out"
+        clock = _CLOCK.fullmatch(text.strip())
+        if clock:
+            hint = f'for every day at that time write "{int(clock[2])} {int(clock[1])} * * *"'
         raise CronMistake(f"a schedule has five fields, and this has {len(fields)}", 0, len(text), hint)
     minutes, hours, days, months, weekdays = (
         _field(field, start, limits) for (field, start), limits in zip(fields, _RANGES, strict=True)
@@ -125,8 +130,8 @@ def _part(part: str, start: int, limits: _Range) -> set[int]:
     match = _PART.fullmatch(part)
     if match is None:
         hint = "write `*`" if part == "?" else "write numbers, names, `*`, a range `1-5`, a list `1,3`, a step `*/15`"
-        if re.search(r"[LW#]", part) and not part.isalpha():
-            hint = "`L`, `W` and `#` are not known; fire the rule by hand, or write several rules"
+        if re.search(r"[LW#]", part):
+            hint = _NO_SPECIAL
         raise mistake(f"'{part}' is no {limits.name}", hint)
     first, last, step = match.groups()
     if first == "*":
@@ -160,6 +165,8 @@ def _number(text: str, limits: _Range, mistake: _Mistake) -> int:
     word = text.lower()
     if word in limits.words:
         return limits.words.index(word) + (limits.words == _MONTHS)
+    if text in ("L", "W", "LW"):
+        raise mistake(f"'{text}' is no {limits.name}", _NO_SPECIAL)
     known = did_you_mean(word, limits.words) or did_you_mean(word[:3], limits.words)
     hint = known or (f"the names are {', '.join(limits.words)}" if limits.words else None)
     raise mistake(f"'{text}' is no {limits.name}", hint)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar, cast
 
-from scheduler.diagnostics.diagnostic import Diagnostic, did_you_mean, error, warning
+from scheduler.diagnostics.diagnostic import Diagnostic, Severity, did_you_mean, error, has_errors, warning
 from scheduler.diagnostics.source import Source, Span
 from scheduler.diagnostics.yaml_nodes import MappingNode, Node, ScalarNode, SequenceNode, core_value
 from scheduler.diagnostics.yaml_reader import YamlFile, read_yaml
@@ -64,6 +64,8 @@ class Values:
     root: MappingNode
     _values: Mapping[str, object]
     _nodes: Mapping[str, Node]
+    _unknown: frozenset[str]
+    """The paths of the keys that do not exist."""
 
     def get(self, path: str, kind: type[T], default: T) -> T:
         """The value of a path. `kind` is the type that the table's kind reads; it is not checked again."""
@@ -75,6 +77,13 @@ class Values:
 
     def has(self, path: str) -> bool:
         return path in self._values
+
+    def is_misspelt(self, path: str) -> bool:
+        """Whether a key that does not exist was most likely meant as this one: it has its own finding."""
+        section, _, name = path.rpartition(".")
+        return any(
+            found.rpartition(".")[0] == section and _is_near(found.rpartition(".")[2], name) for found in self._unknown
+        )
 
     def node(self, path: str) -> Node | None:
         return self._nodes.get(path)
@@ -140,7 +149,7 @@ class Table:
         reader = _Reader(self, within)
         # What is missing at the top is said of the first character, not of all of it.
         reader.section(root, "", "", root.span.source.span(root.span.start))
-        return Values(root, reader.values, reader.nodes), reader.findings
+        return Values(root, reader.values, reader.nodes, frozenset(reader.unknown)), reader.findings
 
 
 class _Reader:
@@ -149,20 +158,27 @@ class _Reader:
         self.within = within
         self.values: dict[str, object] = {}
         self.nodes: dict[str, Node] = {}
+        self.unknown: list[str] = []
         self.findings: list[Diagnostic] = []
 
     def section(self, node: MappingNode, path: str, pattern: str, span: Span) -> None:
         """`path` is what the user wrote, `pattern` the same with `*` for chosen names."""
         keys = self.table.children(pattern)
+        unknown = [] if "*" in keys else [key.text for key, _ in node if key.text not in keys]
         for key, value in node:
-            name = key.text if key.text in keys else "*" if "*" in keys else None
-            if name is None:
-                self._unknown(key, path, keys)
+            if key.text in unknown:
+                self.unknown.append(_join(path, key.text))
+                self._unknown(key, path, keys, node)
                 continue
-            self._entry(key, value, _join(path, key.text), _join(pattern, name))
+            name = key.text if key.text in keys else "*"
+            if not any(self._is_empty(value, _join(pattern, name), word) for word in unknown):
+                self._entry(key, value, _join(path, key.text), _join(pattern, name))
+            else:
+                self.nodes[_join(path, key.text)] = value
         for name in keys:
             below = self.table.field(_join(pattern, name))
-            if below is not None and below.required and node.get(name) is None:
+            is_missing = node.get(name) is None and not any(_is_near(word, name) for word in unknown)
+            if below is not None and below.required and is_missing:
                 message = f"`{self._shown(_join(path, name))}` is missing"
                 self.findings.append(error("missing-key", message, span, f"add `{name}: …`, {below.kind.words}"))
 
@@ -179,12 +195,20 @@ class _Reader:
             if not found.built and not off:
                 self._not_yet(path, key.span, found)
 
+    def _is_empty(self, value: Node, pattern: str, key: str) -> bool:
+        """Whether this is a section with nothing in it that `key` belongs to: it stands beside it, not indented."""
+        is_null = isinstance(value, ScalarNode) and value.is_null
+        below = _join(pattern, key)
+        return is_null and (self.table.field(below) is not None or self.table.is_section(below))
+
     def _open_section(self, value: Node, path: str, pattern: str, span: Span) -> None:
         if isinstance(value, MappingNode):
             self.section(value, path, pattern, span)
         elif isinstance(value, SequenceNode) or not value.is_null:
             keys = [f"`{key}`" for key in self.table.children(pattern) if key != "*"]
             known = f"its {'keys are' if len(keys) > 1 else 'key is'} {', '.join(keys)}"
+            if isinstance(value, SequenceNode) and any(isinstance(one, MappingNode) for one in value.items):
+                known = f"a section is no list: leave the `-` out; {known}"
             hint = _space_missing(value) or (known if keys else "write each name as a key: {NAME: {…}}")
             self.findings.append(error("wrong-value", f"`{self._shown(path)}` must be a mapping", value.span, hint))
         else:
@@ -213,13 +237,15 @@ class _Reader:
         message = f"`{self._shown(what)}` is not built yet"
         self.findings.append(warning("not-yet", message, span, f"{hint}; `run` refuses it as it is"))
 
-    def _unknown(self, key: ScalarNode, path: str, keys: Iterable[str]) -> None:
+    def _unknown(self, key: ScalarNode, path: str, keys: Iterable[str], node: MappingNode) -> None:
         shown = self._shown(path)
         where = f" in `{shown}`" if shown else ""
-        folded = key.text.strip().lower().replace("-", "_").replace(" ", "_")
-        hint = self.table.hints.get(key.text) or (f"did you mean '{folded}'?" if folded in keys else None)
+        folded = _folded(key.text)
+        empty = next((one.text for one, value in node if self._is_empty(value, _join(path, one.text), key.text)), None)
+        hint = f"it belongs to `{empty}`: indent it by two spaces more" if empty else self.table.hints.get(key.text)
+        hint = hint or (f"did you mean '{folded}'?" if folded in keys else None)
         hint = hint or self._elsewhere(folded) or did_you_mean(key.text, keys)
-        hint = hint or (f"the keys here are {', '.join(keys)}" if path or self.within else None)
+        hint = hint or f"the keys here are {', '.join(name for name in keys if not self._is_reserved(name))}"
         self.findings.append(error("unknown-key", f"unknown key '{key.text}'{where}", key.span, hint))
 
     def _elsewhere(self, word: str) -> str | None:
@@ -231,12 +257,25 @@ class _Reader:
             return f"it is reserved for a later version; {found.meaning}"
         return f"did you mean `{found.path}`?" if "." in found.path else f"`{word}` stands at the top of the file"
 
+    def _is_reserved(self, path: str) -> bool:
+        found = self.table.field(path)
+        return found is not None and found.reserved
+
     def _shown(self, path: str) -> str:
         return _join(self.within, path) if path else self.within
 
 
 def _join(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
+
+
+def _folded(word: str) -> str:
+    """A word as keys are written."""
+    return word.strip().lower().replace("-", "_").replace(" ", "_")
+
+
+def _is_near(word: str, name: str) -> bool:
+    return did_you_mean(_folded(word), [name]) is not None
 
 
 def _space_missing(node: Node) -> str | None:
@@ -258,3 +297,23 @@ def root_mapping(file: YamlFile) -> tuple[MappingNode | None, list[Diagnostic]]:
             findings.append(error("wrong-value", "the file must be a mapping of keys to values", other.span,
                                   _space_missing(other)))  # fmt: skip
     return None, findings
+
+
+_LEAVES_NOTHING = frozenset({"tag", "recursive-alias", "unused-anchor"})
+"""Findings of YAML's reading about what may have taken all of a value away."""
+
+
+def without_echoes(reading: Iterable[Diagnostic], findings: Iterable[Diagnostic]) -> list[Diagnostic]:
+    """All findings of a file, without what a table says only because of what was found when the file was read:
+    `where: !vip` is a tag, and then there is nothing here; braces without quotes are no keys that are unknown."""
+    said, found = list(reading), list(findings)
+    unquoted = [one.span for one in found if one.code == "unquoted-template"]
+    said = [one for one in said if not any(span.start <= one.span.start < span.end for span in unquoted)]
+    for number, cause in enumerate(said):
+        if cause.code not in _LEAVES_NOTHING:
+            continue
+        kept = [one for one in found if not cause.span.start <= one.span.start <= cause.span.end]
+        if has_errors(found) and len(kept) < len(found):
+            said[number] = replace(cause, severity=Severity.ERROR)
+        found = kept
+    return [*said, *found]

@@ -24,6 +24,8 @@ E = TypeVar("E", bound=StrEnum)
 _WORD = re.compile(r"[a-z0-9][a-z0-9-]*")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _EVENT_TYPE = re.compile(r"[!-)+-~]+\*?|\*")
+_GROUPED_OR_PERCENT = re.compile(r"[0-9]{1,3}([,._ ])[0-9]{3}(\1[0-9]{3})*|[0-9]{1,3}%")
+"""A whole number with marks between its thousands, or with a `%` that does not belong there."""
 _BARE_IN_BRACKETS = re.compile(r"[^\s,\[\]{}#:][^\n,\[\]{}#:]*|\"[^\n]*\"|'[^\n]*'")
 _CURLY = "“”„‟‘’‚‛«»"
 
@@ -58,13 +60,14 @@ class Misfits(Exception):
 class Kind:
     """A kind of value. `words` completes "… must be"; `unbuilt` are values that are in the language but not built.
 
-    `read` raises Misfit, or Misfits where a value has parts.
+    `read` raises Misfit, or Misfits where a value has parts; `shape` is how such a value is written.
     """
 
     words: str
     read: Callable[[Node], object]
     json_schema: Schema
     unbuilt: frozenset[str] = field(default_factory=frozenset)
+    shape: str = ""
 
 
 def text_of(node: Node, words: str) -> str:
@@ -78,7 +81,7 @@ def scalar_of(node: Node, words: str) -> ScalarNode:
         found = "a list" if isinstance(node, SequenceNode) else "a mapping"
         raise Misfit(f"must be {words}, not {found}", node)
     if node.is_null:
-        raise Misfit(f"must be {words}; there is nothing here", node)
+        raise Misfit(f"must be {words}; there is nothing here", node, "write a value, or remove the key")
     _refuse_cut(node)
     _refuse_curly_quotes(node)
     return node
@@ -145,6 +148,8 @@ def _in_one_small_word(text: str) -> str:
 
 
 def _never_or_duration(text: str) -> object:
+    if text in ("never", "none"):
+        raise ValueError(f"{text!r} is not a duration; if Apple is to try once and store nothing, write never_store")
     return None if text == "never_store" else _some_time(text)
 
 
@@ -157,7 +162,8 @@ def _some_time(text: str) -> timedelta:
 
 def _whole_number(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,12}", text):
-        raise ValueError(f"must be a whole number, not '{text}'")
+        bare = re.sub(r"[,._ ]|%$", "", text) if _GROUPED_OR_PERCENT.fullmatch(text) else None
+        raise ValueError(f"must be a whole number, not '{text}'" + (f"; write {bare}" if bare else ""))
     return int(text)
 
 
@@ -175,7 +181,20 @@ def _read_texts(node: Node) -> object:
         raise Misfit(f"must be {words}", node, in_brackets(node))
     if not node.items:
         raise Misfit(f"must be {words}; this one is empty", node, "leave the key out")
-    return tuple(scalar_of(item, "a text") for item in node.items)
+    return tuple(_one_text(item) for item in node.items)
+
+
+def _one_text(item: Node) -> ScalarNode:
+    """A text of a list. `- team: FCB` is a mapping to YAML."""
+    try:
+        return scalar_of(item, "a text")
+    except Misfit as misfit:
+        written = item.span.source.text[item.span.start : item.span.end].strip()
+        if isinstance(item, MappingNode) and "\n" not in written and '"' not in written and written[:1] != "{":
+            misfit.hint = f'put it in quotes: "{written}"'
+        if misfit.message.startswith("must "):
+            misfit.message = f"each of them {misfit.message}"
+        raise
 
 
 def in_brackets(node: Node) -> str:
@@ -202,7 +221,9 @@ def choice(values: Iterable[str], unbuilt: Iterable[str] = ()) -> Kind:
         if text not in allowed and text not in later:
             near = did_you_mean(text, (*allowed, *later))
             whole = next((word for word in allowed if len(text) > 1 and word.startswith(text.lower())), None)
-            raise Misfit(f"must be {words}, not '{text}'", node, near or (f"write {whole}" if whole else None))
+            only = allowed[0] if len(allowed) == 1 and not later else None
+            hint = near or (f"write {whole or only}" if whole or only else None)
+            raise Misfit(f"must be {words}, not '{text}'", node, hint)
         return text
 
     numbers = [int(text) for text in allowed if text.isdigit()]  # an editor reads 10 as a number
@@ -215,12 +236,25 @@ def one_of(enum: type[E]) -> Kind:
     return Kind(base.words, lambda node: enum(str(base.read(node))), base.json_schema)
 
 
+def _read_condition(node: Node) -> object:
+    if isinstance(node, SequenceNode):
+        raise Misfit("must be a condition, not a list", node, "write one condition: join its parts by `and` or `or`")
+    if isinstance(node, MappingNode):
+        hint = 'compare with a sign: `user.attributes.plan == "pro"`'
+        raise Misfit("must be a condition, not a mapping", node, hint)
+    return scalar_of(node, "a condition")
+
+
 WORD = _matching(_WORD, "a word of lower-case letters, digits and `-`", _in_one_small_word)
 NAME = _matching(_NAME, "a name of letters, digits, `-` and `_`", _in_one_word)
-EVENT_TYPE = _matching(_EVENT_TYPE, "a type of event such as com.example.order.placed or com.example.*")
+EVENT_TYPE = _matching(
+    _EVENT_TYPE,
+    "a type of event such as com.example.order.placed or com.example.*",
+    lambda text: re.sub(r"\*.*", "*", text.strip()),
+)
 TEXT = Kind("a text", lambda node: text_of(node, "a text"), {"type": "string"})
 BOOLEAN = Kind("true or false", _read_boolean, {"type": "boolean"})
-CONDITION = Kind("a condition", lambda node: scalar_of(node, "a condition"), {"type": ["string", "boolean"]})
+CONDITION = Kind("a condition", _read_condition, {"type": ["string", "boolean"]})
 TEMPLATE = Kind("a template", lambda node: scalar_of(node, "a template"), {"type": ["string", "number"]})
 TEMPLATES = Kind("a list of templates", _read_texts, {"type": "array", "items": {"type": ["string", "number"]}})
 MAPPING = Kind("a mapping", _read_mapping, {"type": "object"})

@@ -15,7 +15,7 @@ def record(name: str, *fields: Field, hints: Mapping[str, str] | None = None) ->
     table = Table(fields, hints or {})
     keys = ", ".join(table.children(""))
     words = f"a mapping with {keys}"
-    shape = ", ".join(f"{one.path}: …" for one in fields if one.required) or f"{fields[0].path}: …"
+    shape = ", ".join(f"{one.path}: …" for one in [one for one in fields if one.required] or fields)
 
     def read(node: Node) -> object:
         if not isinstance(node, MappingNode):
@@ -25,7 +25,7 @@ def record(name: str, *fields: Field, hints: Mapping[str, str] | None = None) ->
             raise Misfits(findings)
         return values
 
-    return Kind(words, read, table.json_schema())
+    return Kind(words, read, table.json_schema(), shape=f"{{{shape}}}")
 
 
 def list_of(kind: Kind, words: str) -> Kind:
@@ -33,7 +33,8 @@ def list_of(kind: Kind, words: str) -> Kind:
 
     def read(node: Node) -> object:
         if not isinstance(node, SequenceNode):
-            raise Misfit(f"must be {words}", node, in_brackets(node))
+            hint = f"write [{kind.shape}], or begin each with `- `" if kind.shape else in_brackets(node)
+            raise Misfit(f"must be {words}", node, hint)
         if not node.items:
             raise Misfit(f"must be {words}; this one is empty", node, "leave the key out")
         return _read_all(kind, node.items)
@@ -64,7 +65,7 @@ def either(word: Kind, mapping: Kind) -> Kind:
             return word.read(node)
         except Misfit as misfit:
             if misfit.hint is None and misfit.span == node.span:
-                misfit.hint = f"it may also be {mapping.words}"
+                misfit.hint = f"or say more: {mapping.shape}"
             raise
 
     return Kind(words, read, {"oneOf": [_titled(word), _titled(mapping)]})

@@ -39,6 +39,11 @@ def _time_of_day(text: str) -> time:
     return time(int(match[1]), int(match[2]))
 
 
+def cities() -> set[str]:
+    """The zones that are called by a place. Who writes letters such as CEST means one of these, not other letters."""
+    return {name for name in available_timezones() if "/" in name}
+
+
 def _read_zone(node: Node) -> object:
     words = "an IANA zone such as Europe/Berlin, or device"
     text = text_of(node, words)
@@ -47,7 +52,7 @@ def _read_zone(node: Node) -> object:
     try:
         return ZoneInfo(text).key
     except (KeyError, ValueError, OSError):
-        raise Misfit(f"must be {words}, not '{text}'", node, did_you_mean(text, available_timezones())) from None
+        raise Misfit(f"must be {words}, not '{text}'", node, did_you_mean(text, cities())) from None
 
 
 def _since(text: str) -> object:

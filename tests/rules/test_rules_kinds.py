@@ -92,7 +92,7 @@ def test_background_has_its_own_defaults() -> None:
 
 
 def test_all_problems_come_at_once() -> None:
-    text = "trigger: {evnt: x}\naudience: {}\nmessage: {template: [a]}\ndelivery: {priority: 7, rate: x}\n"
+    text = "trigger: {x: y}\naudience: {}\nmessage: {template: [a]}\ndelivery: {priority: 7, rate: x}\n"
     assert messages(text) == [
         "error unknown-key", "error wrong-value", "error wrong-value", "error wrong-value", "error missing-key",
         "error missing-key", "error no-audience",
