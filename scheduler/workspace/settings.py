@@ -8,19 +8,19 @@ as if it stood in the file. Variables of apps and categories that the file does 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 
-from scheduler.diagnostics.diagnostic import Diagnostic, error, has_errors, warning
+from scheduler.diagnostics.diagnostic import Diagnostic, did_you_mean, error, has_errors, warning
 from scheduler.diagnostics.source import Source, Span
-from scheduler.diagnostics.yaml_nodes import MappingNode, Node, ScalarNode
+from scheduler.diagnostics.yaml_nodes import MappingNode, Node, ScalarNode, SequenceNode
 from scheduler.diagnostics.yaml_reader import YamlFile
 from scheduler.domain.lanes import Lane
 from scheduler.domain.quantities import Rate
-from scheduler.rules.fields import Values, root_mapping
+from scheduler.rules.fields import Values, root_mapping, without_echoes
 from scheduler.workspace.settings_table import SETTINGS_TABLE, Address
 
 _SQLITE = "sqlite:///"
@@ -102,7 +102,7 @@ def read_settings(file: YamlFile, root: Path, environ: Mapping[str, str]) -> tup
     if tree is None:
         return None, reading
     values, findings = SETTINGS_TABLE.read(_with_variables(tree, environ))
-    reader = _Reader(values, root, [*reading, *findings])
+    reader = _Reader(values, root, without_echoes(reading, findings))
     settings = reader.settings()
     return (None if has_errors(reader.findings) else settings), reader.findings
 
@@ -116,11 +116,13 @@ class _Reader:
     def settings(self) -> Settings:
         values = self.values
         names = values.names("apps")
-        if not names and isinstance(values.node("apps"), MappingNode | None):
+        if not names and isinstance(values.node("apps"), MappingNode | None) and not values.is_misspelt("apps"):
             self.findings.append(error("missing-key", "no app is described", values.span("apps"),
                                        "add `apps: {NAME: {bundle_id: …, environment: …, auth: …}}`"))  # fmt: skip
         categories = values.names("categories")
         declared = values.node("categories") is not None
+        if categories:
+            self._check_caps(categories)
         return Settings(
             root=self.root,
             store_url=self._store_url(),
@@ -133,6 +135,16 @@ class _Reader:
             locale=values.get("defaults.locale", str, "en"),
             shutdown_grace=values.get("shutdown_grace", timedelta, timedelta(seconds=30)),
         )
+
+    def _check_caps(self, declared: Sequence[str]) -> None:
+        """A cap that counts a category which is not there would never count anything."""
+        for cap in self.values.get("limits.caps", tuple, ()):
+            listed = cap.node("categories")
+            for one in listed.items if isinstance(listed, SequenceNode) else ():
+                if isinstance(one, ScalarNode) and one.text not in declared:
+                    message = f"clarion.yaml does not declare the category '{one.text}'"
+                    hint = did_you_mean(one.text, declared) or f"its categories are {', '.join(declared)}"
+                    self.findings.append(error("unknown-category", message, one.span, hint))
 
     def _store_url(self) -> str:
         url = self.values.get("store.url", str, "sqlite:///clarion.db")
@@ -163,10 +175,13 @@ class _Reader:
 
     def _auth(self, at: str) -> KeyAuth:
         values = self.values
-        readable = isinstance(values.node(f"{at}.auth"), MappingNode | None)
-        if readable and values.node(f"{at}.auth.certificate_file") is None:
+        written = values.node(f"{at}.auth")
+        if written is None and not values.is_misspelt(f"{at}.auth") and isinstance(values.node(at), MappingNode):
+            self.findings.append(error("missing-key", f"`{at}.auth` is missing", self._key(at.partition(".")[2]),
+                                       "add `auth: {key_file: …, key_id: …, team_id: …}`"))  # fmt: skip
+        if isinstance(written, MappingNode) and values.node(f"{at}.auth.certificate_file") is None:
             for key in ("key_file", "key_id", "team_id"):
-                if values.node(f"{at}.auth.{key}") is None:
+                if values.node(f"{at}.auth.{key}") is None and not values.is_misspelt(f"{at}.auth.{key}"):
                     place = values.span(f"{at}.auth")
                     self.findings.append(error("missing-key", f"`{at}.auth.{key}` is missing", place,
                                                "auth is {key_file: …, key_id: …, team_id: …}"))  # fmt: skip

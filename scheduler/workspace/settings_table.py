@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 from scheduler.diagnostics.diagnostic import did_you_mean
 from scheduler.diagnostics.yaml_nodes import MappingNode, Node
@@ -29,7 +29,7 @@ from scheduler.rules.kinds import (
     text_of,
 )
 from scheduler.rules.records import either, list_of, record
-from scheduler.rules.time_kinds import TIME_OF_DAY
+from scheduler.rules.time_kinds import TIME_OF_DAY, cities
 
 _APPLE_ID = re.compile(r"[A-Z0-9]{10}")
 _BUNDLE_ID = re.compile(r"[A-Za-z0-9.-]{1,155}")
@@ -122,7 +122,11 @@ def _cap_time(text: str) -> CalendarUnits | timedelta:
     try:
         return parse_calendar_units(text)
     except ValueError:
+        pass
+    try:
         return parse_duration(text)
+    except ValueError:
+        raise ValueError(f"must be a time such as 1 day or 12 hours, not '{text}'") from None
 
 
 _CAP_TIME = parsed("a time such as 1 day or 12 hours", _cap_time)
@@ -252,7 +256,7 @@ _REST = (
     Field(path="api.listen", kind=_texts("an address such as 127.0.0.1:8080", _address), default="nothing listens",
           example="127.0.0.1:8080", meaning="Where the HTTP API listens."),
     Field(path="defaults.time_zone", default="UTC",
-          kind=_texts("an IANA zone such as Europe/Berlin", _zone, known=available_timezones),
+          kind=_texts("an IANA zone such as Europe/Berlin", _zone, known=cities),
           example="Europe/Berlin", meaning="The zone of what has none."),
     Field(path="defaults.locale", kind=_texts("a language tag such as de or pt-BR", canonical_locale), default="en",
           example="de", meaning="The language of base templates."),
