@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -184,7 +185,12 @@ def _wanted(audience: Audience) -> ColumnElement[bool]:
 
 
 def _prefilter(tx: Transaction, audience: Audience) -> ColumnElement[bool]:
-    return true() if audience.where is None else lower(audience.where, DEVICES, USERS, tx.dialect.name).clause
+    return true() if audience.where is None else _lowered(audience.where, tx.dialect.name)
+
+
+@lru_cache(maxsize=64)  # the pages of a run ask the same again
+def _lowered(where: Condition, database: str) -> ColumnElement[bool]:
+    return lower(where, DEVICES, USERS, database).clause
 
 
 def _topic_ids(tx: Transaction, app: str, names: Sequence[str]) -> list[int]:
