@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from jinja2 import nodes
 
+from scheduler.conditions import other_languages
 from scheduler.conditions.expressions import Call, Changed, Constant, Default, Expression, Function, LocalDate, Name
 from scheduler.conditions.name_checks import NameChecker
 from scheduler.conditions.reporting import Report
@@ -35,54 +36,6 @@ _SIMPLE_FILTERS: Mapping[str, tuple[Function, frozenset[ValueType], str, ValueTy
 _MAY_FAIL = frozenset({Function.INT, Function.FLOAT, Function.FIRST, Function.LAST})
 """Unknown for some values of the right type too: text that is no number, an empty list."""
 
-_FOREIGN_FILTERS = {
-    "d": "write `default(…)`",
-    "count": "write `length`",
-    "len": "write `length`",
-    "size": "write `length`",
-    "lowercase": "write `lower`",
-    "uppercase": "write `upper`",
-    "contains": 'write `"…" in name`',
-    "string": "text and numbers are joined by `~`",
-    "trim": "conditions compare text as it is; `lower` and `upper` are known",
-    "round": "write `int`, which cuts off what is behind the point",
-    "abs": "compare with both limits: `-5 < x < 5`",
-}
-_FOREIGN_FUNCTIONS = {
-    "len": "write `name | length`",
-    "length": "write `name | length`",
-    "size": "write `name | length`",
-    "count": "write `name | length`",
-    "lower": "write `name | lower`",
-    "upper": "write `name | upper`",
-    "int": "write `name | int`",
-    "float": "write `name | float`",
-    "default": "write `name | default(…)`",
-    "contains": 'write `"…" in name`',
-    "now": "write `now`, without brackets",
-    "today": "write `today`, without brackets",
-    "defined": "write `name is defined`",
-    "exists": "write `name is defined`",
-    "date": 'a date is written in quotes: `"2026-11-27"`',
-    "datetime": 'a time is written in quotes: `"2026-11-27 09:00"`',
-    "datediff": "write `days_between(a, b)`",
-    "startsWith": 'write `startswith(name, "…")`',
-    "starts_with": 'write `startswith(name, "…")`',
-    "endswith": 'only the beginning can be asked for: `startswith(name, "…")`',
-    "not": "write `not …`",
-}
-_FOREIGN_METHODS = {
-    "lower": "write `{0} | lower`",
-    "upper": "write `{0} | upper`",
-    "startswith": 'write `startswith({0}, "…")`',
-    "startsWith": 'write `startswith({0}, "…")`',
-    "contains": 'write `"…" in {0}`',
-    "includes": 'write `"…" in {0}`',
-    "length": "write `{0} | length`",
-    "count": "write `{0} | length`",
-    "get": 'write `{0}["key"]`',
-}
-
 
 class CallChecker:
     """The filters and calls of one condition. `typed` checks an operand."""
@@ -102,7 +55,7 @@ class CallChecker:
         if node.name == "default":
             return self._default(node, operand)
         if node.name not in _SIMPLE_FILTERS:
-            hint = _FOREIGN_FILTERS.get(node.name) or did_you_mean(node.name, FILTERS)
+            hint = other_languages.FILTERS.get(node.name) or did_you_mean(node.name, FILTERS)
             hint = hint or f"the filters are {', '.join(FILTERS)}"
             self._report.error("not-in-language", f"the filter `{node.name}` is not part of conditions", node, hint)
             return ANYTHING
@@ -132,13 +85,13 @@ class CallChecker:
         if not isinstance(node.node, nodes.Name):
             hint = None
             if isinstance(node.node, nodes.Getattr):
-                hint = _FOREIGN_METHODS.get(node.node.attr)
+                hint = other_languages.METHODS.get(node.node.attr)
                 hint = hint and hint.format(self._report.text_of(node.node.node))
             self._report.error("not-in-language", "a call is not part of conditions", node, hint)
             return ANYTHING
         name = node.node.name
         if name not in FUNCTIONS:
-            hint = _FOREIGN_FUNCTIONS.get(name) or did_you_mean(name, FUNCTIONS)
+            hint = other_languages.FUNCTIONS.get(name) or did_you_mean(name, FUNCTIONS)
             hint = hint or f"the functions are {', '.join(FUNCTIONS)}"
             self._report.error("not-in-language", f"the function `{name}` is not part of conditions", node, hint)
             return ANYTHING

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from jinja2 import nodes
 
+from scheduler.conditions import other_languages
 from scheduler.conditions.calls import CallChecker
 from scheduler.conditions.expressions import (
     And,
@@ -83,9 +84,10 @@ class Checker:
         typed = self._typed(node)
         if typed.type not in (ValueType.BOOLEAN, ValueType.ANY):
             message = f"this is {with_article(typed.type)}, and must be true or false"
-            self._report.error(
-                "different-types", message, node, "compare it with something: `… == …`, or ask `… is defined`"
-            )
+            hint = "compare it with something: `… == …`, or ask `… is defined`"
+            if isinstance(node, nodes.Const):
+                hint = "leave the quotation marks out: between them all is one text"
+            self._report.error("different-types", message, node, hint)
             return ANYTHING
         return typed
 
@@ -185,7 +187,7 @@ class Checker:
             return self._in_list(item, item_node, container_node, negated=negated)
         if container.type not in (ValueType.LIST, ValueType.STRING, ValueType.ANY):
             message = f"`in` looks into a list or a string, and this is {with_article(container.type)}"
-            self._report.error("different-types", message, container_node)
+            self._report.error("different-types", message, container_node, "compare it with `==`")
             return Typed(ANYTHING.expression, ValueType.BOOLEAN)
         if container.type is ValueType.STRING and item.type not in (ValueType.STRING, ValueType.ANY):
             message = f"`in` looks for {with_article(item.type)} in a string"
@@ -200,12 +202,14 @@ class Checker:
         values = [
             read_beside(self._report, value, one, item.type) for value, one in zip(values, node.items, strict=True)
         ]
-        fits = [
-            self._may_stand_together(Comparison.EQUAL, item, value, item_node, one, sign="in")
-            for value, one in zip(values, node.items, strict=True)
-            if value is not ANYTHING
-        ]
-        if ANYTHING in values or not all(fits):
+        fits = True
+        for value, one in zip(values, node.items, strict=True):
+            problem = comparison_problem(Comparison.EQUAL, item, value, "in")
+            if problem is not None:  # the others are most likely of the same type, and it is one mistake
+                self._report.error("different-types", problem, one, comparison_hint(item, value))
+                return Typed(ANYTHING.expression, ValueType.BOOLEAN)
+            fits &= self._may_stand_together(Comparison.EQUAL, item, value, item_node, one)
+        if ANYTHING in values or not fits:
             return Typed(ANYTHING.expression, ValueType.BOOLEAN)
         container = Typed(ListOf(tuple(value.expression for value in values)), ValueType.LIST, (), _missing_of(values))
         return self._is_in(item, container, negated=negated)
@@ -214,7 +218,8 @@ class Checker:
         missing = _missing_of((item, container))
         expression: Expression = In(item.expression, container.expression)
         if negated:
-            self._report.hazards("not in", missing)
+            self._report.hazards("not in", item.missing)
+            self._report.hazards("not in", container.missing, behind=True)
             missing, expression = (), Not(expression)
         return Typed(expression, ValueType.BOOLEAN, (), missing)
 
@@ -225,9 +230,8 @@ class Checker:
         right: Typed,
         left_node: nodes.Expr,
         right_node: nodes.Expr,
-        sign: str = "",
     ) -> bool:
-        problem = comparison_problem(comparison, left, right, sign or comparison)
+        problem = comparison_problem(comparison, left, right, comparison)
         if problem is not None:
             self._report.error("different-types", problem, left_node, comparison_hint(left, right), right_node)
             return False
@@ -294,7 +298,8 @@ class Checker:
 
     def _is_defined(self, node: nodes.Test) -> Typed:
         if node.name != "defined" or node.args or node.kwargs:
-            hint = "whether a value is there is asked by `is defined` and `is not defined`"
+            hint = other_languages.TESTS.get(node.name, "").format(self._report.text_of(node.node))
+            hint = hint or "whether a value is there is asked by `is defined` and `is not defined`"
             self._report.error("not-in-language", f"`is {node.name}` is not part of conditions", node, hint)
             return ANYTHING
         if not isinstance(node.node, nodes.Name | nodes.Getattr | nodes.Getitem):
@@ -319,7 +324,7 @@ class Checker:
             case nodes.Div() | nodes.FloorDiv():
                 what, hint = f"`{node.operator}`", "multiply the other side by it: `a > 2 * b`"
             case nodes.BinExpr():
-                what = f"`{node.operator}`"
+                what, hint = f"`{node.operator}`", "let the backend send the result as a field of its own"
             case _:
                 what = "this"
         self._report.error("not-in-language", f"{what} is not part of conditions", node, hint)

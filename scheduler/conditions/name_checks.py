@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from jinja2 import nodes
 
+from scheduler.conditions import other_languages
 from scheduler.conditions.expressions import Call, Expression, Function, LocalDate, Name
 from scheduler.conditions.reporting import Report
 from scheduler.conditions.type_rules import ANYTHING, Missing, Typed, type_of_field
@@ -15,16 +16,16 @@ from scheduler.diagnostics.diagnostic import did_you_mean
 
 ROOTS = frozenset({"event", "previous", "exit", "user", "device", "now", "today", "slot"})
 """Every root that a condition can have somewhere."""
-
-_OTHER_LANGUAGES = {
-    "null": "to ask whether a value is there: `is defined`",
-    "None": "to ask whether a value is there: `is defined`",
-    "undefined": "to ask whether a value is there: `is defined`",
-    "TRUE": "write `true`",
-    "FALSE": "write `false`",
-    "yes": "write `true`",
-    "no": "write `false`",
+_KNOWN_IN = {
+    "event": "only a rule that an event starts has one",
+    "previous": "use it in `trigger.when`",
+    "device": "use it in `audience.where`",
+    "user": "use it in `audience.where`",
+    "today": "use it in `audience.where`",
+    "exit": "use it in the `where` of `timing.unless`",
+    "slot": "only a rule with a schedule has one",
 }
+"""By root, where it is known."""
 
 
 class NameChecker:
@@ -54,9 +55,12 @@ class NameChecker:
                     words.append(word)
                     places.append(at)
                     at = inner
-                case nodes.Getitem(arg=argument):
-                    self._report.error("not-in-language", "only a quoted key may stand in brackets", argument,
-                                       "write `event.data[\"key\"]`, or `… in list`")  # fmt: skip
+                case nodes.Getitem(node=inner, arg=argument):
+                    hint = 'write `event.data["key"]`'
+                    if isinstance(argument, nodes.Const):
+                        hint = 'write `{0} | first`, or ask whether the list has a value: `"…" in {0}`'
+                        hint = hint.format(self._report.text_of(inner))
+                    self._report.error("not-in-language", "only a quoted key may stand in brackets", argument, hint)
                     return ANYTHING
                 case _:
                     self._report.error("not-in-language", "only a name can have a `.` behind it", at)
@@ -118,16 +122,15 @@ class NameChecker:
 
     def _unknown_root(self, path: tuple[str, ...], node: nodes.Expr) -> None:
         root = path[0]
-        here = ", ".join(sorted(self._names))
-        if root in ROOTS:
-            self._report.error("unknown-name", f"`{root}` cannot be used here", node, f"the names here are {here}")
+        here = f"the names here are {', '.join(sorted(self._names))}"
+        if root in _KNOWN_IN:
+            self._report.error("unknown-name", f"`{root}` cannot be used here", node, f"{_KNOWN_IN[root]}; {here}")
             return
         declared = self._declared(path[-1], ("event", "user", "device"))
         near = did_you_mean(root, sorted(self._names))
-        hint = _OTHER_LANGUAGES.get(root) or ((declared or near) if len(path) == 1 else (near or declared))
+        hint = other_languages.NAMES.get(root) or ((declared or near) if len(path) == 1 else (near or declared))
         if hint is None:
-            hint = f"the names here are {here}"
-            hint = f'if it is a text, put it in quotes: "{root}"; {hint}' if len(path) == 1 else hint
+            hint = f'if it is a text, put it in quotes: "{root}"; {here}' if len(path) == 1 else here
         self._report.error("unknown-name", f"unknown name '{root}'", node, hint)
 
     def _declared(self, word: str, roots: Iterable[str]) -> str | None:
@@ -143,6 +146,8 @@ class NameChecker:
         word, outer = path[unknown.position], ".".join(path[: unknown.position])
         hint = self._declared(word, path[:1]) if unknown.position == 1 else None
         hint = hint or did_you_mean(word, unknown.known)
+        if not unknown.known and word in other_languages.METHODS:
+            hint = other_languages.METHODS[word].format(outer)
         if hint is None:
             hint = f"`{outer}` has {', '.join(unknown.known)}" if unknown.known else f"`{outer}` has no fields"
             if unknown.position == 2 and path[1] in ("data", "attributes"):

@@ -33,11 +33,14 @@ class Report:
         span = self._node.span_of(end - characters, end)
         self.findings.append(Diagnostic(Severity.ERROR, code, message, span, hint))
 
-    def hazards(self, operation: str, missing: Iterable[Missing]) -> None:
-        """One finding for each name that may be missing under `!=`, `not in` or `not`."""
+    def hazards(self, operation: str, missing: Iterable[Missing], *, behind: bool = False) -> None:
+        """One finding for each name that may be missing under `!=`, `not in` or `not`, or `behind` it."""
         for name in missing:
             severity = Severity.ERROR if name.declared else Severity.WARNING
-            example = {"!=": f"{name.name} != …", "not in": f"{name.name} not in …"}.get(operation, "not …")
+            example = {
+                "!=": f"{name.name} != …",
+                "not in": f"… not in {name.name}" if behind else f"{name.name} not in …",
+            }.get(operation, "not …")
             message = f"'{name.name}' may be missing, and then `{operation}` is unknown: nobody without it matches"
             hint = (
                 f"to include those without it, say what they count as: `{name.name} | default(…)`; "

@@ -25,6 +25,7 @@ _SIGNS = {
     "&&": "write `and`",
     "|": "write `or`; a single `|` is for `default`",
     "||": "write `or`; a single `|` is for `default`",
+    "<>": "write `!=`",
     "!": "write `not`",
     "?": "write it with `and` and `or`",
     "“": "use straight quotes",
@@ -58,7 +59,6 @@ _BEHIND = {
     "is": "compare with `==`",
     "is not": "compare with `!=`",
     "if": "leave `if` out",
-    "NOT": "write `not`",
     "and and": "write `and` once",
     "or or": "write `or` once",
 }
@@ -75,8 +75,18 @@ def explained(text: str, problem: TemplateSyntaxError) -> tuple[int, int, str, s
             bracket = text[opened]
             return opened, opened + 1, f"this `{bracket}` is never closed", f"add `{_BRACKETS[bracket]}` where it ends"
         return last, last + 1, "the condition ends too early", _what_is_missing(text)
+    for whole in ("||", "<>"):
+        if text.startswith(whole, start - 1):  # Jinja knows the first sign of the two
+            start -= 1
     token = _TOKEN.match(text, start)
     assert token is not None
+    begins = text[:start].strip()
+    if begins in ("and", "or"):  # Jinja takes it for a name
+        at = text.index(begins)
+        return at, at + len(begins), f"unexpected {begins!r}", f"something must stand before `{begins}`"
+    if re.search(r"\bNOT$", text[:start].rstrip()):
+        at = text.rindex("NOT", 0, start)
+        return at, at + 3, "unexpected 'NOT'", "write `not`"
     if token[0] in "\"'" and "unexpected char" in (problem.message or ""):
         return start, start + 1, "this quotation mark is never closed", f"add `{token[0]}` where the text ends"
     return start, token.end(), f"unexpected {token[0]!r}", _hint(text[:start], token[0], text[token.end() :])
@@ -104,8 +114,6 @@ def _hint(before: str, token: str, after: str) -> str | None:
     known = _BEHIND.get(" ".join(words[-2:])) or _BEHIND.get(" ".join(words[-1:])) or _SIGNS.get(token)
     if known is not None:
         return known
-    if token == ">" and before.endswith("<"):
-        return "write `!=`"
     if _PERCENT.search(before):
         return _NO_PERCENT
     if token == ",":

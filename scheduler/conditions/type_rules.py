@@ -90,7 +90,7 @@ def comparison_hint(left: Typed, right: Typed) -> str | None:
     if ValueType.LIST in kinds and ValueType.OBJECT not in kinds:
         return "to ask whether a list has a value: `… in …`, the list behind `in`"
     if kinds == {ValueType.DATE, ValueType.INSTANT}:
-        return "the date of now is `today`; the days from one to the other are `days_between(a, b)`"
+        return 'beside a time stands `now` or `ago("1 day")`, beside a date `today`; `days_between(a, b)` counts days'
     if kinds in ({ValueType.STRING, ValueType.INTEGER}, {ValueType.STRING, ValueType.NUMBER}):
         text, number = (left, right) if left.type is ValueType.STRING else (right, left)
         if isinstance(text.expression, Constant):
@@ -98,6 +98,8 @@ def comparison_hint(left: Typed, right: Typed) -> str | None:
         if isinstance(number.expression, Constant):
             return f'text stands in quotes: "{number.expression.value}"'
         return "read text as a number with `| int` or `| float`"
+    if kinds == {ValueType.BOOLEAN}:
+        return "write the name alone, or `not` before it"
     if kinds == {ValueType.STRING, ValueType.BOOLEAN}:
         return "`true` and `false` stand without quotes"
     return None

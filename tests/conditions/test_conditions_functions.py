@@ -254,7 +254,7 @@ DURATION = "'soon' is not a duration; write a whole number and s, min, h, day or
          'write "2026-11-27 09:00" (in the person\'s zone), or count back from now: `ago("7 days")`'),
         ("user.attributes.birthday < now", "different-types", "user.attributes.birthday < now",
          "`<` compares a date with an instant",
-         "the date of now is `today`; the days from one to the other are `days_between(a, b)`"),
+         'beside a time stands `now` or `ago("1 day")`, beside a date `today`; `days_between(a, b)` counts days'),
         ("now - 7 < event.time", "different-types", "now - 7", "`-` takes numbers, and this is an instant",
          'write `ago("7 days")`, or `days_between(a, b)`'),
         ("event.data.home * 2 == 4", "different-types", "event.data.home * 2",

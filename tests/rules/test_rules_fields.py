@@ -146,7 +146,8 @@ def read(text: str) -> tuple[Rule | None, list[tuple[str, str, str, str | None]]
         (EVENT_RULE + "name: goal\n", "unknown-key", "name", "unknown key 'name'",
          "a rule is called like its file: rules/NAME.yaml"),
         (SLOT_RULE.replace("everyone: true", 'where: event.data.n > 1'), "unknown-name", "event",
-         "`event` cannot be used here", "the names here are device, now, slot, today, user"),
+         "`event` cannot be used here",
+         "only a rule that an event starts has one; the names here are device, now, slot, today, user"),
     ],
 )  # fmt: skip
 def test_mistake_says_what_where_and_the_way_out(
