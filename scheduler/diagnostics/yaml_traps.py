@@ -1,272 +1,220 @@
 """What the author meant when YAML's parser gave up: each trap in words of its own, with the corrected text.
 
-The parser says where it stopped, which is often a line behind the mistake, and says it in words for programmers.
+The parser says where it stopped, which is often a line behind the mistake, and says it in words for programmers. So
+the line where it stopped is looked at first, then the two above it, for what a line shows by itself; then how the
+lines stand to each other (yaml_structure).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
 from scheduler.diagnostics.diagnostic import Diagnostic, error
-from scheduler.diagnostics.source import Source, Span
+from scheduler.diagnostics.source import Span
+from scheduler.diagnostics.yaml_lines import (
+    Line,
+    in_quotes,
+    is_block_text,
+    meant_as_entry,
+    open_quote,
+    syntax_error,
+    written_whole,
+)
+from scheduler.diagnostics.yaml_misreadings import ODD_SPACES, odd_space
+from scheduler.diagnostics.yaml_structure import STRUCTURE_TRAPS, Failure, closing_bracket
 
-_ENTRY = re.compile(r"(?P<lead>[ ]*(?:- +)*)(?:(?P<key>[\w.*-]+):[ \t]+)?(?P<value>\S.*?)[ \t]*$")
-_KEY_ALONE = re.compile(r"[ ]*(?:- +)*[A-Za-z_][\w-]*$")
-_NO_SPACE = re.compile(r"[ ]*(?:- +)*(?P<key>[A-Za-z_][\w-]*):(?P<value>[^\s/:].*?)[ \t]*$")
-_EQUALS = re.compile(r"[ ]*(?P<key>[A-Za-z_][\w-]*)[ ]*=[ ]*(?P<value>\S.*?)[ \t]*$")
-_ENDS_QUOTE_EARLY = re.compile(r"""(?:"(?:[^"\\]|\\.)*"|'(?:[^']|'')*')[ \t]*[^\s#,\]}:]""")
-_BRACES_IN_FLOW = re.compile(r"""[^\s,\[\]{}"']*\{\{[^{}]*\}\}[^\s,\[\]{}"']*""")
+_ODD_SPACE = re.compile(rf"^[ ]*(?=[{ODD_SPACES}])|[:-](?=[{ODD_SPACES}])")
+_TAB = re.compile(r"[ ]*(?:- +)*(?P<dash>-?)(?P<tab>\t[ \t]*)")
+_CONFLICT = re.compile(r"(?:<{7}|={7}|>{7}|\|{7})(?: |$)")
+_QUOTE_ENDS = re.compile(r"""(?:"(?:[^"\\]|\\.)*"|'(?:[^']|'')*')[ \t]*(?=[^\s#])""")
+_QUOTED_OR_BRACES = re.compile(r"""(?<![^\W_])(?:"[^"]*"|'[^']*')|\{\{""")
+_LIST_GOES_ON = re.compile(r""",[ ]*["']""")
+_TEXT_BESIDE_HEADER = re.compile(r"[|>][-+0-9]*[ \t]+\S")
 _BEGINNINGS = {
     "*": "`*` at the beginning of a value stands for another value in YAML (an alias)",
     "&": "`&` at the beginning of a value gives it a name in YAML (an anchor)",
     "%": "a value without quotes cannot begin with `%` in YAML",
     "@": "a value without quotes cannot begin with `@` in YAML",
     "`": "a value without quotes cannot begin with ` in YAML",
+    ",": "a value without quotes cannot begin with `,` in YAML",
+    "]": "a value without quotes cannot begin with `]` in YAML",
+    "}": "a value without quotes cannot begin with `}` in YAML",
+    "!": "`!` at the beginning of a value begins a tag in YAML",
     "|": "`|` at the beginning of a value begins a block of text in YAML, on the next line",
     ">": "`>` at the beginning of a value begins a block of text in YAML, on the next line",
+    "-": "`- ` begins an item of a list, and items stand on lines of their own",
+    "?": "`? ` at the beginning of a value begins a key in YAML",
 }
-_BRACKETS = {"[": "]", "{": "}", '"': '"', "'": "'"}
-
-
-def in_quotes(text: str) -> str:
-    """The text as a quoted scalar, in the quotes that need the fewest escapes."""
-    if '"' not in text and "\\" not in text:
-        return f'"{text}"'
-    return "'" + text.replace("'", "''") + "'"
 
 
 def unquoted_template(span: Span, written: str) -> Diagnostic:
     """`collapse: {{ x }}`: for YAML a mapping in a mapping."""
-    return error("unquoted-template", "braces without quotes are a YAML mapping, not a template", span,
-                 f"write {in_quotes(written)}")  # fmt: skip
+    is_open = written.count("{{") > written.count("}}")
+    whole = written.rstrip("} ") + " }}" if is_open and not written.endswith("}}") else written
+    message = "braces without quotes are a YAML mapping, not a template"
+    return error("unquoted-template", message, span, f"write {in_quotes(whole)}")
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """Where the parser stopped and what it said; `opened` is where the thing began that it was reading."""
-
-    source: Source
-    message: str
-    context: str
-    offset: int
-    opened: int | None
-
-    def line(self, offset: int) -> tuple[str, int]:
-        """The text of the line of an offset, and the offset of its first character."""
-        number, column = self.source.line_and_column(offset)
-        return self.source.line_text(number), min(offset, len(self.source.text)) - column + 1
-
-    def lines_before(self) -> Iterator[tuple[str, int]]:
-        """The line where the parser stopped, and the two with content that stand above it."""
-        number = self.source.line_and_column(self.offset)[0]
-        found = 0
-        while number >= 1 and found < 3:
-            text, start = self.source.line_text(number), self.source.line_start(number)
-            if text.strip() and not text.lstrip().startswith("#"):
-                found += 1
-                yield text, start
-            number -= 1
-
-    def error(self, message: str, start: int, end: int, hint: str | None, code: str = "yaml-syntax") -> Diagnostic:
-        return error(code, message, self.source.span(start, end), hint)
-
-
-def explained(failure: Failure) -> Diagnostic:
-    """The finding for what the parser could not read."""
-    for trap in _TRAPS:
+def explained(failure: Failure, reported: Sequence[Diagnostic]) -> Diagnostic:
+    """The finding for what the parser could not read. `reported` is what was found before it in the file."""
+    seen = {finding.span.line for finding in reported}
+    for line in failure.nearby:
+        if line.number == failure.line.number or not (line.number in seen or is_block_text(line)):
+            for line_trap in _LINE_TRAPS:
+                found = line_trap(failure, line)
+                if found is not None:
+                    return found
+    for trap in STRUCTURE_TRAPS:
         found = trap(failure)
         if found is not None:
             return found
-    return failure.error(failure.message, failure.offset, failure.offset + 1, None)
+    return failure.in_plain_words()
 
 
-def _tab(failure: Failure) -> Diagnostic | None:
-    for text, start in failure.lines_before():
-        lead = text[: len(text) - len(text.lstrip(" \t"))]
-        if "\t" in lead and text.strip():
-            at = start + lead.index("\t")
-            return failure.error("a tab cannot be used for indentation", at, start + len(lead), "indent with spaces")
+def _pasted(failure: Failure, line: Line) -> Diagnostic | None:
+    """What is no YAML at all, but comes along when files are copied and merged."""
+    if line.text.startswith("```"):
+        return syntax_error("this line belongs to Markdown, not to YAML", line.content, "remove it")
+    if _CONFLICT.match(line.text):
+        hint = "keep one of them, and remove the lines with `<<<<<<<`, `=======` and `>>>>>>>`"
+        return syntax_error("git could not merge this file, and left both versions in it", line.content, hint)
+    if line.key is None and line.value.startswith(("//", "/*")):
+        return syntax_error("a comment begins with `#` in YAML", line.content, f"write # {line.value.strip('/* ')}")
     return None
 
 
-def _odd_indentation(failure: Failure) -> Diagnostic | None:
-    """A key that stands deeper or less deep than every line it could belong to."""
-    text, start = failure.line(failure.offset)
-    lead = len(text) - len(text.lstrip(" "))
-    nearer = [line for line, _ in failure.lines_before() if line != text]
-    entry = re.compile(r"[ ]*(- +)*[\w<*-]+:(\s|$)")
-    stops = failure.offset - start >= lead
-    if not entry.match(text) or not nearer or not entry.match(nearer[0]) or not stops:
+def _tab(failure: Failure, line: Line) -> Diagnostic | None:
+    found = _TAB.match(line.text)
+    if found is None or failure.is_within_brackets(line):
         return None
-    above = len(nearer[0]) - len(nearer[0].lstrip(" "))
-    plain_above = not nearer[0].rstrip().endswith(":")
-    if lead == above or (lead > above and not plain_above):
-        return None
-    if failure.opened is not None and failure.context.startswith("while parsing a flow"):
-        return None
-    levels = _levels_above(failure, failure.source.line_and_column(failure.offset)[0])
-    if lead in levels and lead < above:
-        return None
-    nearest = min(levels, key=lambda level: (abs(level - lead), level))
-    spaces = "1 space" if lead == 1 else f"{lead} spaces"
-    message = f"this key is indented by {spaces}, and no section above is"
-    hint = f"indent it by {nearest}" if nearest else "do not indent it"
-    return failure.error(message, start + lead, start + len(text.rstrip()), f"{hint}, like the keys beside it")
+    place = line.span(*found.span("tab"))
+    if found["dash"]:
+        return syntax_error("a tab cannot stand behind the dash of an item", place, "write a space in its place")
+    return syntax_error("a tab cannot be used for indentation", place, "indent with spaces")
 
 
-def _levels_above(failure: Failure, number: int) -> list[int]:
-    """The indentations of the keys that are open above a line, the deepest first."""
-    levels: list[int] = []
-    for above in range(number - 1, 0, -1):
-        text = failure.source.line_text(above)
-        lead = len(text) - len(text.lstrip(" "))
-        if text.strip() and not text.lstrip().startswith("#") and (not levels or lead < levels[-1]):
-            levels.append(lead)
-        if levels and levels[-1] == 0:
-            break
-    return levels or [0]
+def _odd_space(failure: Failure, line: Line) -> Diagnostic | None:
+    found = _ODD_SPACE.search(line.text)
+    if found is None or open_quote(line.text[: found.start()]) is not None:
+        return None
+    return odd_space(line.source, line.start + found.end())
 
 
-def _template(failure: Failure) -> Diagnostic | None:
+def _template(failure: Failure, line: Line) -> Diagnostic | None:
     """A value that begins with braces and goes on, or braces inside of a list."""
-    for text, start in failure.lines_before():
-        entry = _ENTRY.match(text)
-        if entry is None or "{" not in entry["value"]:
-            continue
-        value, at = entry["value"], start + entry.start("value")
-        if value.startswith(("{{", "{%")):
-            span = failure.source.span(at, at + len(value))
-            return unquoted_template(span, value)
-        inside = _BRACES_IN_FLOW.search(value)
-        if value.startswith(("[", "{")) and inside and _open_quotes(value[: inside.start()]) is None:
-            span = failure.source.span(at + inside.start(), at + inside.end())
-            return unquoted_template(span, inside[0])
-    return None
-
-
-def _open_quotes(text: str) -> str | None:
-    """The quotation mark that is open at the end of a text."""
-    opened = None
-    for char in text:
-        if opened is None and char in "\"'":
-            opened = char
-        elif char == opened:
-            opened = None
-    return opened
-
-
-def _beginning(failure: Failure) -> Diagnostic | None:
-    text, start = failure.line(failure.offset)
-    entry = _ENTRY.match(text)
-    if entry is None or entry["value"][0] not in _BEGINNINGS:
+    value = line.value
+    if value.startswith("{%") and line.key is None and not line.is_item:
+        message = "a template stands in a value; it cannot stand around keys"
+        hint = 'write it in the value, in quotes: key: "{% if … %}…{% endif %}"'
+        return error("unquoted-template", message, line.content, hint)
+    if value.startswith(("{{", "{%", "{#")):
+        return unquoted_template(line.value_span, value)
+    if not value.startswith(("[", "{")) or failure.is_in_quotes:
         return None
-    value, at = entry["value"], start + entry.start("value")
-    if failure.offset > at + 2 + len(value) or failure.offset < at:
+    braces = next((found.start() for found in _QUOTED_OR_BRACES.finditer(value) if found[0] == "{{"), None)
+    if braces is None:
         return None
-    key = f"{entry['key']}: " if entry["key"] else ""
-    return failure.error(_BEGINNINGS[value[0]], at, at + len(value), f"put it in quotes: {key}{in_quotes(value)}")
+    start, end = _value_around(value, braces)
+    return unquoted_template(line.source.span(line.value_at + start, line.value_at + end), value[start:end])
 
 
-def _quote_ends_early(failure: Failure) -> Diagnostic | None:
-    """`where: "a" in device.topics`, or `title: 'it's here'`."""
-    for text, start in failure.lines_before():
-        entry = _ENTRY.match(text)
-        if entry is None or entry["value"][0] not in "\"'" or not _ENDS_QUOTE_EARLY.match(entry["value"]):
-            continue
-        value, at = entry["value"], start + entry.start("value")
-        if len(value) > 1 and value[0] == value[-1]:
-            inner = value[1:-1].replace("''", "'")
-            hint = f"a quotation mark inside of quotes ends them: write {in_quotes(inner)}"
+def _value_around(text: str, braces: int) -> tuple[int, int]:
+    """Where the value with the braces begins and ends in a list or mapping on one line."""
+    start = max(text.rfind(sign, 0, braces) + len(sign) for sign in ("[", ",", "{", ": "))
+    end = braces
+    while end < len(text) and text[end] not in ",]}":
+        if text.startswith("{{", end):
+            close = text.find("}}", end)
+            end = len(text) if close < 0 else close + 2
         else:
-            hint = f"write it in a block: `>-`, and on the next line, indented: {value}"
-        return failure.error("a value that begins with a quotation mark must end with it", at, at + len(value), hint)
-    return None
+            end += 1
+    written = text[start:end]
+    return start + len(written) - len(written.lstrip()), start + len(written.rstrip())
 
 
-def _never_closed(failure: Failure) -> Diagnostic | None:
-    """A bracket or a quotation mark without its partner: the parser notices it far behind."""
-    if failure.opened is None or failure.opened >= len(failure.source.text):
+def _beginning(failure: Failure, line: Line) -> Diagnostic | None:
+    """A value that begins with a sign that means something to YAML."""
+    value, start = line.value, line.value_at
+    if failure.is_in_quotes or not start <= failure.offset <= start + len(value):
         return None
-    bracket = failure.source.text[failure.opened]
-    in_flow = failure.context.startswith(("while parsing a flow", "while scanning a quoted"))
-    if bracket not in _BRACKETS or not in_flow or "escape" in failure.message:
+    if value.startswith("%") and start == line.start:
+        message = "a line that begins with `%` is an instruction to YAML, and none is needed"
+        return syntax_error(message, line.content, f"remove it; if it is a text, {written_whole(line)}")
+    if value[:1] not in _BEGINNINGS or (value[0] in "-?" and value[1:2] not in ("", " ")):
         return None
-    hint = f"add `{_BRACKETS[bracket]}` where it ends"
-    here = failure.source.line_and_column(failure.offset)[0] == failure.source.line_and_column(failure.opened)[0]
-    if here and failure.offset < len(failure.source.text.rstrip()) and bracket in "[{":
-        return failure.error(f"there is something here that does not belong in `{bracket} {_BRACKETS[bracket]}`",
-                             failure.offset, failure.offset + 1,
-                             f"put a comma between the values, and quotes around texts; or {hint}")  # fmt: skip
-    return failure.error(f"this `{bracket}` is never closed", failure.opened, failure.opened + 1, hint)
+    if value[0] == "-":
+        hint = f"write the item on the next line, indented; if it is a text, {written_whole(line)}"
+    elif _TEXT_BESIDE_HEADER.match(value) and not line.is_condition:
+        key = f"{line.key}: " if line.key else "- "
+        below = f"write {key}{value.split()[0]} and the text on the next line, indented"
+        hint = f"{below}; if it is a text, {written_whole(line)}"
+    else:
+        hint = written_whole(line)
+    return syntax_error(_BEGINNINGS[value[0]], line.value_span, hint)
 
 
-def _colon_in_value(failure: Failure) -> Diagnostic | None:
-    """`where: x == "a: b"`."""
-    text, start = failure.line(failure.offset)
-    entry = _ENTRY.match(text)
-    if "mapping values are not allowed" not in failure.message or entry is None or entry["key"] is None:
+def _beginning_in_brackets(failure: Failure, line: Line) -> Diagnostic | None:
+    """The same for a value of a list or mapping on one line."""
+    is_in_brackets = failure.bracket is not None or line.value.startswith(("[", "{"))
+    if not is_in_brackets or failure.is_in_quotes:
         return None
-    value, at = entry["value"], start + entry.start("value")
-    if failure.offset <= at or value[0] in "\"'[{|>":
+    is_behind = failure.context.endswith(("an alias", "an anchor", "a tag"))
+    at = failure.opened if is_behind and failure.opened is not None else failure.offset
+    value = re.split(r"[,\]}]", line.text[max(at - line.start, 0) :])[0].rstrip()
+    if value[:1] not in ("*", "&", "!", "%", "@", "`", "|", ">") or at < line.start:
         return None
-    return failure.error("`: ` inside of a value begins another key in YAML", failure.offset, failure.offset + 1,
-                         f"write it in a block: `>-`, and on the next line, indented: {value}")  # fmt: skip
+    place = line.source.span(at, at + len(value))
+    return syntax_error(_BEGINNINGS[value[0]], place, f"put it in quotes: {in_quotes(value)}")
 
 
-def _no_space(failure: Failure) -> Diagnostic | None:
+def _quote_ends_early(failure: Failure, line: Line) -> Diagnostic | None:
+    """`where: "a" in device.topics`, or `title: 'it's here'`."""
+    value = line.value
+    found = None if failure.is_within_brackets(line) else _QUOTE_ENDS.match(value)
+    if found is None:
+        return None
+    behind = value[found.end() :]
+    if behind in (",", ";"):
+        hint = _without_sign(line, value[:-1].rstrip())
+    elif _LIST_GOES_ON.match(behind):
+        hint = f"a list stands in brackets: write {line.key + ': ' if line.key else ''}[{value}]"
+    elif value[0] == value[-1]:
+        inner = value[1:-1].replace("''", "'") if value[0] == "'" else value[1:-1]
+        hint = f"a quotation mark inside of quotes ends them: write {in_quotes(inner)}"
+    else:
+        hint = written_whole(line)
+    return syntax_error("a value that begins with a quotation mark must end with it", line.value_span, hint)
+
+
+def _bracket_ends_early(failure: Failure, line: Line) -> Diagnostic | None:
+    """`where: [a, b] == device.topics`."""
+    value = line.value
+    end = closing_bracket(value, 0) if value.startswith(("[", "{")) else None
+    if end is None or failure.is_within_brackets(line) or failure.offset <= line.value_at + end:
+        return None
+    behind = value[end + 1 :].strip()
+    if not behind or behind.startswith("#"):
+        return None
+    hint = _without_sign(line, value[: end + 1]) if behind in (",", ";") else written_whole(line)
+    message = f"a value that begins with `{value[0]}` must end with its `{value[end]}`"
+    return syntax_error(message, line.value_span, hint)
+
+
+def _without_sign(line: Line, value: str) -> str:
+    return f"no sign separates the lines of YAML: write {line.key + ': ' if line.key else ''}{value}"
+
+
+def _no_space(failure: Failure, line: Line) -> Diagnostic | None:
     """`category:sports`, and `category = sports`."""
-    for text, start in failure.lines_before():
-        for pattern, message in ((_NO_SPACE, "there is no space behind the colon"),
-                                 (_EQUALS, "a key and its value are written with a colon, not with `=`")):  # fmt: skip
-            found = pattern.match(text)
-            if found is not None:
-                at, end = start + found.start("key"), start + found.end("value")
-                return failure.error(message, at, end, f"write {found['key']}: {found['value']}")
-    return None
-
-
-def _odd_space(failure: Failure) -> Diagnostic | None:
-    for text, start in failure.lines_before():
-        odd = re.search(r":(\xa0|\u3000|\u202f)", text)
-        if odd is not None:
-            at = start + odd.start(1)
-            return failure.error(f"this space is no normal one (U+{ord(odd[1]):04X}): YAML takes it for a letter", at,
-                                 at + 1, "write a normal space in its place")  # fmt: skip
-    return None
-
-
-def _no_colon(failure: Failure) -> Diagnostic | None:
-    """A word alone in its line, where a key must have a colon."""
-    if "could not find expected ':'" not in failure.message:
+    if line.key is not None or failure.is_within_brackets(line):
         return None
-    for text, start in failure.lines_before():
-        if _KEY_ALONE.match(text.rstrip()):
-            word = text.strip()
-            at = start + text.index(word)
-            return failure.error("a key must have a colon", at, at + len(word), f"write {word}:")
-    return None
+    meant = meant_as_entry(line.value)
+    return syntax_error(meant[0], line.value_span, meant[1]) if meant else None
 
 
-def _unknown_escape(failure: Failure) -> Diagnostic | None:
-    if "unknown escape" not in failure.message:
-        return None
-    at = failure.source.text.rfind("\\", 0, failure.offset + 1)
-    wrong = failure.source.text[at : at + 2]
-    return failure.error(f"`{wrong}` means nothing inside of double quotes", at, at + 2,
-                         f"write `\\{wrong}`, or put the text in single quotes")  # fmt: skip
-
-
-def _markdown(failure: Failure) -> Diagnostic | None:
-    text, start = failure.line(failure.offset)
-    if not text.startswith("```"):
-        return None
-    return failure.error("this line belongs to Markdown, not to YAML", start, start + len(text), "remove it")
-
-
-_TRAPS: tuple[Callable[[Failure], Diagnostic | None], ...] = (
-    _markdown, _tab, _unknown_escape, _template, _beginning, _quote_ends_early, _never_closed, _odd_space,
-    _no_space, _odd_indentation, _colon_in_value, _no_colon,
+_LINE_TRAPS: tuple[Callable[[Failure, Line], Diagnostic | None], ...] = (
+    _pasted, _tab, _odd_space, _template, _beginning, _beginning_in_brackets, _quote_ends_early, _bracket_ends_early,
+    _no_space,
 )  # fmt: skip
-"""The surest first: what a line shows by itself before what needs its neighbours."""
+"""What a line shows by itself, the surest first."""
