@@ -24,43 +24,69 @@ _CHEAP_FILTERS = frozenset({
 """Filters whose cost does not grow with what they are given."""
 
 
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What the names of `with` are worth to some leaves: constants, and the variables that hold computed ones.
+
+    `variants` are the numbers of the variants that these leaves are a part of.
+    """
+
+    key: object
+    """Equal where these values are."""
+    constants: Mapping[str, Json]
+    computed: Mapping[str, str]
+    variants: frozenset[int]
+
+
 class Builder:
     """Collects the variables and the places of leaves while it rewrites them."""
 
-    def __init__(self, constants: Mapping[str, Json], computed: set[str], macros: MacroFiles) -> None:
-        self.constants = constants
-        self.computed = computed
+    def __init__(self, macros: MacroFiles) -> None:
         self.macros = macros
         self.macro_texts: dict[str, str] = {}
-        self.macro_definitions: list[nodes.Node] = []
         self.counts_steps = False
-        self._parts: dict[tuple[str, bool], _MacroPart] = {}
-        self.read: set[str] = set()
         self.names: dict[Path, str] = {}
+        self.readers: dict[Path, set[int]] = {}
+        """By path, the variants that read it."""
         self.labels: list[str] = []
         self.starts: list[int] = []
         self._next_start = 0
+        self._definitions: list[tuple[nodes.Node, _MacroPart]] = []
+        self._parts: dict[tuple[str, object], _MacroPart] = {}
 
-    def leaf(self, leaf: LeafText) -> list[nodes.Node]:
-        body = self._rewritten(leaf)
+    def leaf(self, leaf: LeafText, given: Given) -> list[nodes.Node]:
+        """The statements that print a leaf."""
+        body = self._rewritten(leaf, given)
         if leaf.as_json:
             expression = single_expression(body)
             assert expression is not None
             body = [nodes.Output([_filter(expression, AS_JSON)], lineno=expression.lineno)]
         return body
 
-    def assignment(self, leaf: LeafText) -> nodes.Node:
-        body = self._rewritten(leaf)
-        target = nodes.Name(_local(leaf.label.rpartition(".")[2]), "store")
+    def assignment(self, leaf: LeafText, variable: str, given: Given) -> nodes.Node:
+        """The statement that gives a computed value of `with` to its variable."""
+        body = self._rewritten(leaf, given)
+        target = nodes.Name(variable, "store")
         expression = single_expression(body)
         if expression is not None:
             return nodes.Assign(target, expression, lineno=expression.lineno)
         return nodes.AssignBlock(target, None, body, lineno=self.starts[-1] + 1)
 
-    def _rewritten(self, leaf: LeafText) -> list[nodes.Node]:
+    def definitions(self) -> Iterator[tuple[nodes.Node, frozenset[int]]]:
+        """The macros and values of imported files, in an order in which they can stand, with the variants that need
+        them. To be asked for when all leaves were rewritten."""
+        for part in reversed(self._parts.values()):  # who imports stands behind what is imported
+            for inner in part.rewriter.imported:
+                inner.variants.update(part.variants)
+            for path in part.rewriter.paths:
+                self.readers[path].update(part.variants)
+        for node, part in self._definitions:
+            yield node, frozenset(part.variants)
+
+    def _rewritten(self, leaf: LeafText, given: Given) -> list[nodes.Node]:
         text = parsed(leaf.text)
         tree = self._placed(copy_of(text.tree), leaf.label, leaf.text)
-        self._rewrite(tree, text, {})
+        self._rewriter(text, {}, given, sees_all=True).visit(tree)
         return tree.body
 
     def _placed(self, tree: nodes.Template, label: str, text: str) -> nodes.Template:
@@ -73,40 +99,41 @@ class Builder:
             _move(tree, start)
         return tree
 
-    def _rewrite(self, tree: nodes.Node, text: ParsedText, own: Mapping[str, str], *, sees_all: bool = True) -> None:
-        """Rewrite a copy of the tree of a text in place. `own` are the names that its file gives macros and values,
-        with what they became; without `sees_all` it sees nothing else."""
-        self._rewriter(text, own, sees_all=sees_all).visit(tree)
-
-    def _rewriter(self, text: ParsedText, own: Mapping[str, str], *, sees_all: bool) -> _Rewriter:
-        called, modules = dict(own), dict[str, Mapping[str, str]]()
+    def _rewriter(self, text: ParsedText, own: Mapping[str, str], given: Given, *, sees_all: bool) -> _Rewriter:
+        """What rewrites a copy of the tree of a text in place. `own` are the names that its file gives macros and
+        values, with what they became; without `sees_all` it sees nothing else."""
+        rewriter = _Rewriter(self, text.own, dict(own), given, sees_all=sees_all)
         for one in imports_of(text.parts):
             if one.is_include:
                 continue
-            defined = self._define(one.file, one.wanted_of(text.parts), with_context=one.with_context)
-            called.update((here, defined[name]) for name, here in one.names)
+            part = self._define(one.file, one.wanted_of(text.parts), given, with_context=one.with_context)
+            rewriter.imported.append(part)
+            rewriter.called.update((here, part.own[name]) for name, here in one.names)
             if one.module is not None:
-                modules[one.module] = defined
-        return _Rewriter(self, text.own, called, modules, sees_all=sees_all)
+                rewriter.modules[one.module] = part.own
+        return rewriter
 
-    def _define(self, file: str, wanted: Iterable[str], *, with_context: bool) -> Mapping[str, str]:
-        """Define macros of a file, and what they call, for all leaves. By name, what each name of the file became."""
-        key = file, with_context
+    def _define(self, file: str, wanted: Iterable[str], given: Given, *, with_context: bool) -> _MacroPart:
+        """Define macros of a file, and what they call. Macros that see the names of `with` are others for other
+        values."""
+        key = file, given.key if with_context else None
         part = self._parts.get(key)
         if part is None:
-            part = self._parts[key] = self._part(file, len(self._parts), with_context=with_context)
+            part = self._parts[key] = self._part(file, len(self._parts), given, with_context=with_context)
+        part.variants.update(given.variants)
         for name in wanted:
             self._define_macro(part, name)
-        return part.own
+        return part
 
-    def _part(self, file: str, number: int, *, with_context: bool) -> _MacroPart:
+    def _part(self, file: str, number: int, given: Given, *, with_context: bool) -> _MacroPart:
         tree = self._macro_tree(file)
         own = {name: f"_macro_{number}_{name}" for name in _top_level_names(tree)}
-        part = _MacroPart(own, {node.name: node for node in tree.body if isinstance(node, nodes.Macro)},
-                          self._rewriter(self.macros[file].parsed, own, sees_all=with_context))  # fmt: skip
+        waiting = {node.name: node for node in tree.body if isinstance(node, nodes.Macro)}
+        rewriter = self._rewriter(self.macros[file].parsed, own, given, sees_all=with_context)
+        part = _MacroPart(own, waiting, rewriter, set())
         for node in tree.body:
             if isinstance(node, nodes.Assign | nodes.AssignBlock):
-                self.macro_definitions.append(part.rewriter.visit(node))
+                self._definitions.append((rewriter.visit(node), part))
         return part
 
     def _define_macro(self, part: _MacroPart, name: str) -> None:
@@ -116,12 +143,12 @@ class Builder:
             return
         for callee in calls_of(macro):
             self._define_macro(part, callee)
-        self.macro_definitions.append(part.rewriter.visit(macro))
+        self._definitions.append((part.rewriter.visit(macro), part))
 
-    def included(self, file: str, *, with_context: bool) -> list[nodes.Node]:
+    def included(self, file: str, given: Given, *, with_context: bool) -> list[nodes.Node]:
         """The content of a file, to stand where it is included."""
         tree = self._macro_tree(file)
-        self._rewrite(tree, self.macros[file].parsed, {}, sees_all=with_context)
+        self._rewriter(self.macros[file].parsed, {}, given, sees_all=with_context).visit(tree)
         return tree.body
 
     def _macro_tree(self, file: str) -> nodes.Template:
@@ -130,17 +157,21 @@ class Builder:
         self.macro_texts[path] = node.text
         return self._placed(copy_of(self.macros[file].parsed.tree), path, node.text)
 
-    def variable(self, path: Path) -> str:
+    def variable(self, path: Path, readers: frozenset[int]) -> str:
+        """The variable that stands for a path which these variants read."""
+        self.readers.setdefault(path, set()).update(readers)
         return self.names.setdefault(path, f"{_PREFIX}{len(self.names)}")
 
 
 @dataclass(frozen=True, slots=True)
 class _MacroPart:
-    """A macro file as a template uses it: what its names became, and the macros that nothing has asked for yet."""
+    """A macro file as leaves use it: what its names became, the macros that nothing has asked for yet, and the
+    variants of those leaves."""
 
     own: Mapping[str, str]
     waiting: dict[str, nodes.Macro]
     rewriter: _Rewriter
+    variants: set[int]
 
 
 class _Rewriter(NodeTransformer):
@@ -148,15 +179,18 @@ class _Rewriter(NodeTransformer):
         self,
         builder: Builder,
         local: frozenset[str],
-        called: Mapping[str, str],
-        modules: Mapping[str, Mapping[str, str]],
+        called: dict[str, str],
+        given: Given,
         *,
         sees_all: bool,
     ) -> None:
         self.builder = builder
         self.local = local
         self.called = called
-        self.modules = modules
+        self.modules: dict[str, Mapping[str, str]] = {}
+        self.imported: list[_MacroPart] = []
+        self.paths: set[Path] = set()
+        self.given = given
         self.sees_all = sees_all
 
     def visit_Import(self, node: nodes.Import) -> None:  # noqa: N802
@@ -167,7 +201,7 @@ class _Rewriter(NodeTransformer):
 
     def visit_Include(self, node: nodes.Include) -> nodes.Node:  # noqa: N802
         assert isinstance(node.template, nodes.Const)
-        body = self.builder.included(node.template.value, with_context=bool(node.with_context))
+        body = self.builder.included(node.template.value, self.given, with_context=bool(node.with_context))
         return nodes.Scope(body, lineno=node.lineno)
 
     def visit_For(self, node: nodes.For) -> nodes.Node:  # noqa: N802
@@ -267,12 +301,12 @@ class _Rewriter(NodeTransformer):
             return _below(nodes.Name(self.called[root], "load", lineno=node.lineno), path)
         if root in self.local or not self.sees_all:
             return node
-        if root in self.builder.constants:
-            return _below(nodes.Const(self.builder.constants[root], lineno=node.lineno), path)
-        if root in self.builder.computed:
-            self.builder.read.add(root)
-            return _below(nodes.Name(_local(root), "load", lineno=node.lineno), path)
-        return nodes.Name(self.builder.variable(path), "load", lineno=node.lineno)
+        if root in self.given.constants:
+            return _below(nodes.Const(self.given.constants[root], lineno=node.lineno), path)
+        if root in self.given.computed:
+            return _below(nodes.Name(self.given.computed[root], "load", lineno=node.lineno), path)
+        self.paths.add(path)
+        return nodes.Name(self.builder.variable(path, self.given.variants), "load", lineno=node.lineno)
 
 
 def _top_level_names(tree: nodes.Template) -> Iterator[str]:
@@ -283,10 +317,6 @@ def _top_level_names(tree: nodes.Template) -> Iterator[str]:
                 yield name
             case nodes.Assign(target=nodes.Name(name=name)) | nodes.AssignBlock(target=nodes.Name(name=name)):
                 yield name
-
-
-def _local(name: str) -> str:
-    return f"_with_{name}"
 
 
 def _below(node: nodes.Expr, path: Path) -> nodes.Expr:

@@ -15,7 +15,7 @@ from scheduler.diagnostics.source import Span
 from scheduler.diagnostics.yaml_nodes import ScalarNode
 from scheduler.rendering.absences import Absent, Why
 from scheduler.rendering.expression_types import ANYTHING, NUMERIC, TEXT, Type, named, of_field
-from scheduler.rendering.fusing import Uncompilable, fuse
+from scheduler.rendering.fusing import Texts, Uncompilable, fuse
 from scheduler.rendering.leaf_texts import LeafText, parsed
 from scheduler.rendering.macro_checks import check_imports
 from scheduler.rendering.macros import NO_MACROS, MacroFile, MacroFiles, syntax_message
@@ -134,7 +134,7 @@ def check_macro_file(file: MacroFile, names: Names) -> list[Diagnostic]:
 def compile_finding(node: ScalarNode, macros: MacroFiles = NO_MACROS) -> Diagnostic | None:
     """Why a text that `check_text` let pass cannot be compiled, if so."""
     try:
-        fuse([LeafText("", node.text)], macros=macros)
+        fuse([Texts((LeafText("", node.text),))], macros)
     except Uncompilable as problem:
         return error("template-syntax", str(problem), node.span)
     return None

@@ -6,15 +6,14 @@ of the type that its place wants and fills a hole.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from jinja2 import nodes
 
 from scheduler.diagnostics.diagnostic import Diagnostic, error, has_errors
 from scheduler.diagnostics.yaml_nodes import Node
-from scheduler.domain.json_values import Json
-from scheduler.rendering.fusing import SEPARATOR, Fused, Uncompilable, fuse
+from scheduler.rendering.fusing import Fused, Texts, Uncompilable, fuse
 from scheduler.rendering.leaf_texts import LeafText, parsed
 from scheduler.rendering.macros import MacroFiles
 from scheduler.rendering.names import Names, check_text, compile_finding
@@ -47,14 +46,10 @@ class Variant:
         """The payload as JSON in UTF-8, for the values of the fused function's variables."""
         if self.fused is None:
             return self._chunks[0]
-        text = self.fused.render(values)
-        if type(text) is not str:
-            return text  # type: ignore[return-value]  # narrowing by exact type, as this is the hot path
-        parts = text.split(SEPARATOR)
-        leaves = self._leaves
-        if len(parts) != len(leaves):
-            return RenderFailure("payload", "a value contains a NUL character")
-        around = self._chunks
+        parts = self.fused.render(values)
+        if not isinstance(parts, list):
+            return parts
+        leaves, around = self._leaves, self._chunks
         if self._omittable:
             omitted = frozenset(n for n, (leaf, part) in enumerate(zip(leaves, parts, strict=True)) if leaf.omits(part))
             if omitted:
@@ -162,54 +157,56 @@ def compile_payload(
     if has_errors(findings) or has_errors(with_values.findings):
         return None, findings
     base_chain = fallbacks(default_locale)
-    variants: dict[tuple[str, ...], Variant] = {}
-    same: dict[object, Variant] = {}
+    specs: dict[object, _Spec] = {}
+    spec_of: dict[tuple[str, ...], object] = {}
+    for steps in chains:
+        laid = tuple(step for step in steps if step in overlays)
+        chosen = with_values.chosen([*steps, *base_chain])
+        key = spec_of[steps] = laid, tuple(id(value) for value in chosen.values())
+        specs.setdefault(key, _Spec(steps, *trees[laid], chosen))
     try:
-        for steps in chains:
-            laid = tuple(step for step in steps if step in overlays)
-            chosen = with_values.chosen([*steps, *base_chain])
-            key = (laid, tuple(id(value) for value in chosen.values()))
-            if key not in same:
-                same[key] = _compile(steps, *trees[laid], chosen, names.macros)
-            variants[steps] = same[key]
+        compiled = dict(zip(specs, _compile(list(specs.values()), names.macros), strict=True))
     except Uncompilable as problem:
         found = [compile_finding(leaf.node, names.macros) for _, leaves in trees.values() for leaf in leaves]
         causes = dict.fromkeys(one for one in found if one is not None)
         return None, [*findings, *(causes or [error("template-syntax", str(problem), base.span)])]
-    read = {path for one in variants.values() for _, path, _ in (*one.fixed, *one.personal)}
+    variants = {steps: compiled[key] for steps, key in spec_of.items()}
+    read = {path for one in compiled.values() for _, path, _ in (*one.fixed, *one.personal)}
     return PayloadTemplate(tuple(sorted(read, key=dotted)), locales, variants), findings
 
 
-def _compile(
-    steps: tuple[str, ...],
-    tree: Part,
-    leaves: tuple[Leaf, ...],
-    chosen: Mapping[str, Constant | LeafText],
-    macros: MacroFiles,
-) -> Variant:
-    compiled = tuple(_leaf(leaf) for leaf in leaves)
-    fused = None
-    if leaves:
-        constants: dict[str, Json] = {}
-        computed: list[LeafText] = []
-        for name, value in chosen.items():
-            if isinstance(value, LeafText):
-                computed.append(value)
-            else:
-                constants[name] = value.value
-        texts = [LeafText(leaf.path, leaf.node.text, one.is_json) for leaf, one in zip(leaves, compiled, strict=True)]
-        fused = fuse(texts, constants=constants, computed=computed, macros=macros)
-    variables = list(zip(fused.names, fused.paths, fused.absent, strict=True)) if fused else []
-    return Variant(
-        chain=steps,
-        fused=fused,
-        fixed=tuple(variable for variable in variables if variable[1][0] not in PERSONAL),
-        personal=tuple(variable for variable in variables if variable[1][0] in PERSONAL),
-        _leaves=compiled,
-        _tree=tree,
-        _chunks=chunks(tree),
-        _omittable=any(leaf.omittable for leaf in compiled),
-    )
+@dataclass(frozen=True, slots=True)
+class _Spec:
+    """What a variant is made of: its chain of locales, its tree with the leaves, and the values of `with`."""
+
+    steps: tuple[str, ...]
+    tree: Part
+    leaves: tuple[Leaf, ...]
+    chosen: Mapping[str, Constant | LeafText]
+
+    def texts(self) -> Texts:
+        leaves = tuple(LeafText(leaf.path, leaf.node.text, _leaf(leaf).is_json) for leaf in self.leaves)
+        constants = {name: value.value for name, value in self.chosen.items() if isinstance(value, Constant)}
+        computed = {name: value for name, value in self.chosen.items() if isinstance(value, LeafText)}
+        return Texts(leaves, constants, computed)
+
+
+def _compile(specs: Sequence[_Spec], macros: MacroFiles) -> Iterator[Variant]:
+    """The variants, all of one function."""
+    functions = fuse([spec.texts() for spec in specs], macros)
+    for spec, fused in zip(specs, functions, strict=True):
+        leaves = tuple(_leaf(leaf) for leaf in spec.leaves)
+        variables = list(zip(fused.names, fused.paths, fused.absent, strict=True))
+        yield Variant(
+            chain=spec.steps,
+            fused=fused if leaves else None,
+            fixed=tuple(variable for variable in variables if variable[1][0] not in PERSONAL),
+            personal=tuple(variable for variable in variables if variable[1][0] in PERSONAL),
+            _leaves=leaves,
+            _tree=spec.tree,
+            _chunks=chunks(spec.tree),
+            _omittable=any(leaf.omittable for leaf in leaves),
+        )
 
 
 def _leaf(leaf: Leaf) -> _CompiledLeaf:

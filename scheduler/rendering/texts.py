@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from scheduler.rendering.fusing import Fused, fuse
+from scheduler.rendering.fusing import Fused, Texts, fuse
 from scheduler.rendering.leaf_texts import LeafText
 from scheduler.rendering.macros import NO_MACROS, MacroFiles
 from scheduler.rendering.paths import PERSONAL, dotted, look_up
@@ -23,14 +23,16 @@ class TextTemplate:
 
     source_text: str
     constant: str | None
+    label: str
     _fused: Fused | None
 
     @classmethod
     def compile(cls, label: str, text: str, macros: MacroFiles = NO_MACROS) -> TextTemplate:
         """A checked text; `label` is its place in failures (`trigger.once_per`). May raise Uncompilable."""
         if not is_template(text):
-            return cls(text, text, None)
-        return cls(text, None, fuse([LeafText(label, text)], macros=macros))
+            return cls(text, text, label, None)
+        (fused,) = fuse([Texts((LeafText(label, text),))], macros)
+        return cls(text, None, label, fused)
 
     @property
     def variables(self) -> tuple[str, ...]:
@@ -61,6 +63,10 @@ class TextTemplate:
             case RenderFailure(variable=str(variable)):
                 return Missing(variable)
             case Aborted(reason=reason):
-                return RenderFailure(fused.labels[0], f"abort({reason!r}) belongs into a payload template")
-            case result:
-                return result
+                return RenderFailure(self.label, f"abort({reason!r}) belongs into a payload template")
+            case RenderFailure() as failure:
+                return failure
+            case [text]:
+                return text
+            case texts:
+                raise AssertionError(texts)

@@ -15,7 +15,7 @@ from scheduler.diagnostics.printers import as_text
 from scheduler.diagnostics.source import Source
 from scheduler.diagnostics.yaml_nodes import Node
 from scheduler.diagnostics.yaml_reader import read_yaml
-from scheduler.rendering.fusing import fuse
+from scheduler.rendering.fusing import Texts, fuse
 from scheduler.rendering.leaf_texts import LeafText
 from scheduler.rendering.names import Names
 from scheduler.rendering.paths import look_up
@@ -288,7 +288,7 @@ def test_variables_are_whole_paths_and_constants_are_none() -> None:
     ],
 )
 def test_attack_ends_in_a_failure(attack: str) -> None:
-    fused = fuse([LeafText("aps.alert.title", attack)])  # past `check`, which sees through some of them
+    (fused,) = fuse([Texts((LeafText("aps.alert.title", attack),))])  # past `check`, which sees through some of them
     scope = {"event": {"data": {"x": "y", "list": []}}}
     result = fused.render({
         name: absent if (value := look_up(scope, path)) is None else value

@@ -17,7 +17,7 @@ from support.template_texts import one_leaf
 from scheduler.conditions.schema_file import read_schema
 from scheduler.diagnostics.source import Source
 from scheduler.diagnostics.yaml_reader import read_yaml
-from scheduler.rendering.fusing import fuse
+from scheduler.rendering.fusing import Texts, fuse
 from scheduler.rendering.leaf_texts import LeafText
 from scheduler.rendering.names import Names, check_text, compile_finding
 from scheduler.rendering.paths import look_up
@@ -140,7 +140,7 @@ scopes = st.fixed_dictionaries({
 
 
 def failure(text: str, scope: dict[str, Any]) -> RenderFailure | None:
-    fused = fuse([LeafText("aps.alert.title", text)])
+    (fused,) = fuse([Texts((LeafText("aps.alert.title", text),))])
     result = fused.render({
         name: absent if (value := look_up(scope, path)) is None else value
         for name, path, absent in zip(fused.names, fused.paths, fused.absent, strict=True)
