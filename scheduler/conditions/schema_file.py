@@ -7,6 +7,9 @@ from scheduler.diagnostics.diagnostic import Diagnostic, did_you_mean, error
 from scheduler.diagnostics.yaml_nodes import MappingNode, Node, ScalarNode, SequenceNode, core_scalar
 
 _TYPE_WORDS = tuple(kind.value for kind in ValueType if kind is not ValueType.ENUM)
+_FIELD_HINT = "write `name: type` on lines of their own"
+_EVENT_HINT = "write each type of event as a key: `com.example.order.placed: {items: integer}`"
+_FIELD_KEYS = ("type", "enum", "optional")
 _FOREIGN_TYPES = {
     "text": "string",
     "int": "integer",
@@ -25,7 +28,8 @@ _FOREIGN_TYPES = {
 def read_schema(root: Node | None) -> tuple[Schema, list[Diagnostic]]:
     """What the root of schema.yaml declares, and everything that is wrong with it.
 
-    A section that is not there declares nothing, so no name in it is known; `open: true` relaxes that.
+    A section that is not there declares nothing, so no name in it is known; `open: true` relaxes that. So does a
+    section that cannot be read: it is one mistake, and not one for each name.
     """
     reader = _Reader()
     return reader.schema(root), reader.findings
@@ -38,26 +42,28 @@ class _Reader:
     def schema(self, root: Node | None) -> Schema:
         parts = self._mapping(root, ("users", "devices", "events"))
         events: dict[str, Section] = {}
-        open_events = False
-        for key, node in self._entries(parts.get("events")):
+        open_events = not _is_readable(parts.get("events")) or self._has_unknown(root, parts)
+        for key, node in self._entries(parts.get("events"), _EVENT_HINT):
             if key.text == "open":
-                open_events = self._flag(node)
+                open_events = self._flag(node) or open_events
             else:
                 events[key.text] = self._section(node)
         if open_events:
             events = {name: Section(section.fields, open=True) for name, section in events.items()}
-        return Schema(
-            events=events,
-            users=self._registry_section(parts.get("users")),
-            devices=self._registry_section(parts.get("devices")),
-            open_events=open_events,
-        )
+        users, devices = (self._registry_section(parts, word, root) for word in ("users", "devices"))
+        return Schema(events=events, users=users, devices=devices, open_events=open_events)
 
-    def _registry_section(self, node: Node | None) -> Section:
+    def _registry_section(self, sections: dict[str, Node], word: str, root: Node | None) -> Section:
+        node = sections.get(word)
         parts = self._mapping(node, ("attributes", "open"))
         section = self._section(parts.get("attributes"))
         is_open = section.open or ("open" in parts and self._flag(parts["open"]))
-        return Section(section.fields, open=is_open)
+        is_unread = not _is_readable(node) or self._has_unknown(node, parts)
+        is_misspelt = node is None and self._has_unknown(root, sections)
+        return Section(section.fields, open=is_open or is_unread or is_misspelt)
+
+    def _has_unknown(self, node: Node | None, known: dict[str, Node]) -> bool:
+        return isinstance(node, MappingNode) and len(node.entries) > len(known)
 
     def _section(self, node: Node | None) -> Section:
         fields: dict[str, FieldType] = {}
@@ -68,7 +74,7 @@ class _Reader:
                 is_open = self._flag(value)
             else:
                 fields[key.text] = self._field(value)
-        return Section(fields, open=is_open)
+        return Section(fields, open=is_open or not _is_readable(node))
 
     def _field(self, node: Node) -> FieldType:
         if isinstance(node, ScalarNode):
@@ -78,7 +84,11 @@ class _Reader:
             self._report("schema", "a field needs a type, and this is a list", node, f"the possible values are written "
                          f"`{{enum: {written if written.startswith('[') else '[…]'}}}`")  # fmt: skip
             return FieldType(ValueType.ANY, optional=True)
-        parts = self._mapping(node, ("type", "enum", "optional"))
+        if not any(key.text in _FIELD_KEYS for key, _ in node):
+            self._report("schema", "a field needs a type, and this is a mapping", node, "write `object`: what is "
+                         "inside of one is not declared; else write `{type: string}` or `{enum: [a, b]}`")  # fmt: skip
+            return FieldType(ValueType.ANY, optional=True)
+        parts = self._mapping(node, _FIELD_KEYS)
         optional = "optional" in parts and self._flag(parts["optional"])
         if "enum" in parts:
             if "type" in parts:
@@ -110,8 +120,10 @@ class _Reader:
         values = []
         for item in node.items:
             if not isinstance(item, ScalarNode) or item.is_null:
-                self._report("schema", "a value of an enum is a word, a number or true or false", item,
-                             "optional fields are written `{enum: […], optional: true}`")  # fmt: skip
+                hint = "leave it out; optional fields are written `{enum: […], optional: true}`"
+                if not isinstance(item, ScalarNode):
+                    hint = "write each value as one word: `{enum: [free, pro]}`"
+                self._report("schema", "a value of an enum is a word, a number or true or false", item, hint)
             else:
                 values.append(core_scalar(item.text) if item.plain else item.text)
         return FieldType(ValueType.ENUM, optional=optional, values=tuple(values))
@@ -122,12 +134,11 @@ class _Reader:
         self._report("schema", "this must be true or false", node, "write `true`, or leave it out")
         return False
 
-    def _entries(self, node: Node | None) -> list[tuple[ScalarNode, Node]]:
+    def _entries(self, node: Node | None, hint: str = _FIELD_HINT) -> list[tuple[ScalarNode, Node]]:
         if isinstance(node, MappingNode):
             return list(node)
         if node is not None and not (isinstance(node, ScalarNode) and node.is_null):
-            self._report("schema", "this must be names with their types", node,
-                         "write `name: type` on lines of their own")  # fmt: skip
+            self._report("schema", "this must be names with their types", node, hint)
         return []
 
     def _mapping(self, node: Node | None, known: tuple[str, ...]) -> dict[str, Node]:
@@ -146,3 +157,8 @@ class _Reader:
 
     def _report(self, code: str, message: str, node: Node, hint: str | None = None) -> None:
         self.findings.append(error(code, message, node.span, hint))
+
+
+def _is_readable(node: Node | None) -> bool:
+    """Whether this is names with what belongs to them, or nothing."""
+    return node is None or isinstance(node, MappingNode) or (isinstance(node, ScalarNode) and node.is_null)

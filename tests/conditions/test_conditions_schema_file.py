@@ -84,7 +84,7 @@ def test_empty_schema_file_declares_nothing_so_nothing_is_known() -> None:
         (
             "users: {attributes: {a: {enum: [x, ~]}}}",
             "schema.yaml:1:36 schema: a value of an enum is a word, a number or true or false; "
-            "optional fields are written `{enum: […], optional: true}`",
+            "leave it out; optional fields are written `{enum: […], optional: true}`",
         ),
         (
             "users: {attributes: {a: {enum: [x], type: string}}}",
