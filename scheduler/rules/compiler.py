@@ -193,7 +193,7 @@ class _Compiler:
         for entry in self.values.get("ignore", tuple, ()):
             node = entry.node("check")
             assert isinstance(node, ScalarNode)
-            entries.append(Ignored(node.text, node))
+            entries.append(Ignored(node.text, node.span))
         return tuple(entries)
 
     def _check_exits(self) -> None:

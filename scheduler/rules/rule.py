@@ -10,6 +10,7 @@ from datetime import timedelta
 from enum import StrEnum
 
 from scheduler.conditions.condition import Condition
+from scheduler.diagnostics.source import Span
 from scheduler.diagnostics.yaml_nodes import MappingNode, ScalarNode
 from scheduler.domain.lanes import Lane
 from scheduler.domain.quantities import Rate
@@ -88,7 +89,7 @@ class Ignored:
     """A warning or note that the rule's author has seen and accepts: its code, and where the entry stands."""
 
     check: str
-    node: ScalarNode
+    span: Span
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,18 +8,24 @@ from pathlib import Path
 from scheduler.diagnostics.diagnostic import Diagnostic
 from scheduler.diagnostics.source import Source
 from scheduler.domain.errors import OperatorError
-from scheduler.workspace.loading import load
+from scheduler.workspace.loading import findings_of
+from scheduler.workspace.rule_loading import Share, one_by_one
 
 
 def check(
-    sources: Mapping[str, Source], root: Path, environ: Mapping[str, str], paths: Sequence[Path] | None = None
+    sources: Mapping[str, Source],
+    root: Path,
+    environ: Mapping[str, str],
+    paths: Sequence[Path] | None = None,
+    *,
+    share: Share = one_by_one,
 ) -> list[Diagnostic]:
     """The findings of loading a workspace, in reading order. What passes here is what `run` loads.
 
     `paths` keeps the findings in these files and folders; a relative path is below `root`. OperatorError for a path
-    that no file of the workspace is at or below.
+    that no file of the workspace is at or below. `share` may let several processes look at the rules.
     """
-    findings = load(sources, root, environ).findings
+    findings = findings_of(sources, root, environ, share)
     if not paths:
         return list(findings)
     wanted = {file for path in paths for file in _files_at(path, sources, root)}

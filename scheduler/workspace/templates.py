@@ -69,7 +69,9 @@ def read_templates(sources: Mapping[str, Source]) -> TemplateFiles:
         entry.paths.append(path)
         root = file.root
         if not isinstance(root, MappingNode):
-            if not has_errors(file.findings):
+            if root is None and not file.findings:
+                findings.append(error("empty-file", "the file is empty", file.source.span(0), "fill it, or remove it"))
+            elif not has_errors(file.findings):
                 findings.append(error("wrong-type", "a template is a mapping with the key `aps`", file.source.span(0)))
             root = None
         elif has_errors(file.findings):

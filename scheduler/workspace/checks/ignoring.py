@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from scheduler.diagnostics.diagnostic import Diagnostic, Severity, did_you_mean, error, warning
 from scheduler.rules.rule import Ignored
+from scheduler.workspace.rule_loading import LoadedRule
+from scheduler.workspace.templates import TemplateFiles
 
 NEVER_IGNORED = frozenset({"not-yet", "unused-ignore", "unused-file"})
 """`run` refuses to start with the first, the second is about the list itself, and the third about files of no rule."""
@@ -18,6 +20,20 @@ class IgnoreList:
 
     entries: tuple[Ignored, ...]
     paths: frozenset[str]
+
+
+def ignore_lists(rules: Sequence[LoadedRule], templates: TemplateFiles) -> list[IgnoreList]:
+    """What rules ignore, in their own files and in those of templates that they alone use."""
+    users: dict[str, list[str]] = {}
+    for rule in rules:
+        for name in rule.templates:
+            users.setdefault(name, []).append(rule.path)
+    lists = []
+    for rule in (rule for rule in rules if rule.ignored):
+        files = [templates.named(name) for name in rule.templates if users[name] == [rule.path]]
+        own = frozenset(path for one in files if one is not None for path in one.paths)
+        lists.append(IgnoreList(rule.ignored, own | {rule.path}))
+    return lists
 
 
 def without_ignored(
@@ -46,7 +62,7 @@ def _is_ignored(finding: Diagnostic, entry: Ignored, paths: frozenset[str]) -> b
 def _problems(
     entry: Ignored, *, silenced: bool, findings: Sequence[Diagnostic], known: frozenset[str], of: IgnoreList
 ) -> Iterator[Diagnostic]:
-    span = entry.node.span
+    span = entry.span
     if silenced:
         return
     if entry.check not in known:

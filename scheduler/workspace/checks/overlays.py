@@ -17,7 +17,7 @@ def check_overlays(files: TemplateFile) -> Iterator[Diagnostic]:
         return
     for locale, root in files.overlays.items():
         alert = _alert(root)
-        if alert is None or (isinstance(alert, MappingNode) and not any(key.text in _TEXTS for key, _ in alert)):
+        if alert is None or (isinstance(alert, MappingNode) and not any(map(_may_be_text, alert))):
             message = f"the overlay for {locale} replaces none of title, subtitle and body"
             hint = "translate one, `aps: {alert: {title: …}}`; until then its devices read the texts of the base"
             yield warning("overlay-texts", message, root.span, hint)

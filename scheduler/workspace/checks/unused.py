@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 
 from scheduler.diagnostics.diagnostic import Diagnostic, error, warning
 from scheduler.diagnostics.source import Source
-from scheduler.rules.rule import Rule
-from scheduler.workspace.campaign import Parts
+from scheduler.workspace.rule_loading import LoadedRule
 from scheduler.workspace.templates import TemplateFiles
 
 
 def check_unused(
-    templates: TemplateFiles, rules: Iterable[Rule], parts: Iterable[Parts], sources: Mapping[str, Source]
+    templates: TemplateFiles, rules: Sequence[LoadedRule], sources: Mapping[str, Source]
 ) -> Iterator[Diagnostic]:
     """A warning for each template that no rule names, and each macro file that no template imports.
 
-    `rules` and `parts` are all rules of the workspace, none of them with an error.
+    `rules` are all rules of the workspace, none of them with an error.
     """
-    named = {message.template for rule in rules for message in (rule.message, *rule.variants)}
+    named = {name for rule in rules for name in rule.templates}
     for name, files in templates.by_name.items():
         if name not in named:
             yield warning("unused-file", f"no rule uses the template '{name}'", sources[files.paths[0]].span(0),
                           "remove it, or name it in a rule: `message: {template: " + name + "}`")  # fmt: skip
-    imported = {path for one in parts for path in one.macro_paths}
+    imported = {path for rule in rules for path in rule.macro_paths}
     for file in templates.macros.values():
         path = file.node.span.source.path
         if path not in imported:

@@ -1,0 +1,112 @@
+"""One rule of a workspace: read, compiled with its templates, and checked. Rules know nothing of each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import TypeAlias
+
+from scheduler.conditions.types import Schema
+from scheduler.diagnostics.diagnostic import Diagnostic, did_you_mean, error
+from scheduler.diagnostics.source import Source
+from scheduler.diagnostics.yaml_reader import read_yaml
+from scheduler.rules.compiler import compile_rule
+from scheduler.rules.rule import Ignored, Rule
+from scheduler.workspace.campaign import Campaign, Parts, Surroundings, compile_parts, is_refused, join
+from scheduler.workspace.checks.payloads import check_payloads
+from scheduler.workspace.folder import SCHEMA_PATH
+from scheduler.workspace.settings import App, Settings
+from scheduler.workspace.templates import TemplateFile, TemplateFiles
+from scheduler.workspace.versions import source_texts, version_of
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedRule:
+    """What became of a rule's file: everything that is wrong, and what the rule uses and ignores, as far as it could
+    be read. `campaign` is None if there is an error."""
+
+    path: str
+    findings: tuple[Diagnostic, ...]
+    templates: frozenset[str] = frozenset()
+    macro_paths: frozenset[str] = frozenset()
+    ignored: tuple[Ignored, ...] = ()
+    campaign: Campaign | None = None
+
+
+class RuleLoader:
+    """Loads the rules of a workspace whose settings (None: with an error), types and templates are known."""
+
+    def __init__(
+        self, settings: Settings | None, schema: Schema, templates: TemplateFiles, sources: Mapping[str, Source]
+    ) -> None:
+        self.settings = settings
+        self.schema = schema
+        self.templates = templates
+        self.sources = sources
+
+    def load(self, path: str) -> LoadedRule:
+        """The rule of one file."""
+        rule, findings = compile_rule(read_yaml(self.sources[path]), PurePosixPath(path).stem, self.schema)
+        if rule is None:
+            return LoadedRule(path, tuple(findings))
+        named = frozenset(message.template for message in (rule.message, *rule.variants))
+        if self.settings is None:
+            return LoadedRule(path, tuple(findings), named, ignored=rule.ignored)
+        app = self._app(path, rule, self.settings, findings)
+        _check_category(rule, self.settings, findings)
+        around = self._surroundings(self.settings, app)
+        parts, more = compile_parts(rule, around)
+        findings.extend(more)
+        files = self.templates.named(rule.message.template)
+        if parts is None or app is None or files is None:
+            return LoadedRule(path, tuple(findings), named, ignored=rule.ignored)
+        campaign = self._campaign(path, rule, parts, around, files)
+        if not any(map(is_refused, more)):
+            findings.extend(check_payloads(campaign, self.schema, files, rule.message.template_node.span))
+        return LoadedRule(path, tuple(findings), named, parts.macro_paths, rule.ignored, campaign)
+
+    def _surroundings(self, settings: Settings, app: App | None) -> Surroundings:
+        return Surroundings(
+            self.schema, self.templates, settings.locale, settings.time_zone, app.name if app is not None else ""
+        )
+
+    def _campaign(self, path: str, rule: Rule, parts: Parts, around: Surroundings, files: TemplateFile) -> Campaign:
+        texts = source_texts(
+            self.sources[path],
+            {name: self.sources[name] for name in (*files.paths, *parts.macro_paths)},
+            self.sources.get(SCHEMA_PATH),
+            locale=around.default_locale,
+            time_zone=around.time_zone,
+            app=around.app,
+        )
+        return join(rule, parts, around, version_of(texts), texts)
+
+    def _app(self, path: str, rule: Rule, settings: Settings, findings: list[Diagnostic]) -> App | None:
+        name, node = rule.audience.app, rule.audience.app_node
+        if name is None or node is None:
+            if settings.only_app is None:
+                message, hint = "`audience.app` is missing, and there are several apps", ", ".join(settings.apps)
+                findings.append(error("missing-key", message, self.sources[path].span(0), f"one of {hint}"))
+            return settings.only_app
+        if name not in settings.apps:
+            hint = did_you_mean(name, settings.apps) or f"its apps are {', '.join(settings.apps)}"
+            findings.append(error("unknown-app", f"clarion.yaml has no app '{name}'", node.span, hint))
+        return settings.apps.get(name)
+
+
+Share: TypeAlias = Callable[[RuleLoader, Sequence[str]], Sequence[LoadedRule]]
+"""How the rules at some paths are loaded: one after the other, or shared out."""
+
+
+def one_by_one(loader: RuleLoader, paths: Sequence[str]) -> list[LoadedRule]:
+    """Load the rules in this process."""
+    return [loader.load(path) for path in paths]
+
+
+def _check_category(rule: Rule, settings: Settings, findings: list[Diagnostic]) -> None:
+    declared = settings.opt_outs
+    if declared is not None and rule.category not in declared:
+        hint = did_you_mean(rule.category, declared) or f"its categories are {', '.join(declared)}"
+        message = f"clarion.yaml does not declare the category '{rule.category}'"
+        findings.append(error("unknown-category", message, rule.category_node.span, hint))
