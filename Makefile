@@ -39,6 +39,8 @@ fix: $(STAMP) ## format and repair what can be repaired by a machine
 
 bench: $(STAMP) ## the benchmarks, with the peers measured in the same run
 	@$(PYTHON) benchmarks/express.py
+	@$(PYTHON) benchmarks/rendering.py
+	@$(PYTHON) benchmarks/check.py
 	@$(PYTHON) benchmarks/events.py
 	@$(PYTHON) benchmarks/pipeline.py
 
