@@ -44,6 +44,11 @@ bench: $(STAMP) ## the benchmarks, with the peers measured in the same run
 	@$(PYTHON) benchmarks/events.py
 	@$(PYTHON) benchmarks/pipeline.py
 
+.PHONY: fuzz
+fuzz: SECONDS ?= 600
+fuzz: $(STAMP) ## any bytes in the files of a workspace, ten minutes of chance (SECONDS=60 for one)
+	@$(PYTHON) -m fuzz.fuzz_check --seconds $(SECONDS)
+
 lock: ## resolve the dependencies anew into hashed locks
 	@$(VENV)/bin/pip-compile --quiet --strip-extras --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --allow-unsafe -o requirements.lock pyproject.toml
 	@$(VENV)/bin/pip-compile --quiet --strip-extras --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --allow-unsafe --extra dev -o requirements-dev.lock pyproject.toml
