@@ -89,7 +89,7 @@ def explained(text: str, problem: TemplateSyntaxError) -> tuple[int, int, str, s
         return at, at + 3, "unexpected 'NOT'", "write `not`"
     if token[0] in "\"'" and "unexpected char" in (problem.message or ""):
         return start, start + 1, "this quotation mark is never closed", f"add `{token[0]}` where the text ends"
-    return start, token.end(), f"unexpected {token[0]!r}", _hint(text[:start], token[0], text[token.end() :])
+    return start, token.end(), f"unexpected {token[0]!r}", way_out(text[:start], token[0], text[token.end() :])
 
 
 def _never_closed(text: str) -> int | None:
@@ -108,7 +108,7 @@ def _what_is_missing(text: str) -> str:
     return _NO_PERCENT if _PERCENT.search(text) else f"something must stand behind `{behind}`"
 
 
-def _hint(before: str, token: str, after: str) -> str | None:
+def way_out(before: str, token: str, after: str) -> str | None:
     """What to write in place of `token`, by itself or by its neighbours."""
     words = before.split()
     known = _BEHIND.get(" ".join(words[-2:])) or _BEHIND.get(" ".join(words[-1:])) or _SIGNS.get(token)

@@ -14,6 +14,7 @@ from jinja2 import nodes
 
 from scheduler.diagnostics.diagnostic import Diagnostic, did_you_mean, error
 from scheduler.diagnostics.yaml_nodes import ScalarNode
+from scheduler.rendering import other_languages
 from scheduler.rendering.absences import Absent, Why, absence
 from scheduler.rendering.expression_types import (
     ANYTHING,
@@ -306,7 +307,8 @@ class ExpressionCheck:
             self.report("wrong-arguments", f"{what} has no '{unknown[0]}'", node, hint)
         elif not takes.least <= count <= takes.most:
             wanted = how_many(takes.least, takes.most)
-            self.report("wrong-arguments", f"{what} takes {wanted}, and this gives {count}", node)
+            self.report("wrong-arguments", f"{what} takes {wanted}, and this gives {count}", node,
+                        other_languages.EXAMPLES.get(what.strip("`")))  # fmt: skip
 
     def _connected(self, node: nodes.And | nodes.Or, flow: Flow) -> Type:
         left = self.needed(node.left, flow, softly=True)
@@ -359,7 +361,8 @@ def arguments_of(node: nodes.Call) -> Iterator[nodes.Node]:
 
 def _method_hint(name: str, kind: Kind) -> str | None:
     if kind in METHODS:
-        return did_you_mean(name, METHODS[kind]) or (f"use the filter: `… | {name}`" if name in FILTERS else None)
+        hint = other_languages.METHODS.get(name) or did_you_mean(name, METHODS[kind])
+        return hint or (f"use the filter: `… | {name}`" if name in FILTERS else None)
     is_of_text = kind in NUMERIC and name in METHODS[Kind.TEXT]
     return f"`| string` makes text of it: `(… | string).{name}()`" if is_of_text else None
 

@@ -82,7 +82,8 @@ class Fused:
         except (TemplateError, SecurityError) as problem:
             return self._failure(problem, problem.message or type(problem).__name__)
         except Exception as problem:  # a template is a program: whatever it does wrong is a finding about it
-            return self._failure(problem, f"{type(problem).__name__}: {problem}")
+            message = str(problem) if isinstance(problem, ArithmeticError) else f"{type(problem).__name__}: {problem}"
+            return self._failure(problem, message)
         if len(parts) != self._count + 1:
             return RenderFailure("payload", "a value contains a NUL character")
         if self._order is not None:

@@ -13,6 +13,8 @@ from scheduler.diagnostics.yaml_nodes import ScalarNode
 from scheduler.rendering.macros import Import, MacroFile, MacroFiles, calls_of, imports_of
 from scheduler.rendering.paths import dotted, extent, reads
 
+_THIRD_FILE = "put what both need into a third file"
+
 
 def check_imports(parts: Sequence[nodes.Node], node: ScalarNode, macros: MacroFiles) -> Iterator[Diagnostic]:
     """The findings about the imports of a text, about the calls of what it imports, and about what those read that
@@ -43,8 +45,10 @@ def check_macro_files(files: MacroFiles) -> Iterator[Diagnostic]:
         yield from check_imports(file.parsed.parts, file.node, files)
         for one in imports_of(file.parsed.parts):
             if file.name in _reachable(one.file, files):
-                message = f"'{file.name}' imports '{one.file}', and that imports it"
-                yield error("macro-circle", message, _word(file.node, one), "put what both need into a third file")
+                message, hint = f"'{file.name}' imports '{one.file}', and that imports it", _THIRD_FILE
+                if one.file == file.name:
+                    message, hint = f"'{file.name}' imports itself", "remove this: macros of one file know each other"
+                yield error("macro-circle", message, _word(file.node, one), hint)
         for macro in file.macros.values():
             if macro.name in _callees(macro, file):
                 start = offset_of(macro)

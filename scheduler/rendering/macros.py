@@ -16,12 +16,12 @@ from typing import TypeAlias
 
 from jinja2 import TemplateSyntaxError, nodes
 
-from scheduler.conditions.jinja_positions import error_offset
 from scheduler.diagnostics.diagnostic import Diagnostic, error
 from scheduler.diagnostics.source import Source
 from scheduler.diagnostics.yaml_nodes import ScalarNode
 from scheduler.rendering.leaf_texts import ParsedText, looked_through
 from scheduler.rendering.sandbox import ENVIRONMENT
+from scheduler.rendering.syntax_problems import explained
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,18 +81,12 @@ def read_macro_file(name: str, source: Source) -> tuple[MacroFile | None, list[D
     try:
         tree = ENVIRONMENT.parse(node.text)
     except TemplateSyntaxError as problem:
-        message = syntax_message(problem)
-        return None, [error("template-syntax", message, node.span_of(min(error_offset(problem), len(node.text) - 1)))]
+        start, end, message, hint = explained(node.text, problem)
+        return None, [error("template-syntax", message, node.span_of(start, end), hint)]
     except RecursionError:
         return None, [error("too-deep", "the file is nested too deeply", node.span_of(0))]
     macros = {macro.name: macro for macro in tree.body if isinstance(macro, nodes.Macro)}
     return MacroFile(name, node, looked_through(tree), macros), []
-
-
-def syntax_message(problem: TemplateSyntaxError) -> str:
-    """What Jinja says about a text that is no template, as the beginning of a sentence of ours."""
-    message = (problem.message or "not valid Jinja").rstrip(".")
-    return message[:1].lower() + message[1:]
 
 
 def imports_of(parts: Iterable[nodes.Node]) -> Iterator[Import]:

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
 
 from jinja2 import TemplateSyntaxError, nodes
 
-from scheduler.conditions.jinja_positions import error_offset, offset_of
+from scheduler.conditions.jinja_positions import offset_of
+from scheduler.conditions.name_checks import ROOTS
 from scheduler.conditions.types import FieldType, Schema, UnknownName
 from scheduler.diagnostics.diagnostic import Diagnostic, did_you_mean, error, has_errors
 from scheduler.diagnostics.source import Span
 from scheduler.diagnostics.yaml_nodes import ScalarNode
+from scheduler.rendering import other_languages
 from scheduler.rendering.absences import Absent, Why
 from scheduler.rendering.expression_types import ANYTHING, NUMERIC, TEXT, Type, named, of_field
 from scheduler.rendering.fusing import Texts, Uncompilable, fuse
 from scheduler.rendering.leaf_texts import LeafText, parsed
 from scheduler.rendering.macro_checks import check_imports
-from scheduler.rendering.macros import NO_MACROS, MacroFile, MacroFiles, syntax_message
+from scheduler.rendering.macros import NO_MACROS, MacroFile, MacroFiles
 from scheduler.rendering.narrowing import Flow
 from scheduler.rendering.paths import Path, dotted, extent
 from scheduler.rendering.sandbox import ENVIRONMENT
+from scheduler.rendering.syntax_problems import explained
 from scheduler.rendering.template_check import TemplateCheck
 from scheduler.rendering.texts import is_template
 
@@ -48,22 +50,17 @@ class Names:
 
     def type_of(self, path: Path, text: ScalarNode, part: nodes.Node, flow: Flow) -> Type | Diagnostic:
         """The type of a path below a root, with why it may be missing; a finding when there is no such name."""
-        place = partial(_span, text, part)
         if path[0] not in self.roots:
-            if path[0] in parsed(text.text).own:
-                hint = "it is set elsewhere in this text: what a loop, a `with` or a macro sets ends with it"
-                return error("unknown-name", f"there is no '{path[0]}' here", place(), hint)
-            known = (*sorted(self.roots), *sorted(name for name in flow.own if name != "loop"))
-            return _unknown(path, 0, known, place())
+            return self._unknown_root(path, text, part, flow)
         words = _words(path)
         found = self.schema.field(words, self.event_type)
         if isinstance(found, UnknownName):
-            return _unknown(path, found.position, found.known, place())
+            return self._unknown_word(path, found, text, part)
         why = self._why_missing(words, found, flow)
         absent = None if why is None else Absent(dotted(path), why, text, part)
         kind = of_field(found, words)
         if len(words) < len(path) and kind.only(*NUMERIC):
-            return error("wrong-type", f"{named(kind)} has no parts", place())
+            return error("wrong-type", f"{named(kind)} has no parts", _span(text, part))
         if len(words) < len(path):  # below the index of a list
             kind = kind.item if kind.item is not None and len(words) + 1 == len(path) else ANYTHING
         return replace(kind, absent=absent)
@@ -84,13 +81,39 @@ class Names:
             return Why.OPTIONAL
         return Why.NO_USER if root == "user" and not self.has_user and not is_there else None
 
+    def _unknown_root(self, path: Path, text: ScalarNode, part: nodes.Node, flow: Flow) -> Diagnostic:
+        root, span = str(path[0]), _word_span(text, part, path, 0)
+        if root in parsed(text.text).own:
+            ended = "it is set elsewhere in this text: what a loop, a `with` or a macro sets ends with it"
+            return error("unknown-name", f"there is no '{root}' here", span, ended)
+        known = (*sorted(self.roots), *sorted(name for name in flow.own if name != "loop"))
+        here = f"known here: {', '.join(known)}"
+        if root in ROOTS:
+            return error("unknown-name", f"`{root}` cannot be used here", span, here)
+        hint = self._declared(root, ("event", "user", "device")) if len(path) == 1 else None
+        hint = hint or did_you_mean(root, known)
+        if hint is None and len(path) == 1 and "device" in self.roots:
+            here += f"; the rule gives more by `message: {{with: {{{root}: …}}}}`"
+        return error("unknown-name", f"there is no '{root}'", span, hint or here)
 
-def _unknown(path: Path, position: int, known: Iterable[str], span: Span) -> Diagnostic:
-    word = str(path[position])
-    known = tuple(known)
-    whole = f" in '{dotted(path)}'" if len(path) > 1 else ""
-    hint = did_you_mean(word, known) or (f"known here: {', '.join(known)}" if known else None)
-    return error("unknown-name", f"there is no '{word}'{whole}", span, hint)
+    def _unknown_word(self, path: Path, found: UnknownName, text: ScalarNode, part: nodes.Node) -> Diagnostic:
+        word, outer = str(path[found.position]), dotted(path[: found.position])
+        hint = self._declared(word, (str(path[0]),)) if found.position == 1 else None
+        hint = hint or did_you_mean(word, found.known)
+        if not found.known:
+            hint = other_languages.METHODS.get(word) or (f"write `… | {word}`" if word in ENVIRONMENT.filters else None)
+        hint = hint or (f"known here: {', '.join(found.known)}" if found.known else f"'{outer}' has no parts")
+        message = f"there is no '{word}' in '{outer}'"
+        return error("unknown-name", message, _word_span(text, part, path, found.position), hint)
+
+    def _declared(self, word: str, roots: Iterable[str]) -> str | None:
+        """A declared field of this name below one of the roots, for who left out what stands before it."""
+        for root in self.roots.intersection(roots):
+            path = (root, "attributes" if root in ("user", "device") else "data", word)
+            found = self.schema.field(path, self.event_type)
+            if isinstance(found, FieldType) and found.declared:
+                return f"did you mean '{dotted(path)}'?"
+        return None
 
 
 def check_text(node: ScalarNode, names: Names, *, keeps_type: bool = False) -> list[Diagnostic]:
@@ -149,9 +172,8 @@ def _grammar_findings(node: ScalarNode, names: Names) -> list[Diagnostic]:
     try:
         text = parsed(node.text)
     except TemplateSyntaxError as problem:
-        message = syntax_message(problem)
-        hint = "`{{` is closed by `}}`" if "end of print statement" in message else None
-        return [error("template-syntax", message, node.span_of(error_offset(problem)), hint)]
+        start, end, message, hint = explained(node.text, problem)
+        return [error("template-syntax", message, node.span_of(start, end), hint)]
     if text.levels > MAX_LEVELS:
         return [_too_deep(node)]
     found = (_grammar_finding(part, node, names, text.own) for part in text.parts)
@@ -163,28 +185,45 @@ def _grammar_finding(part: nodes.Node, node: ScalarNode, names: Names, local: fr
     match part:
         case nodes.Extends() | nodes.Block():
             word = type(part).__name__.lower()
-            return error("template-syntax", f"`{word}` has no meaning in a leaf", node.span_of(offset_of(part)),
+            return error("template-syntax", f"`{word}` has no meaning in a leaf", _statement_span(node, part, word),
                          "use an overlay, NAME.LOCALE.yaml")  # fmt: skip
         case nodes.Filter(name=word) if word not in ENVIRONMENT.filters:
-            return error("unknown-name", f"there is no filter '{word}'", _span(node, part),
-                         did_you_mean(word, ENVIRONMENT.filters))  # fmt: skip
+            hint = other_languages.FILTERS.get(word) or did_you_mean(word, ENVIRONMENT.filters)
+            return error("unknown-name", f"there is no filter '{word}'", _word_behind(node, part, word),
+                         hint or f"the filters are {', '.join(sorted(ENVIRONMENT.filters))}")  # fmt: skip
         case nodes.Test(name=word) if word not in ENVIRONMENT.tests:
-            return error("unknown-name", f"there is no test '{word}'", _span(node, part),
-                         did_you_mean(word, ENVIRONMENT.tests))  # fmt: skip
-        case nodes.Call(node=nodes.Name(name=word)) if word not in ENVIRONMENT.functions and word not in local:
-            return error("unknown-name", f"there is no function '{word}'", node.span_of(offset_of(part)),
-                         did_you_mean(word, ENVIRONMENT.functions))  # fmt: skip
+            hint = other_languages.TESTS.get(word) or did_you_mean(word, ENVIRONMENT.tests)
+            return error("unknown-name", f"there is no test '{word}'", _word_behind(node, part, word), hint)
+        case nodes.Call(node=nodes.Name(name=word) as callee) if (
+            word not in ENVIRONMENT.functions and word not in local
+        ):
+            hint = _function_hint(word, names.macros)
+            return error("unknown-name", f"there is no function '{word}'", _span(node, callee), hint)
         case nodes.Pow():
-            return error("template-syntax", "`**` is not available in templates", _span(node, part))
+            return error("template-syntax", "`**` is not available in templates", _span(node, part),
+                         "multiply it out: `x * x`")  # fmt: skip
         case nodes.For(recursive=True):
-            return error("template-syntax", "a loop cannot call itself", node.span_of(offset_of(part)),
+            return error("template-syntax", "a loop cannot call itself", _statement_span(node, part, "for"),
                          "remove `recursive`")  # fmt: skip
         case nodes.For() if _loop_depth(part) > MAX_LOOP_DEPTH:
-            return error("too-deep", f"loops are nested more than {MAX_LOOP_DEPTH} deep", node.span_of(offset_of(part)))
+            message = f"loops are nested more than {MAX_LOOP_DEPTH} deep"
+            hint = "let the backend send what the loops put together"
+            return error("too-deep", message, _statement_span(node, part, "for"), hint)
         case nodes.Name(name=word, ctx="store" | "param") if word in names.roots or word in names.with_types:
-            return error("shadowed-name", f"'{word}' already has a meaning here", node.span_of(offset_of(part)),
+            return error("shadowed-name", f"'{word}' already has a meaning here", _span(node, part),
                          "choose another name")  # fmt: skip
     return None
+
+
+def _function_hint(word: str, macros: MacroFiles) -> str:
+    """What to write in place of the call of an unknown function."""
+    file = next((file.name for file in macros.values() if word in file.macros), None)
+    if file is not None:
+        return f'import the macro: `{{% from "{file}" import {word} %}}`'
+    if word in ENVIRONMENT.filters:
+        return f"write `x | {word}`"
+    hint = other_languages.FUNCTIONS.get(word) or did_you_mean(word, ENVIRONMENT.functions)
+    return hint or f"the functions are {', '.join(sorted(ENVIRONMENT.functions))}; macros are imported"
 
 
 def _too_deep(node: ScalarNode) -> Diagnostic:
@@ -216,3 +255,28 @@ def _words(path: Path) -> tuple[str, ...]:
 
 def _span(node: ScalarNode, part: nodes.Node) -> Span:
     return node.span_of(*extent(node.text, part))
+
+
+def _word_span(node: ScalarNode, part: nodes.Node, path: Path, position: int) -> Span:
+    """Where one word of a path is written; all of the path when that is not plain."""
+    at = part
+    for _ in range(len(path) - 1 - position):
+        if not isinstance(at, nodes.Getattr | nodes.Getitem):
+            return _span(node, part)
+        at = at.node
+    if isinstance(at, nodes.Getitem):
+        return _span(node, at.arg)
+    end = extent(node.text, at)[1]
+    return node.span_of(end - len(str(path[position])), end)
+
+
+def _statement_span(node: ScalarNode, part: nodes.Node, word: str) -> Span:
+    """The word that a statement begins with."""
+    return node.span_of(offset_of(part), offset_of(part) + len(word))
+
+
+def _word_behind(node: ScalarNode, part: nodes.Filter | nodes.Test, word: str) -> Span:
+    """Where the name of a filter or a test is written, behind what it is about."""
+    before = offset_of(part) if part.node is None else extent(node.text, part.node)[1]
+    start = node.text.index(word, before)
+    return node.span_of(start, start + len(word))

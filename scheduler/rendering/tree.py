@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from scheduler.diagnostics.diagnostic import Diagnostic, did_you_mean, error, warning
 from scheduler.diagnostics.yaml_nodes import MappingNode, Node, ScalarNode, SequenceNode, core_value
-from scheduler.rendering.aps import APS, LIVE_ACTIVITY_KEYS, EitherOr, LeafType, ListOf, Shape
+from scheduler.rendering.aps import ALERT, APS, LIVE_ACTIVITY_KEYS, EitherOr, LeafType, ListOf, Shape
 from scheduler.rendering.skeleton import ENCODE, Array, Fixed, Hole, Object, Part
 from scheduler.rendering.texts import is_template
 
@@ -64,8 +65,8 @@ class _Reader:
                                              key.span))  # fmt: skip
                 entries.append((key.text, self._own(value, below)))
             else:
-                hint = did_you_mean(key.text, fields) or "keys of your own stand beside `aps`, not in it"
-                self.findings.append(error("unknown-key", f"`{path}` has no key '{key.text}'", key.span, hint))
+                message = f"`{path}` has no key '{key.text}'"
+                self.findings.append(error("unknown-key", message, key.span, _key_hint(key.text, fields, path)))
         return Object(tuple(entries))
 
     def _shaped(self, node: Node, shape: Shape, path: str) -> Part:
@@ -105,7 +106,10 @@ class _Reader:
 
     def _constant(self, node: ScalarNode, path: str) -> Part:
         try:
-            return Fixed(ENCODE(core_value(node)))
+            value = core_value(node)
+            if isinstance(value, float) and not math.isfinite(value):
+                raise OverflowError
+            return Fixed(ENCODE(value))
         except (UnicodeEncodeError, OverflowError):
             return self._wrong(node, path, "a value that JSON can hold")
 
@@ -128,5 +132,19 @@ class _Reader:
                 found = "a list"
             case MappingNode():
                 found = "a mapping"
-        self.findings.append(error("wrong-type", f"`{path}` is {wanted}, not {found}", node.span))
+        hint = None
+        if found == "nothing":
+            hint = "write a value, or remove the key"
+        elif wanted == "a list":
+            hint = "put it in brackets, [ ], or begin each value with `- `"
+        self.findings.append(error("wrong-type", f"`{path}` is {wanted}, not {found}", node.span, hint))
         return _NO_JSON
+
+
+def _key_hint(key: str, fields: Mapping[str, Shape], path: str) -> str:
+    """What to write in place of a key that Apple does not know."""
+    if path == "aps" and key in ALERT:
+        return f"it stands in `alert`: `aps: {{alert: {{{key}: …}}}}`"
+    near = did_you_mean(key, fields)
+    own = "keys of your own stand beside `aps`, not in it"
+    return near or (own if path == "aps" else f"its keys are {', '.join(fields)}; {own}")

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from scheduler.conditions.types import Schema
 from scheduler.diagnostics.diagnostic import Diagnostic, did_you_mean, error, has_errors
 from scheduler.diagnostics.source import Source
-from scheduler.diagnostics.yaml_nodes import MappingNode, Node
+from scheduler.diagnostics.yaml_nodes import MappingNode, Node, ScalarNode
 from scheduler.diagnostics.yaml_reader import read_yaml
 from scheduler.domain.locales import canonical_locale
 from scheduler.rendering.macro_checks import check_macro_files
@@ -83,7 +83,12 @@ def read_templates(sources: Mapping[str, Source]) -> TemplateFiles:
             findings.append(error("wrong-name", f"there are two overlays of '{name}' for {locale}",
                                   sources[path].span(0), "keep one of them"))  # fmt: skip
         elif root is not None and locale is not None:
-            entry.overlays[locale] = root
+            aps = root.get("aps")
+            if isinstance(aps, ScalarNode) and aps.is_null:
+                findings.append(error("wrong-type", "an overlay cannot remove `aps`", aps.span,
+                                      "leave it out: then the base's holds"))  # fmt: skip
+            else:
+                entry.overlays[locale] = root
     for name, entry in found.items():
         if name not in bases:
             findings.append(error("wrong-name", f"an overlay without its base: there is no templates/{name}.yaml",

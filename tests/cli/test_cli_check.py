@@ -31,9 +31,9 @@ rules/breaking-news.yaml:11:26: error[unknown-name] unknown name 'plan' in `user
   hint: `user.attributes` has first_name; schema.yaml declares them
 """),
     "unknown-name-in-a-template": (TEMPLATE, "event.data.title", "event.data.titles", """\
-templates/breaking-news.yaml:3:16: error[unknown-name] there is no 'titles' in 'event.data.titles'
+templates/breaking-news.yaml:3:27: error[unknown-name] there is no 'titles' in 'event.data'
         title: "{{ event.data.titles }}"
-                   ^^^^^^^^^^^^^^^^^
+                              ^^^^^^
   hint: did you mean 'title'?
 """),
     "missing-template": (RULE, "template: breaking-news", "template: braking-news", """\

@@ -13,7 +13,10 @@ from scheduler.conditions.types import Schema
 from scheduler.diagnostics.diagnostic import Diagnostic
 from scheduler.diagnostics.source import Source
 from scheduler.diagnostics.yaml_reader import read_yaml
+from scheduler.rendering.expression_types import Kind
 from scheduler.rendering.names import Names, check_text
+from scheduler.rendering.sandbox import AS_JSON, BOUNDED, COUNTED, ENVIRONMENT, JOINED
+from scheduler.rendering.signatures import FILTERS, FUNCTIONS, METHODS, NUMBER_TESTS, PATIENT_TESTS, TEST_ARGUMENTS
 from scheduler.rendering.with_values import read_with
 
 SCHEMA_TEXT = """
@@ -198,10 +201,10 @@ WRONG = [
      "'x' is not set on every way to here"),
     ("{{ (1 if event.data.live) + 1 }}", "may-be-missing", "1 if event.data.live",
      "this `if` has no `else`, so there may be no value"),
-    ("{{ event.data.scroer }}", "unknown-name", "event.data.scroer", "there is no 'scroer' in 'event.data.scroer'"),
-    ("{{ evnt.data.home }}", "unknown-name", "evnt.data.home", "there is no 'evnt' in 'evnt.data.home'"),
-    ("{{ event.data.home.length }}", "unknown-name", "event.data.home.length",
-     "there is no 'length' in 'event.data.home.length'"),
+    ("{{ event.data.scroer }}", "unknown-name", "scroer", "there is no 'scroer' in 'event.data'"),
+    ("{{ evnt.data.home }}", "unknown-name", "evnt", "there is no 'evnt'"),
+    ("{{ event.data.home.length }}", "unknown-name", "length",
+     "there is no 'length' in 'event.data.home'"),
     ("{{ [1, 2].a and 1 }}", "unknown-name", "[1, 2].a", "a list has no 'a'"),
     ("{{ event.data.home.upper().first }}", "unknown-name", "event.data.home.upper().first", "a text has no 'first'"),
     ("{{ now.upper() }}", "unknown-name", "now.upper()", "an instant has no 'upper()'"),
@@ -319,3 +322,11 @@ def test_macros_that_call_macros_without_end_are_gone_into_so_often_and_no_more(
     )
     text = "{% macro m0() %}x{% endmacro %}" + chain + "{{ m39() }}"
     assert said(text) == []
+
+
+def test_every_filter_test_function_and_method_of_the_sandbox_has_a_signature() -> None:
+    hidden = {AS_JSON, BOUNDED, COUNTED, JOINED}
+    assert set(FILTERS) == set(ENVIRONMENT.filters) - hidden
+    assert set(FUNCTIONS) == set(ENVIRONMENT.functions)
+    assert set(TEST_ARGUMENTS) | NUMBER_TESTS | PATIENT_TESTS <= set(ENVIRONMENT.tests)
+    assert set(METHODS[Kind.TEXT]) == {name for name in dir(str) if ENVIRONMENT.is_safe_attribute("", name, None)}

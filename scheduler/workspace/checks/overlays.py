@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from scheduler.diagnostics.diagnostic import Diagnostic, warning
-from scheduler.diagnostics.yaml_nodes import MappingNode, Node
+from scheduler.diagnostics.yaml_nodes import MappingNode, Node, ScalarNode
+from scheduler.rendering.aps import ALERT
 from scheduler.workspace.templates import TemplateFile
 
 _TEXTS = frozenset({"title", "subtitle", "body", "title-loc-key", "subtitle-loc-key", "loc-key"})
@@ -21,6 +22,11 @@ def check_overlays(files: TemplateFile) -> Iterator[Diagnostic]:
             message = f"the overlay for {locale} replaces none of title, subtitle and body"
             hint = "translate one, `aps: {alert: {title: …}}`; until then its devices read the texts of the base"
             yield warning("overlay-texts", message, root.span, hint)
+
+
+def _may_be_text(entry: tuple[ScalarNode, Node]) -> bool:
+    """Whether a key of `alert` is a text, or one that does not exist: that has its own finding."""
+    return entry[0].text in _TEXTS or entry[0].text not in ALERT
 
 
 def _alert(root: Node | None) -> Node | None:

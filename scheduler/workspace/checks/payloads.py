@@ -19,6 +19,7 @@ from scheduler.workspace.checks.samples import samples
 from scheduler.workspace.templates import TemplateFile
 
 _SHOWN = ("alert", "sound", "badge")
+_EMPTY_LEAF = "where there may be no value, leave the key out: `… | omit`"
 _STEP = re.compile(r"[^.\[\]]+")
 
 
@@ -35,7 +36,10 @@ def check_payloads(campaign: Campaign, schema: Schema, files: TemplateFile, rule
                     say = error if sample.declared else note
                     span = _leaf_span(files, locale, payload.leaf) or rule_span
                     how = "" if sample.declared else "; its variables are not declared, so the sample may be wrong"
-                    yield say("render-error", f"with sample values, `{payload.leaf}`: {payload.message}{how}", span)
+                    hint = _EMPTY_LEAF if payload.message.endswith("not ''") else None
+                    yield say(
+                        "render-error", f"with sample values, `{payload.leaf}`: {payload.message}{how}", span, hint
+                    )
                 case Aborted():
                     pass
 
@@ -54,16 +58,20 @@ def _type_findings(
     """Apple: "Generating a remote notification", "Pushing background updates to your App"."""
     content = msgspec.json.decode(payload)
     aps: Mapping[str, object] = content["aps"]
-    span = _leaf_span(files, None, "aps") or rule_span
+    # What is wrong with the base is said of the base, whatever locale it was found in.
+    removed = locale is not None and any(_leaf_span(files, None, f"aps.{key}") for key in _SHOWN)
+    span = _leaf_span(files, locale if removed else None, "aps") or rule_span
+    where = f" in {locale}" if removed else ""
     if push_type is PushType.ALERT and not any(key in aps for key in _SHOWN):
         yield error("type-mismatch", "an alert notification shows, sounds or counts: `aps` has no alert, sound or "
-                    "badge", span, "add one, or write `type: background` in the rule's delivery")  # fmt: skip
+                    f"badge{where}", span, "add one, or write `type: background` in the rule's delivery")  # fmt: skip
     if push_type is PushType.BACKGROUND:
         if "content-available" not in aps:
-            yield error("type-mismatch", "a background notification needs `content-available: 1` in `aps`", span,
+            place = _leaf_span(files, None, "aps") or span
+            yield error("type-mismatch", "a background notification needs `content-available: 1` in `aps`", place,
                         "add it")  # fmt: skip
         for key in (key for key in _SHOWN if key in aps):
-            place = _leaf_span(files, locale, f"aps.{key}") or span
+            place = _leaf_span(files, None, f"aps.{key}") or _leaf_span(files, locale, f"aps.{key}") or span
             yield error("type-mismatch", f"a background notification cannot have `{key}`: it shows nothing", place,
                         "remove it, or write `type: alert` in the rule's delivery")  # fmt: skip
 
