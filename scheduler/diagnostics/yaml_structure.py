@@ -152,12 +152,13 @@ def _quotes(failure: Failure) -> Diagnostic | None:
     source = failure.source
     if not failure.is_in_quotes or failure.opened is None:
         return None
-    if "document" in failure.message or "end of stream" in failure.message:
+    at = source.text.rfind("\\", 0, failure.offset + 1)
+    is_escape = "escape" in failure.message or "number" in failure.message
+    if not is_escape or at + 1 == len(source.text):
         mark = source.text[failure.opened]
         return syntax_error(
             f"this `{mark}` is never closed", source.span(failure.opened), f"add `{mark}` where it ends"
         )
-    at = source.text.rfind("\\", 0, failure.offset + 1)
     wrong = source.text[at : at + 2]
     if wrong in _DIGITS:
         message = f"behind `{wrong}` stand the {_DIGITS[wrong]} hexadecimal digits of one character"

@@ -121,6 +121,7 @@ def test_sign_that_means_something_to_yaml_is_named(text: str, place: str, messa
         ("title: 'a': b\n", "'a': b", QUOTE, "put it in quotes: title: \"'a': b\""),
         ('a: "x\nb: 2\n', '"', 'this `"` is never closed', 'add `"` where it ends'),
         ("a: 'x\n---\nb'\n", "'", "this `'` is never closed", "add `'` where it ends"),
+        ('a: "b\\', '"', 'this `"` is never closed', 'add `"` where it ends'),
         ('a: "\\d"\n', "\\d", "`\\d` means nothing inside of double quotes",
          "write `\\\\d`, or put the text in single quotes"),
         ('a: "\\x4"\n', "\\x", "behind `\\x` stand the 2 hexadecimal digits of one character", CHARACTER),
