@@ -26,14 +26,6 @@ class TextTemplate:
     label: str
     _fused: Fused | None
 
-    @classmethod
-    def compile(cls, label: str, text: str, macros: MacroFiles = NO_MACROS) -> TextTemplate:
-        """A checked text; `label` is its place in failures (`trigger.once_per`). May raise Uncompilable."""
-        if not is_template(text):
-            return cls(text, text, label, None)
-        (fused,) = fuse([Texts((LeafText(label, text),))], macros)
-        return cls(text, None, label, fused)
-
     @property
     def variables(self) -> tuple[str, ...]:
         """Dotted paths that it reads."""
@@ -70,3 +62,15 @@ class TextTemplate:
                 return text
             case texts:
                 raise AssertionError(texts)
+
+
+def compile_texts(texts: Mapping[str, str], macros: MacroFiles = NO_MACROS) -> dict[str, TextTemplate]:
+    """Checked texts as templates, by their places in failures (`trigger.once_per`): all of them become one function.
+    May raise Uncompilable."""
+    labels = [label for label, text in texts.items() if is_template(text)]
+    functions = fuse([Texts((LeafText(label, texts[label]),)) for label in labels], macros) if labels else ()
+    compiled = dict(zip(labels, functions, strict=True))
+    return {
+        label: TextTemplate(text, None if label in compiled else text, label, compiled.get(label))
+        for label, text in texts.items()
+    }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta, tzinfo
 from zoneinfo import ZoneInfo
@@ -15,9 +15,9 @@ from scheduler.diagnostics.yaml_nodes import ScalarNode
 from scheduler.domain.lanes import Lane
 from scheduler.domain.quantities import Rate
 from scheduler.rendering.fusing import Uncompilable
-from scheduler.rendering.names import Names, check_text
+from scheduler.rendering.names import Names, check_text, compile_finding
 from scheduler.rendering.payload import PayloadTemplate, compile_payload
-from scheduler.rendering.texts import TextTemplate
+from scheduler.rendering.texts import TextTemplate, compile_texts
 from scheduler.rendering.with_values import read_with
 from scheduler.rules.compiler import roots_of
 from scheduler.rules.rule import Collapse, Message, OnUnknown, Rule
@@ -122,25 +122,28 @@ def compile_parts(rule: Rule, around: Surroundings) -> tuple[Parts | None, list[
     for variant in rule.variants:
         _payload(rule, variant, around, findings)
     texts = _Texts(rule, around, findings)
-    parts = (
-        texts.optional("trigger.once_per", rule.trigger.once_per, OCCASION_ROOTS, missing_is_expected=True),
-        texts.all("audience.users", rule.audience.users),
-        texts.all("audience.topics", rule.audience.topics),
-        texts.optional("delivery.collapse", _node(rule.delivery.collapse), COLLAPSE_ROOTS),
-        texts.optional("delivery.supersede", rule.delivery.supersede, OCCASION_ROOTS),
-    )
+    texts.check("trigger.once_per", rule.trigger.once_per, OCCASION_ROOTS, missing_is_expected=True)
+    for label, nodes in (("audience.users", rule.audience.users), ("audience.topics", rule.audience.topics)):
+        for number, node in enumerate(nodes):
+            texts.check(f"{label}[{number}]", node, OCCASION_ROOTS, missing_is_expected=True)
+    texts.check("delivery.collapse", _node(rule.delivery.collapse), COLLAPSE_ROOTS)
+    texts.check("delivery.supersede", rule.delivery.supersede, OCCASION_ROOTS)
+    compiled = texts.compiled()
     if payload is None or has_errors(findings):
         return None, findings
-    once_per, users, topics, collapse_text, supersede = parts
-    written = rule.delivery.collapse
+    supersede, written = compiled.get("delivery.supersede"), rule.delivery.collapse
+    collapse: TextTemplate | Collapse
     if isinstance(written, Collapse):
-        return Parts(payload, once_per, users, topics, written, supersede), findings
-    assert collapse_text is not None
-    if supersede is None and not collapse_text.is_personal:
-        supersede = collapse_text
-        message = "`delivery.supersede`, by default `collapse`, is stored with each run; it does not act yet"
-        findings.append(note("not-yet", message, written.span))
-    return Parts(payload, once_per, users, topics, collapse_text, supersede), findings
+        collapse = written
+    else:
+        collapse = compiled["delivery.collapse"]
+        if supersede is None and not collapse.is_personal:
+            supersede = collapse
+            message = "`delivery.supersede`, by default `collapse`, is stored with each run; it does not act yet"
+            findings.append(note("not-yet", message, written.span))
+    users = tuple(compiled[f"audience.users[{number}]"] for number in range(len(rule.audience.users)))
+    topics = tuple(compiled[f"audience.topics[{number}]"] for number in range(len(rule.audience.topics)))
+    return Parts(payload, compiled.get("trigger.once_per"), users, topics, collapse, supersede), findings
 
 
 def join(rule: Rule, parts: Parts, around: Surroundings, version: str, sources: Mapping[str, str]) -> Campaign:
@@ -206,7 +209,7 @@ def _payload(rule: Rule, message: Message, around: Surroundings, findings: list[
 
 
 class _Texts:
-    """Compiles the one-text templates of a rule, collecting findings."""
+    """Checks and compiles the one-text templates of a rule, collecting findings."""
 
     def __init__(self, rule: Rule, around: Surroundings, findings: list[Diagnostic]) -> None:
         self.event_type = rule.trigger.event
@@ -214,30 +217,30 @@ class _Texts:
         self.schema = around.schema
         self.macros = around.templates.macros
         self.findings = findings
+        self.nodes: dict[str, ScalarNode] = {}
+        """By label, the texts that can be compiled."""
 
-    def all(self, label: str, nodes: Iterable[ScalarNode]) -> tuple[TextTemplate, ...]:
-        found = (
-            self.optional(f"{label}[{n}]", node, OCCASION_ROOTS, missing_is_expected=True)
-            for n, node in enumerate(nodes)
-        )
-        return tuple(one for one in found if one is not None)
-
-    def optional(
+    def check(
         self, label: str, node: ScalarNode | None, roots: frozenset[str], *, missing_is_expected: bool = False
-    ) -> TextTemplate | None:
+    ) -> None:
+        """Check a text, if there is one."""
         if node is None:
-            return None
+            return
         known = roots_of(roots, scheduled=self.scheduled)
         names = Names(self.schema, self.event_type, known, missing_is_expected=missing_is_expected, macros=self.macros)
         problems = check_text(node, names)
         self.findings.extend(problems)
-        if has_errors(problems):
-            return None
+        if not has_errors(problems):
+            self.nodes[label] = node
+
+    def compiled(self) -> Mapping[str, TextTemplate]:
+        """The texts without an error, by their labels."""
         try:
-            return TextTemplate.compile(label, node.text, self.macros)
-        except Uncompilable as problem:
-            self.findings.append(error("template-syntax", str(problem), node.span))
-            return None
+            return compile_texts({label: node.text for label, node in self.nodes.items()}, self.macros)
+        except Uncompilable:
+            found = (compile_finding(node, self.macros) for node in self.nodes.values())
+            self.findings.extend(one for one in found if one is not None)
+            return {}
 
 
 def _node(collapse: ScalarNode | Collapse) -> ScalarNode | None:

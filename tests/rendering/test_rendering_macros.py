@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 
 import pytest
-from support.template_texts import macro_files
+from support.template_texts import macro_files, one_text
 
 from scheduler.conditions.types import FieldType, Schema, Section, ValueType
 from scheduler.diagnostics.diagnostic import Diagnostic
@@ -17,7 +17,6 @@ from scheduler.rendering.macros import MacroFile, read_macro_file
 from scheduler.rendering.names import Names
 from scheduler.rendering.payload import PayloadTemplate, compile_payload
 from scheduler.rendering.results import RenderFailure
-from scheduler.rendering.texts import TextTemplate
 from scheduler.rendering.with_values import read_with
 
 MONEY = """\
@@ -98,7 +97,7 @@ def test_files_that_are_imported_by_imports_belong_to_the_template() -> None:
 
 def test_text_templates_may_import_too() -> None:
     text = "{% from 'money.j2' import price %}{{ price(event.data.n) }}"
-    assert TextTemplate.compile("collapse", text, files()).render(SCOPE) == "2.50 €"
+    assert one_text("collapse", text, files()).render(SCOPE) == "2.50 €"
 
 
 def test_failure_inside_of_a_macro_names_the_leaf_and_the_line() -> None:

@@ -7,6 +7,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.template_texts import one_text
 
 from scheduler.diagnostics.source import Source
 from scheduler.diagnostics.yaml_nodes import core_value
@@ -14,29 +15,28 @@ from scheduler.diagnostics.yaml_reader import read_yaml
 from scheduler.rendering.overlays import chain, overlay
 from scheduler.rendering.results import Missing, RenderFailure
 from scheduler.rendering.skeleton import Array, Fixed, Hole, Object, Part, chunks
-from scheduler.rendering.texts import TextTemplate
 
 
 def test_constant_text_needs_no_names() -> None:
-    template = TextTemplate.compile("trigger.once_per", "launch {day}")
+    template = one_text("trigger.once_per", "launch {day}")
     assert (template.constant, template.variables, template.render({})) == ("launch {day}", (), "launch {day}")
 
 
 def test_text_takes_the_values_of_its_names() -> None:
-    template = TextTemplate.compile("trigger.once_per", "{{ event.subject }}:{{ event.data.n }}")
+    template = one_text("trigger.once_per", "{{ event.subject }}:{{ event.data.n }}")
     assert template.variables == ("event.subject", "event.data.n")
     assert not template.is_personal
     assert template.render({"event": {"subject": "g1", "data": {"n": 2}}}) == "g1:2"
 
 
 def test_missing_part_is_named() -> None:
-    template = TextTemplate.compile("audience.users[0]", "{{ event.data.user_id }}")
+    template = one_text("audience.users[0]", "{{ event.data.user_id }}")
     assert template.render({"event": {"data": {"user_id": None}}}) == Missing("event.data.user_id")
     assert template.render({"event": None}) == Missing("event.data.user_id")
 
 
 def test_text_of_a_list_fails_with_its_place() -> None:
-    template = TextTemplate.compile("delivery.collapse", "{{ device.topics }}")
+    template = one_text("delivery.collapse", "{{ device.topics }}")
     assert template.is_personal
     assert template.render({"device": {"topics": ["a"]}}) == RenderFailure(
         "delivery.collapse", "a list is no text; choose with `join(', ')` or `first`"
@@ -44,7 +44,7 @@ def test_text_of_a_list_fails_with_its_place() -> None:
 
 
 def test_abort_has_no_place_in_a_key() -> None:
-    assert TextTemplate.compile("trigger.once_per", "{{ abort('x') }}").render({}) == RenderFailure(
+    assert one_text("trigger.once_per", "{{ abort('x') }}").render({}) == RenderFailure(
         "trigger.once_per", "abort('x') belongs into a payload template"
     )
 

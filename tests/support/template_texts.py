@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from scheduler.diagnostics.source import Source
 from scheduler.diagnostics.yaml_nodes import ScalarNode
-from scheduler.rendering.macros import MacroFile, read_macro_file
+from scheduler.rendering.macros import NO_MACROS, MacroFile, MacroFiles, read_macro_file
+from scheduler.rendering.texts import TextTemplate, compile_texts
 
 
 def one_leaf(text: str) -> ScalarNode:
@@ -23,3 +24,8 @@ def macro_files(texts: Mapping[str, str]) -> dict[str, MacroFile]:
         assert file is not None, findings
         found[name] = file
     return found
+
+
+def one_text(label: str, text: str, macros: MacroFiles = NO_MACROS) -> TextTemplate:
+    """A text template, compiled alone."""
+    return compile_texts({label: text}, macros)[label]
