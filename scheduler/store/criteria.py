@@ -135,10 +135,9 @@ class _Lowering:
         match left, right:
             case Call(Function.DAYS_BETWEEN, (start, end)), Constant(int() | float() as count):
                 return self._days_between(comparison, start, end, count)
-        match left:
-            case Call(Function.INSTANT, (asked,)):
+            case Call(Function.INSTANT, (asked,)), _:
                 compared = compare_instant
-            case asked:
+            case asked, _:
                 compared = within
         bounds, field = bounds_of(right), self._field(asked)
         if bounds is None or field is None or unsafe(bounds[0]) is not None:

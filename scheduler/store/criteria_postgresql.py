@@ -95,10 +95,10 @@ class _Json(JsonField):
         return case({"number": clause}, value=self.kind), exact
 
     def list_contains(self, text: str) -> Sides:
-        found = self.value.op("@>", is_comparison=True)(literal([text], JSONB))
+        found = self.value.op("@>", is_comparison=True)(literal([text], JSONB))  # of lists alone
         path, variables = cast(literal(_NOT_ANOTHER_TEXT), JSONPATH), literal({"text": text}, JSONB)
         only_others = not_(func.jsonb_path_exists(self.value, path, variables))
-        return Sides(case({"array": found}, value=self.kind), case({"array": only_others}, value=self.kind))
+        return Sides(found, case({"array": only_others}, value=self.kind))
 
 
 def _item(holder: ColumnElement[Any], key: str) -> ColumnElement[Any]:

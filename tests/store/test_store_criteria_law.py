@@ -19,7 +19,7 @@ from scheduler.store.criteria import lower
 from scheduler.store.database import Transaction
 from scheduler.store.tables import DEVICES, USERS
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # with the examples of `make test-long`
 
 users = st.fixed_dictionaries(
     {"attributes": attributes, "locale": st.sampled_from(LOCALES), "time_zone": st.sampled_from(LOCALES)}
