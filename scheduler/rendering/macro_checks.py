@@ -41,10 +41,13 @@ def check_imports(parts: Sequence[nodes.Node], node: ScalarNode, macros: MacroFi
 
 def check_macro_files(files: MacroFiles) -> Iterator[Diagnostic]:
     """What is wrong with macro files whoever imports them: circles of imports, and of macros that call each other."""
+    told: set[str] = set()
     for file in files.values():
         yield from check_imports(file.parsed.parts, file.node, files)
         for one in imports_of(file.parsed.parts):
-            if file.name in _reachable(one.file, files):
+            circle = _reachable(one.file, files)
+            if file.name in circle and file.name not in told:
+                told |= {name for name in circle if file.name in _reachable(name, files)}
                 message, hint = f"'{file.name}' imports '{one.file}', and that imports it", _THIRD_FILE
                 if one.file == file.name:
                     message, hint = f"'{file.name}' imports itself", "remove this: macros of one file know each other"
@@ -116,9 +119,10 @@ def _arguments(call: nodes.Call, macro: nodes.Macro, node: ScalarNode) -> Iterat
     parameters = [argument.name for argument in macro.args]
     read = {name.name for part in macro.body for name in part.find_all(nodes.Name)}
     given = {keyword.key for keyword in call.kwargs}
-    shape = f"{macro.name}({', '.join(parameters)})"
+    required = parameters[: len(parameters) - len(macro.defaults)]
+    shape = f"{macro.name}({', '.join(name if name in required else f'{name}=…' for name in parameters)})"
     if len(call.args) > len(parameters) and "varargs" not in read:
-        message = f"'{macro.name}' takes {len(parameters)} values, and this gives {len(call.args)}"
+        message = f"'{macro.name}' takes {_values_in_words(len(parameters))}, and this gives {len(call.args)}"
         yield error("wrong-arguments", message, _place(node, call), f"write `{shape}`")
     for keyword in call.kwargs:
         if keyword.key not in parameters and "kwargs" not in read and keyword.key != "caller":
@@ -126,7 +130,6 @@ def _arguments(call: nodes.Call, macro: nodes.Macro, node: ScalarNode) -> Iterat
             yield error("wrong-arguments", f"'{macro.name}' has no '{keyword.key}'", _place(node, call), hint)
     if call.dyn_args is not None or call.dyn_kwargs is not None:
         return
-    required = parameters[: len(parameters) - len(macro.defaults)]
     for name in required[len(call.args) :]:
         if name not in given:
             yield error("wrong-arguments", f"'{macro.name}' needs '{name}'", _place(node, call), f"write `{shape}`")
@@ -169,3 +172,7 @@ def _word(node: ScalarNode, one: Import) -> Span:
 
 def _place(node: ScalarNode, part: nodes.Node) -> Span:
     return node.span_of(*extent(node.text, part))
+
+
+def _values_in_words(count: int) -> str:
+    return "no value" if count == 0 else "1 value" if count == 1 else f"{count} values"

@@ -245,6 +245,9 @@ class _Reader:
         hint = f"it belongs to `{empty}`: indent it by two spaces more" if empty else self.table.hints.get(key.text)
         hint = hint or (f"did you mean '{folded}'?" if folded in keys else None)
         hint = hint or self._elsewhere(folded) or did_you_mean(key.text, keys)
+        foreign = next((char for char in key.text if char.isalpha() and not char.isascii()), None)
+        if hint is not None and foreign is not None:
+            hint += f" the letter '{foreign}' (U+{ord(foreign):04X}) is of another alphabet"
         hint = hint or f"the keys here are {', '.join(name for name in keys if not self._is_reserved(name))}"
         self.findings.append(error("unknown-key", f"unknown key '{key.text}'{where}", key.span, hint))
 
@@ -299,8 +302,8 @@ def root_mapping(file: YamlFile) -> tuple[MappingNode | None, list[Diagnostic]]:
     return None, findings
 
 
-_LEAVES_NOTHING = frozenset({"tag", "recursive-alias", "unused-anchor"})
-"""Findings of YAML's reading about what may have taken all of a value away."""
+_LEAVES_NOTHING = frozenset({"tag", "recursive-alias", "unused-anchor", "yaml-syntax"})
+"""Findings of YAML's reading about what may have taken all of a value away, or made something else of it."""
 
 
 def without_echoes(reading: Iterable[Diagnostic], findings: Iterable[Diagnostic]) -> list[Diagnostic]:
@@ -312,7 +315,7 @@ def without_echoes(reading: Iterable[Diagnostic], findings: Iterable[Diagnostic]
     for number, cause in enumerate(said):
         if cause.code not in _LEAVES_NOTHING:
             continue
-        kept = [one for one in found if not cause.span.start <= one.span.start <= cause.span.end]
+        kept = [one for one in found if one.span.start > cause.span.end or one.span.end < cause.span.start]
         if has_errors(found) and len(kept) < len(found):
             said[number] = replace(cause, severity=Severity.ERROR)
         found = kept

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from scheduler.conditions.types import Schema
-from scheduler.diagnostics.diagnostic import Diagnostic, did_you_mean, error, has_errors
+from scheduler.diagnostics.diagnostic import Diagnostic, Severity, did_you_mean, error, has_errors
 from scheduler.diagnostics.source import Source
 from scheduler.diagnostics.yaml_nodes import MappingNode, Node, ScalarNode
 from scheduler.diagnostics.yaml_reader import read_yaml
 from scheduler.domain.locales import canonical_locale
 from scheduler.rendering.macro_checks import check_macro_files
-from scheduler.rendering.macros import NO_MACROS, MacroFile, MacroFiles, read_macro_file
+from scheduler.rendering.macros import NO_MACROS, MacroFile, MacroFiles, imports_of, read_macro_file
 from scheduler.rendering.names import Names, check_macro_file
+
+_OVERLAY_NAMES = "name overlays NAME.LOCALE.yaml, as in sale.de-AT.yaml; a template's own name has no dot"
 
 
 @dataclass(slots=True)
 class TemplateFile:
-    """A base template with its overlays by canonical locale. `base` is None when its file cannot be read."""
+    """A base template with its overlays by canonical locale. `base` is None when its file, or one that it imports,
+    cannot be read."""
 
     base: Node | None = None
     overlays: dict[str, Node] = field(default_factory=dict)
@@ -61,7 +65,7 @@ def read_templates(sources: Mapping[str, Source]) -> TemplateFiles:
         locale = canonical_locale(tag)
         if dot and locale is None:
             findings.append(error("wrong-name", f"'{tag}' in '{pure.name}' is no language tag", sources[path].span(0),
-                                  "name overlays NAME.LOCALE.yaml, as in sale.de-AT.yaml"))  # fmt: skip
+                                  _OVERLAY_NAMES))  # fmt: skip
             continue
         file = read_yaml(sources[path])
         findings.extend(file.findings)
@@ -93,22 +97,46 @@ def read_templates(sources: Mapping[str, Source]) -> TemplateFiles:
         if name not in bases:
             findings.append(error("wrong-name", f"an overlay without its base: there is no templates/{name}.yaml",
                                   sources[entry.paths[0]].span(0), f"make templates/{name}.yaml"))  # fmt: skip
-    macros = _read_macros(sources, findings)
+    macros, broken = _read_macros(sources, findings)
+    for entry in found.values():
+        if any(name in sources[path].text for path in entry.paths for name in broken):
+            entry.base = None  # what it imports has its own finding
     return TemplateFiles({name: entry for name, entry in found.items() if name in bases}, macros, tuple(findings))
 
 
-def _read_macros(sources: Mapping[str, Source], findings: list[Diagnostic]) -> MacroFiles:
+def _read_macros(sources: Mapping[str, Source], findings: list[Diagnostic]) -> tuple[MacroFiles, frozenset[str]]:
+    """The macro files that can be used, and the names of those that cannot: what imports one of them is not checked,
+    since nothing more would be found than that."""
     files: dict[str, MacroFile] = {}
+    unread: set[str] = set()
     for path in sorted(sources):
         pure = PurePosixPath(path)
         if pure.parent != PurePosixPath("templates") or pure.suffix != ".j2":
             continue
         file, problems = read_macro_file(pure.name, sources[path])
         findings.extend(problems)
-        if file is not None:
+        if file is None:
+            unread.add(pure.name)
+        else:
             files[pure.name] = file
-    findings.extend(check_macro_files(files))
+    broken = _with_importers(unread, files)
+    readable = {name: file for name, file in files.items() if name not in broken}
     every_name = Names(Schema.undeclared(), None, frozenset())
-    for file in files.values():
-        findings.extend(check_macro_file(file, every_name))
-    return {} if has_errors(findings) else files
+    found = [*check_macro_files(readable)]
+    for file in readable.values():
+        found.extend(check_macro_file(file, every_name))
+    findings.extend(found)
+    wrong = {PurePosixPath(one.span.source.path).name for one in found if one.severity is Severity.ERROR}
+    broken = _with_importers(broken | wrong, files)
+    return {name: file for name, file in files.items() if name not in broken}, broken
+
+
+def _with_importers(broken: AbstractSet[str], files: MacroFiles) -> frozenset[str]:
+    """These files, and those that import one of them."""
+    reached = frozenset(broken)
+    while True:
+        importers = {name for name, file in files.items()
+                     if any(one.file in reached for one in imports_of(file.parsed.parts))}  # fmt: skip
+        if importers <= reached:
+            return reached
+        reached |= importers

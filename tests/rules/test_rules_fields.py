@@ -198,4 +198,4 @@ def test_variants_that_send_something_else_are_messages_of_the_rule() -> None:
 def test_ignored_checks_are_kept_with_their_place() -> None:
     rule, _ = read(EVENT_RULE + "ignore: [{check: overlay-texts, because: pictures}]\n")
     assert rule is not None
-    assert [(one.check, one.node.span.line) for one in rule.ignored] == [("overlay-texts", 5)]
+    assert [(one.check, one.span.line) for one in rule.ignored] == [("overlay-texts", 5)]

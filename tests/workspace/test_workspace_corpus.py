@@ -28,6 +28,7 @@ TESTED = {
     "rules": "rules/tested.yaml",
     "conditions": "rules/tested.yaml",
     "fields": "rules/tested.yaml",
+    "bytes": "rules/tested.yaml",
     "templates": "templates/tested.yaml",
     "overlays": "templates/tested.de.yaml",
     "macros": "templates/money.j2",

@@ -74,6 +74,7 @@ def _problems(
         yield error("unknown-check", f"'{entry.check}' is an error here, and errors cannot be ignored", span,
                     "mend what it says")  # fmt: skip
     else:
-        yield warning(
-            "unused-ignore", f"there is no '{entry.check}' here that could be ignored", span, "remove the entry"
-        )
+        hint = "remove the entry"
+        if any(one.code == entry.check and one.span.source.path.startswith("templates/") for one in findings):
+            hint = "remove the entry; of the templates, it is about those that no other rule uses"
+        yield warning("unused-ignore", f"there is no '{entry.check}' here that could be ignored", span, hint)

@@ -13,7 +13,7 @@ from scheduler.diagnostics.diagnostic import Diagnostic, error, note
 from scheduler.diagnostics.source import Span
 from scheduler.diagnostics.yaml_nodes import MappingNode, Node, SequenceNode
 from scheduler.rendering.overlays import fallbacks
-from scheduler.rendering.results import Aborted, RenderFailure
+from scheduler.rendering.results import RenderFailure
 from scheduler.workspace.campaign import Campaign
 from scheduler.workspace.checks.samples import samples
 from scheduler.workspace.templates import TemplateFile
@@ -25,30 +25,37 @@ _STEP = re.compile(r"[^.\[\]]+")
 
 def check_payloads(campaign: Campaign, schema: Schema, files: TemplateFile, rule_span: Span) -> Iterator[Diagnostic]:
     """Findings about the payloads of a campaign; `rule_span` is where the rule names its template."""
+    sizes: dict[str | None, int] = {}
+    said: set[RenderFailure] = set()
     for locale in (None, *campaign.payload.locales):
         for sample in samples(campaign.payload.paths, schema, campaign.event):
             payload = campaign.payload.render(locale, sample.scope)
-            match payload:
-                case bytes():
-                    yield from _size_findings(payload, campaign, locale, rule_span)
-                    yield from _type_findings(payload, campaign.push_type, files, locale, rule_span)
-                case RenderFailure():
-                    say = error if sample.declared else note
-                    span = _leaf_span(files, locale, payload.leaf) or rule_span
-                    how = "" if sample.declared else "; its variables are not declared, so the sample may be wrong"
-                    hint = _EMPTY_LEAF if payload.message.endswith("not ''") else None
-                    yield say(
-                        "render-error", f"with sample values, `{payload.leaf}`: {payload.message}{how}", span, hint
-                    )
-                case Aborted():
-                    pass
+            if isinstance(payload, bytes):
+                sizes[locale] = max(sizes.get(locale, 0), len(payload))
+                yield from _type_findings(payload, campaign.push_type, files, locale, rule_span)
+            elif isinstance(payload, RenderFailure) and payload not in said:
+                if locale is None:
+                    said.add(payload)  # it fails in the same way in all locales that do not replace the leaf
+                span = _leaf_span(files, locale, payload.leaf) or rule_span
+                yield _render_finding(payload, locale, span, declared=sample.declared)
+    yield from _size_findings(sizes, campaign.push_type.payload_limit, rule_span)
 
 
-def _size_findings(payload: bytes, campaign: Campaign, locale: str | None, span: Span) -> Iterator[Diagnostic]:
-    limit = campaign.push_type.payload_limit
-    if len(payload) > limit:
-        where = f" in {locale}" if locale else ""
-        yield error("payload-too-large", f"with sample values the payload has {len(payload):,} bytes{where}; "
+def _render_finding(failure: RenderFailure, locale: str | None, span: Span, *, declared: bool) -> Diagnostic:
+    where = f" in {locale}" if locale else ""
+    message = f"with sample values{where}, `{failure.leaf}`: {failure.message}"
+    if not declared:
+        return note("render-error", f"{message}; its variables are not declared, so the sample may be wrong", span,
+                    "declare them in schema.yaml: then the sample fits")  # fmt: skip
+    return error("render-error", message, span, _EMPTY_LEAF if failure.message.endswith("not ''") else None)
+
+
+def _size_findings(sizes: Mapping[str | None, int], limit: int, span: Span) -> Iterator[Diagnostic]:
+    """One finding, about the largest payload of all locales."""
+    largest = max(sizes, key=lambda locale: sizes[locale], default=None)
+    if sizes and sizes[largest] > limit:
+        where = f" in {largest}" if largest else ""
+        yield error("payload-too-large", f"with sample values the payload has {sizes[largest]:,} bytes{where}; "
                     f"Apple takes {limit:,}", span, "shorten its texts; the app can fetch what is long")  # fmt: skip
 
 

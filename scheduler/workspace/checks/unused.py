@@ -39,8 +39,9 @@ def check_unread(sources: Mapping[str, Source]) -> Iterator[Diagnostic]:
             yield error("unread-file", "this file is not read: a rule is NAME.yaml", source.span(0),
                         f"rename it to {pure.stem}.yaml")  # fmt: skip
         elif pure.parts[0] == "templates" and pure.suffix not in (".yaml", ".j2"):
+            ending = ".j2" if pure.suffix.startswith(".jinja") else ".yaml"
             yield error("unread-file", "this file is not read: a template is NAME.yaml, macros are NAME.j2",
-                        source.span(0), f"rename it to {pure.stem}.yaml")  # fmt: skip
+                        source.span(0), f"rename it to {pure.stem}{ending}")  # fmt: skip
         elif pure.parts[0] == "templates" and len(pure.parts) > 2:
             yield error("unread-file", "this file is not read: templates stand directly in templates/",
                         source.span(0), f"move it to templates/{pure.name}")  # fmt: skip
