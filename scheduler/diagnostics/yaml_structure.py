@@ -14,6 +14,7 @@ from scheduler.diagnostics.yaml_lines import Line, line_at, lines_above, syntax_
 
 _WORD = re.compile(r"[A-Za-z_][\w-]*")
 _CLOSING = {"[": "]", "{": "}"}
+QUOTE_MUST_END = "a value that begins with a quotation mark must end with it"
 _DIGITS = {"\\x": 2, "\\u": 4, "\\U": 8}
 _PLAIN_WORDS = {
     "did not find expected key": "a key is expected here",
@@ -184,6 +185,9 @@ def _brackets(failure: Failure) -> Diagnostic | None:
     add = f"add `{closing}` where it ends"
     if not is_closed and not (is_same_line and here.strip()):
         return syntax_error(f"this `{bracket}` is never closed", source.span(opened), add)
+    if here != ":" and source.text[failure.line.start : failure.offset].rstrip().endswith(('"', "'")):
+        hint = "put a comma behind the quotes, or the whole text inside of them"
+        return syntax_error(QUOTE_MUST_END, place, hint)
     if here == ":" and is_same_line:
         hint = "put a comma before the key; or put the value in quotes"
         return syntax_error("`: ` inside of a value begins another key in YAML", place, hint)

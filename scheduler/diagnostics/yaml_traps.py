@@ -22,7 +22,7 @@ from scheduler.diagnostics.yaml_lines import (
     written_whole,
 )
 from scheduler.diagnostics.yaml_misreadings import ODD_SPACES, odd_space
-from scheduler.diagnostics.yaml_structure import STRUCTURE_TRAPS, Failure, closing_bracket
+from scheduler.diagnostics.yaml_structure import QUOTE_MUST_END, STRUCTURE_TRAPS, Failure, closing_bracket
 
 _ODD_SPACE = re.compile(rf"^[ ]*(?=[{ODD_SPACES}])|[:-](?=[{ODD_SPACES}])")
 _TAB = re.compile(r"[ ]*(?:- +)*(?P<dash>-?)(?P<tab>\t[ \t]*)")
@@ -184,7 +184,7 @@ def _quote_ends_early(failure: Failure, line: Line) -> Diagnostic | None:
         hint = f"a quotation mark inside of quotes ends them: write {in_quotes(inner)}"
     else:
         hint = written_whole(line)
-    return syntax_error("a value that begins with a quotation mark must end with it", line.value_span, hint)
+    return syntax_error(QUOTE_MUST_END, line.value_span, hint)
 
 
 def _bracket_ends_early(failure: Failure, line: Line) -> Diagnostic | None:
