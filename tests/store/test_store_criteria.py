@@ -106,6 +106,7 @@ def test_every_comparison_of_hard_values_is_as_in_python(registry: Registry) -> 
                 assert one.exact or is_number(constant)
 
 
+@pytest.mark.slow
 def test_membership_in_lists_of_hard_strings_is_exactly_as_in_python(registry: Registry) -> None:
     with registry.trial() as tx:
         for pair in itertools.pairwise(HARD_STRINGS):
@@ -281,6 +282,7 @@ def test_long_lists_of_events_are_asked_in_so_far_as_there_is_room(
     assert asked(registry, expression, [{"id": 1, "attributes": {"a": "u9"}}]) == [1]
 
 
+@pytest.mark.slow
 def test_values_of_other_types_need_more_room(registry: Registry) -> None:
     # Each becomes a term of its own, and SQLite takes no deeper tree than 1,000.
     fits, too_many = (In(FIELD, Constant([*range(count), "x"])) for count in (99, 100))
