@@ -299,6 +299,9 @@ class _Rewriter(NodeTransformer):
         root = str(path[0])
         if root in self.called:
             return _below(nodes.Name(self.called[root], "load", lineno=node.lineno), path)
+        if len(path) > 1 and path[1] in self.modules.get(root, ()):
+            value = self.modules[root][str(path[1])]
+            return _below(nodes.Name(value, "load", lineno=node.lineno), path[1:])
         if root in self.local or not self.sees_all:
             return node
         if root in self.given.constants:

@@ -102,17 +102,18 @@ def _parts(one: Import, file: MacroFile, wanted: list[str]) -> Iterator[nodes.No
 def _calls(
     parts: Sequence[nodes.Node], node: ScalarNode, called: Mapping[str, nodes.Macro], modules: Mapping[str, MacroFile]
 ) -> Iterator[Diagnostic]:
-    for call in (part for part in parts if isinstance(part, nodes.Call)):
-        match call.node:
-            case nodes.Name(name=name) if name in called:
-                yield from _arguments(call, called[name], node)
+    for part in parts:
+        match part:
+            case nodes.Call(node=nodes.Name(name=name)) if name in called:
+                yield from _arguments(part, called[name], node)
+            case nodes.Call(node=nodes.Getattr(node=nodes.Name(name=module), attr=name)) if module in modules:
+                if name in modules[module].macros:
+                    yield from _arguments(part, modules[module].macros[name], node)
             case nodes.Getattr(node=nodes.Name(name=module), attr=name) if module in modules:
                 file = modules[module]
-                if name in file.macros:
-                    yield from _arguments(call, file.macros[name], node)
-                else:
+                if name not in file.macros and name not in _values(file):
                     hint = did_you_mean(name, file.macros) or f"its macros are {', '.join(file.macros) or 'none'}"
-                    yield error("unknown-macro", f"{file.name} has no macro '{name}'", _place(node, call.node), hint)
+                    yield error("unknown-macro", f"{file.name} has no macro '{name}'", _place(node, part), hint)
 
 
 def _arguments(call: nodes.Call, macro: nodes.Macro, node: ScalarNode) -> Iterator[Diagnostic]:

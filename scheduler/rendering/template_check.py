@@ -7,7 +7,7 @@ file. It is checked once more by itself, so that nothing is left out that nobody
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from jinja2 import nodes
 
@@ -175,7 +175,9 @@ class TemplateCheck(ExpressionCheck):
             check._macros.update(macros)
             if one.module is not None:
                 self._modules[one.module] = macros
-                flow.give(one.module, ANYTHING)
+                values = {name: found for name, found in around.own.items() if name in file.parsed.own}
+                fields = tuple({**dict.fromkeys(macros, FUNCTION), **values}.items())
+                flow.give(one.module, replace(of(Kind.OBJECT), fields=fields))
             for name, here in one.names:
                 flow.give(here, around.own.get(name, FUNCTION))
                 if name in macros:

@@ -81,6 +81,12 @@ def test_macros_do_what_jinja_says(title: str, text: str) -> None:
     assert text_of(title) == text
 
 
+def test_value_of_a_file_is_read_below_the_name_of_its_import() -> None:
+    words = "{% set mark = '!' %}{% set limits = {'most': 3} %}{% macro loud(x) %}{{ x }}{{ mark }}{% endmacro %}"
+    title = "{% import 'words.j2' as words %}{{ words.loud('Goal') }}{{ words.mark }}{{ words.limits.most + 1 }}"
+    assert text_of(title, words=words) == "Goal!!4"
+
+
 def test_what_a_macro_reads_is_among_the_paths_of_the_template() -> None:
     payload, _ = compiled("{% from 'money.j2' import greeting with context %}{{ greeting() }}")
     assert payload is not None
@@ -119,6 +125,8 @@ def test_failure_inside_of_a_macro_names_the_leaf_and_the_line() -> None:
          "did you mean 'price'?"),
         ("{% include event.data.home %}", "unknown-macro", "event.data.home", "a file is named by a text in quotes",
          'write "money.j2"'),
+        ("{% import 'money.j2' as money %}{{ money.cents }}", "unknown-macro", "money.cents",
+         "money.j2 has no macro 'cents'", "its macros are price, both, greeting, scorer, wrapped"),
         ("{% from 'money.j2' import price %}{{ price() }}", "wrong-arguments", "price()", "'price' needs 'amount'",
          "write `price(amount, currency=…)`"),
         ("{% from 'money.j2' import price %}{{ price(1, 2, 3) }}", "wrong-arguments", "price(1, 2, 3)",
