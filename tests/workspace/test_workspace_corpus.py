@@ -1,4 +1,4 @@
-"""Files with one defect each, and exactly what `check` says about them; and files without any.
+"""Files with one defect each, and exactly what `check` says about them; and files without any, as examples.
 
 tests/rules_corpus/bad/AREA/NAME.yaml is the defect in an otherwise sound workspace, NAME.txt the text; in the area
 `workspaces` NAME is a folder of files that are laid over the sound ones. tests/rules_corpus/good/AREA holds what has
@@ -8,6 +8,7 @@ no finding but `not-yet`. CLARION_WRITE_CORPUS=1 writes the texts anew: read eve
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from scheduler.diagnostics.diagnostic import Diagnostic
 from scheduler.diagnostics.printers import as_text
 from scheduler.diagnostics.source import Source
 from scheduler.workspace.checking import check
+from scheduler.workspace.codes import CODES
 from scheduler.workspace.folder import read_folder
 
 CORPUS = Path(__file__).parents[1] / "rules_corpus"
@@ -36,6 +38,10 @@ TESTED = {
     "schema": "schema.yaml",
 }
 """By area, the file that is the defect."""
+NOT_SHOWN = {
+    "too-large": "a file over 1 MB has no place in a repository; docs/checks/too-large.md makes one",
+}
+"""Codes without a case here, and why."""
 
 
 def cases(kind: str) -> list[str]:
@@ -76,6 +82,17 @@ def test_defect_is_said_exactly(case: str) -> None:
 def test_good_file_has_no_finding_but_what_is_not_built(case: str) -> None:
     findings = findings_of(files_of("good", case))
     assert [finding for finding in findings if finding.code != "not-yet"] == []
+
+
+def test_corpus_is_as_large_as_promised() -> None:
+    assert len(cases("bad")) >= 150
+    assert len(cases("good")) >= 50
+
+
+def test_every_code_is_shown_by_a_defect() -> None:
+    texts = [(CORPUS / "bad" / f"{case}.txt").read_text("utf-8") for case in cases("bad")]
+    shown = {code for text in texts for code in re.findall(r"(?m): (?:error|warning|note)\[([a-z0-9-]+)\] ", text)}
+    assert shown == set(CODES) - set(NOT_SHOWN)
 
 
 def test_sound_workspace_of_the_corpus_has_no_findings() -> None:
