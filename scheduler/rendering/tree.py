@@ -119,7 +119,7 @@ class _Reader:
 
     def _key(self, key: ScalarNode) -> str:
         if is_template(key.text):
-            self.findings.append(error("wrong-type", "a key cannot be a template", key.span))
+            self.findings.append(error("wrong-type", "a key cannot be a template", key.span, "write the key out"))
         return key.text
 
     def _wrong(self, node: Node, path: str, wanted: str) -> Part:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
+from types import MappingProxyType
 from typing import TypeVar
 
 from scheduler.diagnostics.diagnostic import Diagnostic, did_you_mean
@@ -27,6 +28,7 @@ _EVENT_TYPE = re.compile(r"[!-)+-~]+\*?|\*")
 _GROUPED_OR_PERCENT = re.compile(r"[0-9]{1,3}([,._ ])[0-9]{3}(\1[0-9]{3})*|[0-9]{1,3}%")
 """A whole number with marks between its thousands, or with a `%` that does not belong there."""
 _BARE_IN_BRACKETS = re.compile(r"[^\s,\[\]{}#:][^\n,\[\]{}#:]*|\"[^\n]*\"|'[^\n]*'")
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 _CURLY = "“”„‟‘’‚‛«»"
 
 
@@ -78,8 +80,9 @@ def text_of(node: Node, words: str) -> str:
 def scalar_of(node: Node, words: str) -> ScalarNode:
     """A scalar with a text in it; the traps of YAML that make something else of a template have their own messages."""
     if not isinstance(node, ScalarNode):
-        found = "a list" if isinstance(node, SequenceNode) else "a mapping"
-        raise Misfit(f"must be {words}, not {found}", node)
+        if isinstance(node, SequenceNode):
+            raise Misfit(f"must be {words}, not a list", node, "write one value alone, without `[ ]` or `- `")
+        raise Misfit(f"must be {words}, not a mapping", node)
     if node.is_null:
         raise Misfit(f"must be {words}; there is nothing here", node, "write a value, or remove the key")
     _refuse_cut(node)
@@ -211,8 +214,9 @@ def _read_mapping(node: Node) -> object:
     return node
 
 
-def choice(values: Iterable[str], unbuilt: Iterable[str] = ()) -> Kind:
-    """One of some words; of those, `unbuilt` are known and refused as not built."""
+def choice(values: Iterable[str], unbuilt: Iterable[str] = (), meant: Mapping[str, str] = _NOTHING) -> Kind:
+    """One of some words; of those, `unbuilt` are known and refused as not built. `meant` are words that others use,
+    with ours."""
     allowed, later = tuple(values), frozenset(unbuilt)
     words = " or ".join((", ".join(allowed[:-1]), allowed[-1])) if len(allowed) > 1 else allowed[0]
 
@@ -222,7 +226,8 @@ def choice(values: Iterable[str], unbuilt: Iterable[str] = ()) -> Kind:
             near = did_you_mean(text, (*allowed, *later))
             whole = next((word for word in allowed if len(text) > 1 and word.startswith(text.lower())), None)
             only = allowed[0] if len(allowed) == 1 and not later else None
-            hint = near or (f"write {whole or only}" if whole or only else None)
+            instead = meant.get(text.lower()) or whole or only
+            hint = near if near and text.lower() not in meant else (f"write {instead}" if instead else None)
             raise Misfit(f"must be {words}, not '{text}'", node, hint)
         return text
 
@@ -230,9 +235,9 @@ def choice(values: Iterable[str], unbuilt: Iterable[str] = ()) -> Kind:
     return Kind(words, read, {"enum": [*allowed, *numbers, *sorted(later)]}, later)
 
 
-def one_of(enum: type[E]) -> Kind:
+def one_of(enum: type[E], meant: Mapping[str, str] = _NOTHING) -> Kind:
     """A member of an enum, by its value."""
-    base = choice([member.value for member in enum])
+    base = choice([member.value for member in enum], meant=meant)
     return Kind(base.words, lambda node: enum(str(base.read(node))), base.json_schema)
 
 

@@ -33,6 +33,11 @@ UNBUILT_PUSH_TYPES = (
     "liveactivity", "voip", "complication", "fileprovider", "mdm", "location", "pushtotalk", "widgets", "controls",
 )  # fmt: skip
 
+_PUSH_WORDS = {"push": "alert", "notification": "alert", "silent": "background", "data": "background"}
+_PRIORITY_WORDS = {"high": "10", "immediate": "10", "normal": "5", "low": "1"}
+_UNKNOWN_WORDS = {"retry": "resend", "again": "resend", "ignore": "drop"}
+"""Words that people try, with ours."""
+
 _IDENTITY = (
     Field(path="rule", kind=WORD, default="the file's stem", meaning="The rule's name. If given, equal to the stem.",
           example="flash-sale"),
@@ -88,9 +93,9 @@ _MESSAGE = (
           meaning="Values for the template: texts or templates; a mapping whose keys are all locales is localised."),
 )  # fmt: skip
 _DELIVERY = (
-    Field(path="delivery.type", kind=choice(PUSH_TYPES, UNBUILT_PUSH_TYPES), default="alert",
+    Field(path="delivery.type", kind=choice(PUSH_TYPES, UNBUILT_PUSH_TYPES, _PUSH_WORDS), default="alert",
           example="background", meaning="The push type."),
-    Field(path="delivery.priority", kind=choice(("10", "5", "1")), default="10; background 5",
+    Field(path="delivery.priority", kind=choice(("10", "5", "1"), meant=_PRIORITY_WORDS), default="10; background 5",
           example="5", meaning="10 at once, 5 with regard to power, 1 power first."),
     Field(path="delivery.expires_after", kind=EXPIRY, default="1 day",
           example="15 minutes", meaning="From *due*: how long Apple may keep trying. `never_store`: one attempt."),
@@ -106,7 +111,7 @@ _DELIVERY = (
           example="500/s", meaning="Starts of this rule: `N/s` or `N/min`."),
     Field(path="delivery.max_age", kind=SOME_TIME, default="1 day",
           example="10 minutes", meaning="From *due* to the commit of the send; later it is `stale`."),
-    Field(path="delivery.on_unknown", kind=one_of(OnUnknown), default="resend",
+    Field(path="delivery.on_unknown", kind=one_of(OnUnknown, _UNKNOWN_WORDS), default="resend",
           example="drop", meaning="What is done with what may or may not have been sent."),
 )  # fmt: skip
 _UNLESS = record(
