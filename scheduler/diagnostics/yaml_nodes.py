@@ -68,13 +68,16 @@ Node: TypeAlias = ScalarNode | SequenceNode | MappingNode
 # YAML 1.2.2, section 10.3.2: tag resolution of the core schema.
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 _BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
-_INTEGER = re.compile(r"[-+]?[0-9]{1,19}")
+_INTEGER = re.compile(r"[-+]?[0-9]{1,4000}")
+"""Exact, also beyond 64 bits: whoever wants fewer can say so. Python reads 4,300 digits at most."""
 _OCTAL_OR_HEX = re.compile(r"0o[0-7]{1,22}|0x[0-9a-fA-F]{1,16}")
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]{1,3})?")
+_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+\.[0-9]*|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?")
 
 
 def core_scalar(text: str) -> JsonScalar:
     """The value of a plain scalar in YAML 1.2's core schema; `no`, `22:00` and `1_000` are strings.
+
+    So are `.inf` and `.nan`, which JSON does not have. `1e999` is infinite all the same: whoever makes JSON looks.
 
     >>> [core_scalar(text) for text in ("no", "12", "1.5", "true", "~", "0x1f")]
     ['no', 12, 1.5, True, None, 31]

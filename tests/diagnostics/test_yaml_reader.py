@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from scheduler.diagnostics.printers import as_text
 from scheduler.diagnostics.source import Source
-from scheduler.diagnostics.yaml_nodes import core_value
+from scheduler.diagnostics.yaml_nodes import core_scalar, core_value
 from scheduler.diagnostics.yaml_reader import read_yaml, readable
 
 
@@ -145,6 +145,19 @@ def test_untyped_scalars_follow_the_core_schema_of_yaml_1_2() -> None:
     root = read_yaml(Source("f.yaml", "[no, 22:00, 1.10, '1', 0x10, null, 1_000, on]")).root
     assert root is not None
     assert core_value(root) == ["no", "22:00", 1.1, "1", 16, None, "1_000", "on"]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("12345678901234567890", 12345678901234567890), ("-" + "9" * 400, -(10**400 - 1)), ("9" * 5_000, "9" * 5_000),
+        ("1e999", float("inf")), ("-1e9999", float("-inf")), ("1e5", 1e5), (".5", 0.5), ("1.", 1.0), (".", "."),
+        ("1e", "1e"), ("0777", 777), ("0o17", 15), ("0x1F", 31), ("-0x1", "-0x1"), (".inf", ".inf"), ("\u0663", "\u0663"), ("", None),
+    ],
+)  # fmt: skip
+def test_number_keeps_its_digits(text: str, value: object) -> None:
+    assert core_scalar(text) == value
+    assert type(core_scalar(text)) is type(value)
 
 
 @given(st.text(max_size=300))
