@@ -11,6 +11,7 @@ from scheduler.diagnostics.yaml_nodes import MappingNode, Node, ScalarNode, Sequ
 from scheduler.rendering.aps import ALERT, APS, LIVE_ACTIVITY_KEYS, EitherOr, LeafType, ListOf, Shape
 from scheduler.rendering.skeleton import ENCODE, Array, Fixed, Hole, Object, Part
 from scheduler.rendering.texts import is_template
+from scheduler.rules.bare_names import bare_name_in_text
 
 _NO_JSON = Fixed(b"null")
 """Stands where a finding says that there is no value."""
@@ -87,6 +88,7 @@ class _Reader:
             return self._wrong(node, path, leaf_type.wanted + also)
         if is_template(node.text):
             return self._hole(Leaf(path, node, leaf_type))
+        self._look_for_names(node)
         try:
             return Fixed(leaf_type.to_json(node.text))
         except ValueError:
@@ -105,6 +107,7 @@ class _Reader:
                 return self._constant(node, path)
 
     def _constant(self, node: ScalarNode, path: str) -> Part:
+        self._look_for_names(node)
         try:
             value = core_value(node)
             if isinstance(value, float) and not math.isfinite(value):
@@ -112,6 +115,11 @@ class _Reader:
             return Fixed(ENCODE(value))
         except (UnicodeEncodeError, OverflowError):
             return self._wrong(node, path, "a value that JSON can hold")
+
+    def _look_for_names(self, node: ScalarNode) -> None:
+        bare = bare_name_in_text(node)
+        if bare is not None:
+            self.findings.append(bare)
 
     def _hole(self, leaf: Leaf) -> Part:
         self.leaves.append(leaf)

@@ -18,6 +18,7 @@ from scheduler.rendering.leaf_texts import LeafText
 from scheduler.rendering.names import Names, typed_text
 from scheduler.rendering.overlays import fallbacks
 from scheduler.rendering.texts import is_template
+from scheduler.rules.bare_names import bare_name_in_text
 
 RESERVED = frozenset({"event", "previous", "device", "user", "now", "today", "slot", "exit", "range", "abort"})
 """Names that mean something else in templates."""
@@ -106,11 +107,12 @@ def _checked(value: Node, names: Names, findings: list[Diagnostic]) -> Type:
         found, problems = typed_text(value, names)
         findings.extend(problems)
         return found
-    findings.extend(
-        error("wrong-type", "a template stands directly under its name in `with`, not deeper", inner.span,
-              "give it a name of its own")
-        for inner in _scalars(value) if is_template(inner.text)
-    )  # fmt: skip
+    for inner in _scalars(value):
+        if is_template(inner.text):
+            message = "a template stands directly under its name in `with`, not deeper"
+            findings.append(error("wrong-type", message, inner.span, "give it a name of its own"))
+        elif bare := bare_name_in_text(inner):
+            findings.append(bare)
     return of_json(core_value(value))
 
 

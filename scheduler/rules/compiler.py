@@ -14,6 +14,7 @@ from scheduler.diagnostics.yaml_nodes import MappingNode, ScalarNode
 from scheduler.diagnostics.yaml_reader import YamlFile
 from scheduler.domain.lanes import Lane
 from scheduler.domain.quantities import Rate
+from scheduler.rules.bare_names import bare_name_in_key
 from scheduler.rules.contradictions import contradictions
 from scheduler.rules.fields import Values, root_mapping, without_echoes
 from scheduler.rules.rule import Audience, Collapse, Delivery, Ignored, Message, OnUnknown, Rule, Trigger
@@ -23,12 +24,6 @@ WHEN_ROOTS = frozenset({"event", "previous", "now"})
 WHERE_ROOTS = frozenset({"event", "device", "user", "now", "today"})
 EXIT_ROOTS = frozenset({"event", "exit", "now"})
 ONE_DAY = timedelta(days=1)
-
-_NAME_PATH = re.compile(r"(event|previous|user|device|now)(\.\w+)+")
-_NAMES_INSIDE = re.compile(
-    r"(?<![\w.])(?:(?:event|previous)\.(?:id|source|type|subject|time|data\.\w+)"
-    r"|(?:user|device)\.(?:id|locale|time_zone|app|attributes\.\w+))(?![\w.])"
-)
 
 
 def compile_rule(file: YamlFile, stem: str, schema: Schema) -> tuple[Rule | None, list[Diagnostic]]:
@@ -248,16 +243,10 @@ class _Compiler:
         return None if node is None else self._checked_template(node)
 
     def _checked_template(self, node: ScalarNode) -> ScalarNode:
-        if _NAME_PATH.fullmatch(node.text):
-            self._constant_key(node, "a name", f'for its value write "{{{{ {node.text} }}}}"')
-        elif "{" not in node.text and _NAMES_INSIDE.search(node.text):
-            mended = _NAMES_INSIDE.sub(r"{{ \g<0> }}", node.text)
-            self._constant_key(node, "names", f'for their values write "{mended}"')
+        found = bare_name_in_key(node)
+        if found is not None:
+            self.findings.append(found)
         return node
-
-    def _constant_key(self, node: ScalarNode, meant: str, hint: str) -> None:
-        message = f"'{node.text}' is taken as this text, not as {meant}"
-        self.findings.append(error("constant-key", message, node.span, hint))
 
     def _error(self, code: str, message: str, path: str, hint: str | None = None) -> None:
         self.findings.append(error(code, message, self.values.span(path), hint))

@@ -11,6 +11,7 @@ from scheduler.conditions.types import Schema
 from scheduler.diagnostics.diagnostic import Diagnostic, Severity, error, has_errors, in_reading_order
 from scheduler.diagnostics.source import Source
 from scheduler.diagnostics.yaml_reader import read_yaml, readable
+from scheduler.rules.fields import root_mapping
 from scheduler.workspace.campaign import Campaign, is_refused
 from scheduler.workspace.checks.ignoring import ignore_lists, without_ignored
 from scheduler.workspace.checks.links import check_links
@@ -126,11 +127,11 @@ class _Whole:
     def _schema(self) -> Schema:
         if SCHEMA_PATH not in self.sources:
             return Schema.undeclared()
-        file = read_yaml(self.sources[SCHEMA_PATH])
-        self._findings.extend(file.findings)
-        if has_errors(file.findings):
+        root, reading = root_mapping(read_yaml(self.sources[SCHEMA_PATH]))
+        self._findings.extend(reading)
+        if root is None or has_errors(reading):
             return Schema.undeclared()  # one broken file is not a hundred unknown names
-        schema, findings = read_schema(file.root)
+        schema, findings = read_schema(root)
         self._findings.extend(findings)
         return schema
 

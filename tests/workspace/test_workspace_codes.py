@@ -20,7 +20,9 @@ REPOSITORY = Path(__file__).parents[2]
 CHECKS = checks(REPOSITORY)
 SOUND = sound_workspace(REPOSITORY)
 EXAMPLES = [(code, number) for code, one in CHECKS.items() for number in range(len(one.examples))]
-IGNORABLE = {"unused-anchor", "missing-hazard", "may-be-missing", "render-error", "overlay-texts", "no-scheme"}
+IGNORABLE = {
+    "constant-key", "unused-anchor", "missing-hazard", "may-be-missing", "render-error", "overlay-texts", "no-scheme",
+}  # fmt: skip
 HOW = "run: python -m scheduler.workspace.reference"
 PACKAGES = ("diagnostics", "conditions", "rules", "rendering", "workspace")
 MAKERS = frozenset({"error", "warning", "note", "say", "report", "refuse", "error_in_last", "Diagnostic", "Misfit",
