@@ -13,14 +13,21 @@ from collections.abc import Sequence
 _BREAK = re.compile(r"\r\n|\n|\r")
 _SPACES = re.compile("[ ]*")
 _LINE = re.compile(r"[^\r\n]*")
-_WHITE = r"(?P<white>[ \t\r\n]+)"
+
+
+def _parts(other: str, more: str = "") -> re.Pattern[str]:
+    """The parts of a scalar on one or several lines: words with white space between them, a line break that is folded,
+    any other white space, and `more` that begins with a character of `other`."""
+    word = rf"[^ \t\r\n{other}]+"
+    return re.compile(
+        rf"(?P<words>{word}(?:[ \t]+{word})*)|[ \t]*(?P<fold>\r\n|\n|\r)[ \t]*(?![ \t\r\n])|(?P<white>[ \t\r\n]+){more}"
+    )
+
+
 _FLOW = {
-    "": re.compile(rf"(?P<written>[^ \t\r\n]+)|{_WHITE}"),
-    "'": re.compile(rf"(?P<written>[^ \t\r\n']+)|{_WHITE}|(?P<quote>'')"),
-    '"': re.compile(
-        rf"(?P<written>[^ \t\r\n\\]+)|{_WHITE}"
-        r"|\\(?P<joined>[\r\n][ \t\r\n]*)|\\(?P<code>x..|u.{4}|U.{8})|\\(?P<named>.)"
-    ),
+    "": _parts(""),
+    "'": _parts("'", r"|(?P<quote>'')"),
+    '"': _parts(r"\\", r"|\\(?P<joined>[\r\n][ \t\r\n]*)|\\(?P<code>x..|u.{4}|U.{8})|\\(?P<named>.)"),
 }
 """The parts of plain and of quoted scalars."""
 _ESCAPES = {
@@ -83,14 +90,14 @@ def _read_flow(text: str, at: int, end: int, *, quote: str) -> _Reading:
     for part in _FLOW[quote].finditer(text, at, end):
         start = part.start()
         match part.lastgroup:
-            case "written":
+            case "words":
                 reading.add_written(start, part.end())
+            case "fold":
+                reading.add(" ", part.start("fold"))
             case "white":
                 breaks = [one.start() for one in _BREAK.finditer(text, start, part.end())]
                 if not breaks:
                     reading.add_written(start, part.end())
-                elif len(breaks) == 1:
-                    reading.add(" ", breaks[0])
                 reading.add_breaks(breaks[1:])
             case "quote":
                 reading.add("'", start)
