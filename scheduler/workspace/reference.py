@@ -10,14 +10,26 @@ from pathlib import Path
 
 from scheduler.diagnostics.source import Source
 from scheduler.rules.json_schema import json_schema_text
-from scheduler.rules.reference import built_rows, filled, reserved_words, unbuilt_rows
+from scheduler.rules.reference import built_rows, contents, filled, markdown, part_rows, reserved_words, unbuilt_rows
 from scheduler.rules.rule_table import RULE_TABLE
+from scheduler.workspace import language_tables as language
 from scheduler.workspace.check_pages import Check, index, page, read_checks
 from scheduler.workspace.folder import read_folder
 from scheduler.workspace.settings_table import SETTINGS_TABLE
 
 REFERENCE_PATH = Path("docs/rules.md")
 CHECKS_PATH = Path("docs/checks")
+_LANGUAGE = {
+    "names": language.name_rows,
+    "names-where": language.place_rows,
+    "aps": language.aps_rows,
+    "filters": language.filter_rows,
+    "functions": language.function_rows,
+    "methods": language.method_rows,
+    "tests": language.asking_rows,
+    "bounds": language.bound_rows,
+}
+"""By its name in docs/rules.md, how a table about names and templates is made."""
 
 
 def json_schemas() -> Mapping[str, str]:
@@ -33,9 +45,13 @@ def reference(text: str) -> str:
     tables = {name: built_rows(RULE_TABLE, name) for name in ("trigger", "audience", "message", "delivery")}
     tables["identity"] = built_rows(RULE_TABLE, "")
     tables["unbuilt"] = unbuilt_rows(RULE_TABLE)
+    tables["parts"] = part_rows(RULE_TABLE)
     tables["reserved"] = reserved_words(RULE_TABLE)
     tables["settings"] = built_rows(SETTINGS_TABLE, "store", "apps", "categories", "api", "defaults", "")
     tables["settings-unbuilt"] = unbuilt_rows(SETTINGS_TABLE)
+    tables["settings-parts"] = part_rows(SETTINGS_TABLE)
+    tables |= {name: markdown(rows()) for name, rows in _LANGUAGE.items()}
+    tables["contents"] = contents(text)
     return filled(text, tables)
 
 
