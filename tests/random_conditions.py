@@ -86,6 +86,7 @@ INSTANTS = [
 MOMENTS: list[date | datetime] = [
     date(2026, 11, 23), date(2026, 3, 29), datetime(2026, 3, 29, 2, 30), datetime(2026, 10, 25, 2, 30),  # noqa: DTZ001
     datetime(2026, 11, 24, 2), datetime(2011, 12, 30, 12),  # noqa: DTZ001 - the latter is no day in Apia
+    date.min, date.max, datetime(9999, 12, 31, 23, 59),  # noqa: DTZ001 - no instants in some zones
 ]  # fmt: skip
 ZONES = [ZoneInfo("Europe/Berlin"), ZoneInfo("UTC"), ZoneInfo("Pacific/Kiritimati"), ZoneInfo("America/Sao_Paulo"),
          ZoneInfo("Pacific/Apia"), ZoneInfo("Etc/GMT+12")]  # fmt: skip

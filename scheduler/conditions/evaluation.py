@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping
-from datetime import date, datetime, tzinfo
+from datetime import UTC, date, datetime, tzinfo
 from typing import Any, TypeAlias, assert_never
 
 from scheduler.conditions.expressions import (
@@ -69,6 +69,8 @@ _OPERATORS: Mapping[Comparison, Callable[[Any, Any], bool]] = {
 _EQUALITY = (Comparison.EQUAL, Comparison.UNEQUAL)
 # Types whose values can be compared with each other; anything else, lists and objects too, with nothing.
 _KIND: Mapping[type, str] = {str: "string", int: "number", float: "number", bool: "boolean", datetime: "instant"}
+_FIRST = datetime(1, 1, 1, tzinfo=UTC)
+_LAST = datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
 
 
 def compiled(expression: Expression) -> Evaluate:
@@ -293,7 +295,12 @@ def _call(apply: Apply, arguments: tuple[Evaluate, ...]) -> Evaluate:
 def _wall_time(moment: date | datetime) -> Evaluate:
     def in_zone(scope: Scope) -> object:
         zone = scope.get("zone")
-        return instant_of(moment, zone) if isinstance(zone, tzinfo) else None
+        if not isinstance(zone, tzinfo):
+            return None
+        try:
+            return instant_of(moment, zone)
+        except OverflowError:  # a moment such as "9999-12-31 23:59", for "never", is still behind all others
+            return _FIRST if moment.year == 1 else _LAST
 
     return in_zone
 
