@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import msgspec
@@ -49,7 +49,7 @@ def preview_rule(
     campaign = session.campaign(rule)
     for finding in session.loaded.not_built:
         remark(f"{finding.span}: {finding.message}: not heeded here, and refused by 'run'")
-    now = session.clock.now() if at is None else at.astimezone()
+    now = session.clock.now() if at is None else at.astimezone(UTC)
     with session.store() as store:
         given = latest_event(store, campaign) if event is None else read_one_event(event, session)
         with store.read() as tx:
