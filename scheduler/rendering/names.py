@@ -23,6 +23,7 @@ from scheduler.rendering.macros import NO_MACROS, MacroFile, MacroFiles
 from scheduler.rendering.narrowing import Flow
 from scheduler.rendering.paths import Path, dotted, extent
 from scheduler.rendering.sandbox import ENVIRONMENT
+from scheduler.rendering.signatures import FILTERS
 from scheduler.rendering.syntax_problems import explained
 from scheduler.rendering.template_check import TemplateCheck
 from scheduler.rendering.texts import is_template
@@ -190,7 +191,7 @@ def _grammar_finding(part: nodes.Node, node: ScalarNode, names: Names, local: fr
         case nodes.Filter(name=word) if word not in ENVIRONMENT.filters:
             hint = other_languages.FILTERS.get(word) or did_you_mean(word, ENVIRONMENT.filters)
             return error("unknown-name", f"there is no filter '{word}'", _word_behind(node, part, word),
-                         hint or f"the filters are {', '.join(sorted(ENVIRONMENT.filters))}")  # fmt: skip
+                         hint or f"the filters are {', '.join(sorted(FILTERS))}")  # fmt: skip
         case nodes.Test(name=word) if word not in ENVIRONMENT.tests:
             hint = other_languages.TESTS.get(word) or did_you_mean(word, ENVIRONMENT.tests)
             return error("unknown-name", f"there is no test '{word}'", _word_behind(node, part, word), hint)
