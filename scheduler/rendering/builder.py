@@ -145,10 +145,12 @@ class Builder:
             self._define_macro(part, callee)
         self._definitions.append((part.rewriter.visit(macro), part))
 
-    def included(self, file: str, given: Given, *, with_context: bool) -> list[nodes.Node]:
-        """The content of a file, to stand where it is included."""
+    def included(self, file: str, given: Given, around: frozenset[str], *, with_context: bool) -> list[nodes.Node]:
+        """The content of a file, to stand where it is included. `around` are the names that are set there."""
         tree = self._macro_tree(file)
-        self._rewriter(self.macros[file].parsed, {}, given, sees_all=with_context).visit(tree)
+        rewriter = self._rewriter(self.macros[file].parsed, {}, given, sees_all=with_context)
+        rewriter.local |= around
+        rewriter.visit(tree)
         return tree.body
 
     def _macro_tree(self, file: str) -> nodes.Template:
@@ -201,7 +203,8 @@ class _Rewriter(NodeTransformer):
 
     def visit_Include(self, node: nodes.Include) -> nodes.Node:  # noqa: N802
         assert isinstance(node.template, nodes.Const)
-        body = self.builder.included(node.template.value, self.given, with_context=bool(node.with_context))
+        around = self.local if node.with_context else frozenset()
+        body = self.builder.included(node.template.value, self.given, around, with_context=bool(node.with_context))
         return nodes.Scope(body, lineno=node.lineno)
 
     def visit_For(self, node: nodes.For) -> nodes.Node:  # noqa: N802

@@ -110,8 +110,11 @@ def calls_of(macro: nodes.Node) -> Iterator[str]:
 
 
 def _whole_text(source: Source) -> ScalarNode:
-    """The text as Jinja reads it, with `\\r\\n` as one character, and where each character stands."""
+    """The text as Jinja reads it, and where each character stands: `\\r\\n` is one character, and the line end that
+    every editor writes at the end of a file is none."""
     places = [at for at, char in enumerate(source.text) if not (char == "\r" and source.text.startswith("\n", at + 1))]
+    if source.text.endswith(("\n", "\r")):
+        places.pop()
     text = "".join(source.text[at] for at in places)
     places.append(len(source.text))
     return ScalarNode(text, source.span(0, len(source.text)), plain=False, places=tuple(places))

@@ -88,7 +88,9 @@ def look_up(scope: Mapping[str, object], path: Path) -> object:
     for key in path:
         if isinstance(value, dict):
             value = value.get(key)
-        elif isinstance(value, str | int | float):
+        elif isinstance(value, str):  # one character of it
+            value = ENVIRONMENT.getitem(value, key) if isinstance(key, int) else None
+        elif isinstance(value, int | float):
             return None
         else:
             value = ENVIRONMENT.getitem(value, key)

@@ -165,10 +165,12 @@ class TemplateCheck(ExpressionCheck):
                 continue
             roots: Roots = self.roots if one.with_context else NoRoots()
             check = TemplateCheck(file.node, roots, self.findings, self._files, self._running)
-            around = flow.copy() if one.with_context else Flow()
             if one.is_include:
-                check.body(file.body, around)
+                check.body(file.body, flow.copy() if one.with_context else Flow())
                 continue
+            # A macro is made before the text runs: what the text sets does not exist yet.
+            learned = {path: found for path, found in flow.learned.items() if path[0] not in flow.own}
+            around = Flow(learned=learned) if one.with_context else Flow()
             definitions = [part for part in file.body if not isinstance(part, nodes.Output | nodes.Macro)]
             check.body(definitions, around)
             macros = {name: _Macro(macro, check, around) for name, macro in file.macros.items()}

@@ -28,6 +28,7 @@ MONEY = """\
 {% macro wrapped() %}<{{ caller() }}>{% endmacro %}
 """
 FOOTER = "{{ event.data.home }}–{{ event.data.away | default('?') }}"
+OF_X = "x is {{ x }}\n"
 NESTED = '{% from "money.j2" import price %}{% macro total(a) %}Total {{ price(a) }}{% endmacro %}'
 ROOTS = frozenset({"event", "previous", "user", "device", "now"})
 SCHEMA = Schema(events={"goal": Section({
@@ -37,7 +38,7 @@ SCHEMA = Schema(events={"goal": Section({
 
 
 def files(**texts: str) -> dict[str, MacroFile]:
-    whole = {"money": MONEY, "footer": FOOTER, "nested": NESTED, **texts}
+    whole = {"money": MONEY, "footer": FOOTER, "of_x": OF_X, "nested": NESTED, **texts}
     return macro_files({f"{name}.j2": text for name, text in whole.items()})
 
 
@@ -68,6 +69,8 @@ def text_of(title: str, scope: Mapping[str, object] = SCOPE, **texts: str) -> st
         ("{% import 'money.j2' as money %}{{ money.both(1, 2) }}", "1.00 € / 2.00 $"),
         ("{% from 'money.j2' import greeting with context %}{{ greeting() }}", "Hello Zoë"),
         ("{% include 'footer.j2' %}!", "FCB–?!"),
+        ("{% set x = 1 %}{% include 'of_x.j2' %}!", "x is 1!"),
+        ("{% for x in [1, 2] %}{% include 'of_x.j2' %}, {% endfor %}", "x is 1, x is 2, "),
         ("{% from 'nested.j2' import total %}{{ total(3) }}", "Total 3.00 €"),
         ("{% from 'money.j2' import wrapped %}{% call wrapped() %}{{ event.data.home }}{% endcall %}", "<FCB>"),
         ("{% from 'money.j2' import price %}{% from 'nested.j2' import total %}{{ price(1) }} {{ total(1) }}",

@@ -29,6 +29,12 @@ def test_text_takes_the_values_of_its_names() -> None:
     assert template.render({"event": {"subject": "g1", "data": {"n": 2}}}) == "g1:2"
 
 
+def test_index_of_a_text_is_one_of_its_characters() -> None:
+    template = one_text("trigger.once_per", "{{ event.data.home[0] }}")
+    assert template.render({"event": {"data": {"home": "FCB"}}}) == "F"
+    assert template.render({"event": {"data": {"home": ""}}}) == Missing("event.data.home.0")
+
+
 def test_missing_part_is_named() -> None:
     template = one_text("audience.users[0]", "{{ event.data.user_id }}")
     assert template.render({"event": {"data": {"user_id": None}}}) == Missing("event.data.user_id")

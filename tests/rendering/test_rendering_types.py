@@ -294,6 +294,7 @@ FILES = {
     "{% macro next(n) %}{{ n + 1 }}{% endmacro %}{% set unit = 'EUR' %}",
     "greet.j2": "{% macro hi() %}{{ user.attributes.first_name }}{% endmacro %}",
     "part.j2": "{{ event.data.scorer }}",
+    "of_x.j2": "{% macro of_x() %}{{ x }}{% endmacro %}{{ x + 1 }}",
 }
 
 
@@ -309,6 +310,11 @@ FILES = {
          ["error[may-be-missing] 'event.data.goals' 'event.data.goals' may be missing"]),
         ('{% from "greet.j2" import hi with context %}{{ hi() }}',
          ["error[may-be-missing] 'user.attributes.first_name' 'user.attributes.first_name' may be missing"]),
+        ('{% set x = 1 %}{% include "of_x.j2" %}', []),
+        ('{% set x = "1" %}{% include "of_x.j2" %}',
+         ["error[different-types] 'x + 1' `+` does not work with a text and an integer"]),
+        ('{% set x = 1 %}{% from "of_x.j2" import of_x with context %}{{ of_x() }}',
+         ["error[unknown-name] 'x' there is no 'x'"]),
         ('{% include "part.j2" %}', ["error[may-be-missing] 'event.data.scorer' 'event.data.scorer' may be missing"]),
     ],
 )  # fmt: skip
