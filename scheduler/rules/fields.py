@@ -6,20 +6,18 @@ field: `delivery.lane`; `*` in it stands for a name that the user chooses: `apps
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar, cast
 
 from scheduler.diagnostics.diagnostic import Diagnostic, Severity, did_you_mean, error, has_errors, warning
 from scheduler.diagnostics.source import Source, Span
+from scheduler.diagnostics.yaml_lines import meant_as_entry
 from scheduler.diagnostics.yaml_nodes import MappingNode, Node, ScalarNode, SequenceNode, core_value
 from scheduler.diagnostics.yaml_reader import YamlFile, read_yaml
 from scheduler.rules.kinds import Kind, Misfit, Misfits
 
 T = TypeVar("T")
-
-_NO_SPACE = re.compile(r"([a-z_]+):([^\s/:].*)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,17 +107,25 @@ class Table:
     fields: tuple[Field, ...]
     hints: Mapping[str, str] = field(default_factory=dict)
 
+    _by_path: dict[str, Field] = field(init=False, repr=False, default_factory=dict)
+    _children: dict[str, dict[str, None]] = field(init=False, repr=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for one in self.fields:
+            self._by_path.setdefault(one.path, one)
+            words = one.path.split(".")
+            for depth, word in enumerate(words):
+                self._children.setdefault(".".join(words[:depth]), {})[word] = None
+
     def children(self, section: str) -> tuple[str, ...]:
         """The keys of a section ("" for the top), `*` among them."""
-        lead = f"{section}." if section else ""
-        keys = (one.path[len(lead) :].split(".")[0] for one in self.fields if one.path.startswith(lead))
-        return tuple(dict.fromkeys(keys))
+        return tuple(self._children.get(section, ()))
 
     def field(self, pattern: str) -> Field | None:
-        return next((one for one in self.fields if one.path == pattern), None)
+        return self._by_path.get(pattern)
 
     def is_section(self, pattern: str) -> bool:
-        return any(one.path.startswith(f"{pattern}.") for one in self.fields)
+        return pattern in self._children
 
     def json_schema(self, section: str = "") -> dict[str, object]:
         """JSON Schema of a section, for completion in editors."""
@@ -283,8 +289,8 @@ def _is_near(word: str, name: str) -> bool:
 
 def _space_missing(node: Node) -> str | None:
     """A hint for `everyone:true`, which is a text to YAML."""
-    found = _NO_SPACE.match(node.text) if isinstance(node, ScalarNode) and node.plain else None
-    return f"a space belongs behind the colon: write {found[1]}: {found[2]}" if found else None
+    meant = meant_as_entry(node.text) if isinstance(node, ScalarNode) and node.plain else None
+    return ": ".join(meant) if meant else None
 
 
 def root_mapping(file: YamlFile) -> tuple[MappingNode | None, list[Diagnostic]]:

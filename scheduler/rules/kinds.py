@@ -14,8 +14,9 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import TypeVar
 
-from scheduler.diagnostics.diagnostic import Diagnostic, did_you_mean
+from scheduler.diagnostics.diagnostic import Diagnostic, Severity, did_you_mean
 from scheduler.diagnostics.source import Span
+from scheduler.diagnostics.yaml_misreadings import misread_value
 from scheduler.diagnostics.yaml_nodes import MappingNode, Node, ScalarNode, SequenceNode
 from scheduler.domain.quantities import Rate, parse_duration, parse_rate
 
@@ -85,26 +86,23 @@ def scalar_of(node: Node, words: str) -> ScalarNode:
         raise Misfit(f"must be {words}, not a mapping", node)
     if node.is_null:
         raise Misfit(f"must be {words}; there is nothing here", node, "write a value, or remove the key")
-    _refuse_cut(node)
-    _refuse_curly_quotes(node)
+    if node.plain:
+        _refuse_misread(node)
+        _refuse_curly_quotes(node)
     return node
+
+
+def _refuse_misread(node: ScalarNode) -> None:
+    """A value that YAML ends too early is not read any further: what is left of it is wrong for this reason alone."""
+    wrong = [finding for finding in misread_value(node) if finding.severity is Severity.ERROR]
+    if wrong:
+        raise Misfits(wrong)
 
 
 def _refuse_curly_quotes(node: ScalarNode) -> None:
     """Quotation marks as word processors make them: they would be a part of the text."""
-    if node.plain and len(node.text) > 1 and node.text[0] in _CURLY and node.text[-1] in _CURLY:
+    if len(node.text) > 1 and node.text[0] in _CURLY and node.text[-1] in _CURLY:
         raise Misfit("is in curly quotation marks, which are no quotes to YAML", node, f'write "{node.text[1:-1]}"')
-
-
-def _refuse_cut(node: ScalarNode) -> None:
-    """`where: x == "vip #1"` ends at `#` for YAML: a plain value with an open quote before a comment."""
-    source = node.span.source.text
-    behind = re.compile(r"[ \t]+#[^\n]*").match(source, node.span.end)
-    if node.plain and behind and any(node.text.count(quote) % 2 and behind[0].count(quote) % 2 for quote in "\"'"):
-        whole = f"{node.text}{behind[0]}".strip()
-        raise Misfit("the value is cut at `#`, which begins a comment in YAML", node,
-                     f"write it in a block: `>-`, and on the next line, indented: {whole}",
-                     "cut-at-comment")  # fmt: skip
 
 
 def _matching(pattern: re.Pattern[str], words: str, nearest: Callable[[str], str] = str) -> Kind:

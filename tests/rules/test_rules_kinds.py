@@ -86,6 +86,10 @@ def test_values_are_typed_by_their_fields() -> None:
     assert delivery.on_unknown is OnUnknown.DROP
 
 
+def test_apostrophes_on_both_sides_of_a_comment_cut_nothing() -> None:
+    assert messages(SMALLEST + "description: It's on  # don't move\n") == []
+
+
 def test_background_has_its_own_defaults() -> None:
     delivery = compiled(SMALLEST + "delivery: {type: background}").delivery
     assert (delivery.push_type, delivery.priority, delivery.collapse) == ("background", 5, Collapse.NONE)
