@@ -27,7 +27,7 @@ test-long: $(STAMP) ## full examples and chaos
 check: $(STAMP) ## format, lint, types, layers, fast tests, the example campaigns
 	@$(VENV)/bin/ruff format --check --quiet .
 	@$(VENV)/bin/ruff check --quiet .
-	@$(VENV)/bin/codespell -q 3 scheduler docs benchmarks README.md CHANGELOG.md CONTRIBUTING.md
+	@$(VENV)/bin/codespell -q 3 scheduler docs benchmarks fuzz README.md CHANGELOG.md CONTRIBUTING.md
 	@$(VENV)/bin/lint-imports --no-logo
 	@$(VENV)/bin/mypy
 	@CLARION_HYPOTHESIS=check $(PYTHON) -m pytest -n $(WORKERS) --dist loadgroup -m "not slow and not long" tests

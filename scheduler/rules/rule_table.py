@@ -82,7 +82,8 @@ _AUDIENCE = (
     Field(path="audience.topics", kind=TEMPLATES,
           example='["team:{{ event.data.home }}"]', meaning="Topics, any of. With `users`: both must match."),
     Field(path="audience.where", kind=CONDITION,
-          example='device.attributes.alerts in ["all", "goals"]', meaning="About `device`, `user`, `event`, `now`."),
+          example='device.attributes.alerts in ["all", "goals"]',
+          meaning="About `device`, `user`, `event`, `now`, `today`."),
     Field(path="audience.everyone", kind=BOOLEAN, default="false",
           example="true", meaning="Must be true if there are neither `users`, `topics` nor `where`."),
 )  # fmt: skip
