@@ -34,7 +34,9 @@ def check_imports(parts: Sequence[nodes.Node], node: ScalarNode, macros: MacroFi
             modules[one.module] = file
         if not one.with_context:
             yield from _reads_too_much(one, file, one.wanted_of(parts))
-    called.update((part.name, part) for part in parts if isinstance(part, nodes.Macro))
+    own = {part.name: part for part in parts if isinstance(part, nodes.Macro)}
+    yield from _calls_itself(own, node)
+    called.update(own)
     if called or modules:
         yield from _calls(parts, node, called, modules)
 
@@ -52,11 +54,6 @@ def check_macro_files(files: MacroFiles) -> Iterator[Diagnostic]:
                 if one.file == file.name:
                     message, hint = f"'{file.name}' imports itself", "remove this: macros of one file know each other"
                 yield error("macro-circle", message, _word(file.node, one), hint)
-        for macro in file.macros.values():
-            if macro.name in _callees(macro, file):
-                start = offset_of(macro)
-                message = f"the macro '{macro.name}' calls itself"
-                yield error("macro-circle", message, file.node.span_of(start, start + len("macro")), "use a loop")
 
 
 def _not_constant(parts: Sequence[nodes.Node], node: ScalarNode) -> Iterator[Diagnostic]:
@@ -95,8 +92,16 @@ def _parts(one: Import, file: MacroFile, wanted: list[str]) -> Iterator[nodes.No
     yield from (part for part in file.body if isinstance(part, nodes.Assign | nodes.AssignBlock))
     asked = {name: file.macros[name] for name in wanted if name in file.macros}
     for macro in [*asked.values()]:
-        asked.update((name, file.macros[name]) for name in _callees(macro, file))
+        asked.update((name, file.macros[name]) for name in _callees(macro, file.macros))
     yield from asked.values()
+
+
+def _calls_itself(macros: Mapping[str, nodes.Macro], node: ScalarNode) -> Iterator[Diagnostic]:
+    for macro in macros.values():
+        if macro.name in _callees(macro, macros):
+            start = offset_of(macro)
+            message = f"the macro '{macro.name}' calls itself"
+            yield error("macro-circle", message, node.span_of(start, start + len("macro")), "use a loop")
 
 
 def _calls(
@@ -154,15 +159,15 @@ def _reachable(file: str, files: MacroFiles) -> set[str]:
     return reached
 
 
-def _callees(macro: nodes.Macro, file: MacroFile) -> set[str]:
-    """The macros of its file that a macro calls, directly or not."""
+def _callees(macro: nodes.Macro, macros: Mapping[str, nodes.Macro]) -> set[str]:
+    """Which of these macros a macro calls, directly or not."""
     called: set[str] = set()
     waiting = list(calls_of(macro))
     while waiting:
         name = waiting.pop()
-        if name in file.macros and name not in called:
+        if name in macros and name not in called:
             called.add(name)
-            waiting.extend(calls_of(file.macros[name]))
+            waiting.extend(calls_of(macros[name]))
     return called
 
 

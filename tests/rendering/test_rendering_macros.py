@@ -177,6 +177,14 @@ def test_circles_are_refused(texts: dict[str, str], place: str, message: str) ->
     assert (first.code, str(first.span), first.message) == ("macro-circle", place, message)
 
 
+def test_a_macro_of_a_text_does_not_call_itself_either() -> None:
+    payload, findings = compiled("{% macro f(n) %}{{ f(n) }}{{ f(n) }}{% endmacro %}{{ f(1) }}")
+    assert payload is None
+    assert [(one.code, one.message, one.hint) for one in findings] == [
+        ("macro-circle", "the macro 'f' calls itself", "use a loop")
+    ]
+
+
 def test_syntax_error_stands_in_the_macro_file_also_with_windows_line_ends() -> None:
     file, findings = read_macro_file("x.j2", Source("templates/x.j2", "a\r\n{% macro f( %}"))
     assert file is None
@@ -186,7 +194,6 @@ def test_syntax_error_stands_in_the_macro_file_also_with_windows_line_ends() -> 
 @pytest.mark.parametrize(
     "title",
     [
-        "{% macro f(n) %}{{ f(n) }}{{ f(n) }}{% endmacro %}{{ f(1) }}",
         "{% from 'tree.j2' import a %}{{ a() }}",
         "{% set x = namespace(v='x') %}",
         "{% for a in range(200) %}{% for b in range(200) %}{% if a == b + 500 %}x{% endif %}{% endfor %}{% endfor %}",
