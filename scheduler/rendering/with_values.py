@@ -6,6 +6,7 @@ is a constant of YAML 1.2's core types and costs nothing per device.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -113,6 +114,8 @@ def _checked(value: Node, names: Names, findings: list[Diagnostic]) -> Type:
             findings.append(error("wrong-type", message, inner.span, "give it a name of its own"))
         elif bare := bare_name_in_text(inner):
             findings.append(bare)
+        elif isinstance(number := core_value(inner), float) and not math.isfinite(number):
+            findings.append(error("wrong-type", f"'{inner.text}' is no number that JSON can hold", inner.span))
     return of_json(core_value(value))
 
 
