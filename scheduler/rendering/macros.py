@@ -3,8 +3,8 @@
 There is no loader at run time. What a template imports is known when it is read, so a macro becomes a part of the
 template, and the paths that it reads are among the template's.
 
-As in Jinja, an imported macro sees its arguments and its own file; `with context` it also sees what the template
-sees, and so does an included file.
+An imported macro sees its arguments and its own file; `with context` also what the template is given (`event`, `user`,
+names of `with`). An included file sees that and, as in Jinja, what the text has set before it.
 """
 
 from __future__ import annotations
