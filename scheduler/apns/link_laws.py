@@ -7,7 +7,7 @@ GOAWAY with a reason, an idle PING after an hour) and "Handling notification res
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, TypeAlias
@@ -27,6 +27,7 @@ from scheduler.apns.results import (
     read_reason_body,
     reason_of,
 )
+from scheduler.delivery.stream_limit import StreamLimit
 from scheduler.domain.outcomes import UnknownCause
 from scheduler.http2.connection import ExpressConnection
 from scheduler.http2.events import Answered, Failed, GoingAway, PingAnswered, Reset, Succeeded, Unprocessed
@@ -43,6 +44,8 @@ QUIET_BUSY: Final = 5.0
 """Seconds of silence with requests in flight before we ask for a sign of life."""
 QUIET_IDLE: Final = 3_600.0
 """The same without any (Apple: after an hour)."""
+NO_ROOM_DEADLINE: Final = 10.0
+"""Seconds for which the server may let nothing be sent: no window for a body, or no stream at all."""
 _TICKET: Final = 0.25
 
 Ended: TypeAlias = "tuple[PushRequest, Result]"
@@ -56,6 +59,10 @@ class CloseReason(StrEnum):
     """An answer made us: an expired provider token, a server that shuts down."""
     NO_ANSWER = "no_answer"
     NO_PING = "no_ping"
+    NO_ROOM = "no_room"
+    """The server grants no window, or no stream, so that nothing can be sent."""
+    NOT_READING = "not_reading"
+    """The server takes nothing from the connection any more."""
     EXHAUSTED = "exhausted"
     """Every stream id has been used."""
     PROTOCOL = "protocol_error"
@@ -70,7 +77,14 @@ class CloseReason(StrEnum):
 
 
 _DEAD: Final = frozenset(
-    {CloseReason.PROTOCOL, CloseReason.TABLE_IGNORED, CloseReason.NO_PING, CloseReason.NOT_READY, CloseReason.LOST}
+    {
+        CloseReason.PROTOCOL,
+        CloseReason.TABLE_IGNORED,
+        CloseReason.NO_PING,
+        CloseReason.NOT_READING,
+        CloseReason.NOT_READY,
+        CloseReason.LOST,
+    }
 )
 
 
@@ -80,6 +94,9 @@ class Retirement:
 
     reason: CloseReason
     detail: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.detail}" if self.detail else self.reason
 
 
 class LinkLaws:
@@ -101,6 +118,7 @@ class LinkLaws:
         """The reason for which nothing of this app can be sent."""
         self.proved = False
         """An answer has shown that the provider token is good: more than one stream is allowed."""
+        self.limit = StreamLimit(stream_limit, now)
         self._tokens = tokens
         self._shapes = Shapes(authority, index_authorization=index_authorization)
         self._connection: ExpressConnection[PushRequest] = ExpressConnection(
@@ -111,6 +129,7 @@ class LinkLaws:
         self._dead = False
         self._heard = now
         self._pinged: float | None = None
+        self._stuck: tuple[int, float] | None = None  # (what is stuck, since when)
 
     @property
     def ready(self) -> bool:
@@ -126,13 +145,17 @@ class LinkLaws:
         """How many requests may be started now."""
         if self.retirement is not None:
             return 0
-        room = self._connection.room
-        return room if self.proved else min(room, 1 - self._connection.in_flight)
+        room = (self.limit.limit if self.proved else 1) - self._connection.in_flight
+        return max(0, min(room, self._connection.room))
 
     def start(self, headers: HeaderSet, requests: Sequence[PushRequest], now: float) -> int:
         """Start the first of `requests`, as many as there is room for; returns how many."""
         shapes = self._shapes.of(headers, self._tokens.current())
         first, room = 0, self.room
+        in_flight = self._connection.in_flight
+        self.limit.passed(in_flight, now)
+        if room and (allowed := in_flight + self._connection.room) != self.limit.ceiling:
+            self.limit.allow(allowed)
         while first < min(room, len(requests)):
             number = shape_number(requests[first])
             end = first + 1
@@ -152,6 +175,7 @@ class LinkLaws:
         """What the server's bytes end. `retirement` and `stop_app` may have changed."""
         self._heard = now
         self._pinged = None
+        troubled = 0
         ended: list[Ended] = []
         for event in self._connection.receive(data):
             match event:
@@ -161,9 +185,11 @@ class LinkLaws:
                 case Answered(request, status, _, body):
                     answer = read_answer(status, body)
                     self._obey(answer)
+                    troubled += answer.status >= 500
                     ended.append((request, answer))
                 case Unprocessed(request, refused):
                     cause = UnsentCause.REFUSED if refused else UnsentCause.GOING_AWAY
+                    troubled += refused
                     ended.append((request, Unsent(cause)))
                 case Reset(request, _):
                     ended.append((request, Unanswered(UnknownCause.RESET)))
@@ -176,16 +202,28 @@ class LinkLaws:
                     ignored = isinstance(error, TableIgnoredError)
                     reason = CloseReason.TABLE_IGNORED if ignored else CloseReason.PROTOCOL
                     self.retire(reason, str(error))
+        if ended:
+            self.limit.answered(len(ended), troubled, self._connection.in_flight, now)
         return ended
 
     def tick(self, now: float) -> list[Ended]:
         """Call it about once a second: cancels what is overdue, asks a silent link for a sign of life."""
         ended: list[Ended] = []
+        late = 0
+        unwritten = self._unwritten()
         while self._started and now - self._started[0][1] >= RESPONSE_DEADLINE:
             last, _ = self._started.popleft()
-            late = self._connection.cancel(last)
-            self._late += len(late)
-            ended += [(request, Unanswered(UnknownCause.NO_ANSWER)) for request in late]
+            never = {id(request) for stream, request in unwritten.items() if stream <= last}
+            for request in self._connection.cancel(last):
+                if id(request) in never:
+                    ended.append((request, Unsent(UnsentCause.NOT_WRITTEN)))
+                else:
+                    self._late += 1
+                    late += 1
+                    ended.append((request, Unanswered(UnknownCause.NO_ANSWER)))
+        if ended:
+            self.limit.answered(len(ended), late, self._connection.in_flight, now)
+        self._look_for_room(self._unwritten(), now)
         if self._late >= LATE_IN_A_ROW:
             self.retire(
                 CloseReason.NO_ANSWER, f"{self._late} requests in a row had no answer in {RESPONSE_DEADLINE:.0f} s"
@@ -224,6 +262,28 @@ class LinkLaws:
     def close(self) -> None:
         """Say goodbye in the output."""
         self._connection.close()
+
+    def _look_for_room(self, unwritten: Mapping[int, PushRequest], now: float) -> None:
+        """Is the same body waiting for a window still, or is there no stream for the next request?"""
+        if unwritten:
+            stuck = next(iter(unwritten))
+        elif self.ready and not self.in_flight and not self._connection.room:
+            stuck = 0
+        else:
+            self._stuck = None
+            return
+        if self._stuck is None or self._stuck[0] != stuck:
+            self._stuck = (stuck, now)
+        elif now - self._stuck[1] >= NO_ROOM_DEADLINE:
+            what = f"no window for {len(unwritten)} requests" if unwritten else "no stream or no window"
+            self.retire(CloseReason.NO_ROOM, f"{what} in {NO_ROOM_DEADLINE:.0f} s")
+            if len(unwritten) == self.in_flight:  # answers to what was wholly written may still come
+                self._dead = True
+
+    def _unwritten(self) -> dict[int, PushRequest]:
+        """What was started and has a body that waits for a window, by stream, oldest first."""
+        connection = self._connection
+        return {stream: connection._open[stream] for stream in connection._bodies.waiting}
 
     def _note_start(self, now: float) -> None:
         """Starts within a quarter of a second share a deadline: that of the last one, so none comes early."""

@@ -38,7 +38,6 @@ class StreamLimit:
 
     __slots__ = (
         "_answers",
-        "_ceiling",
         "_highest",
         "_lowest",
         "_lowest_before",
@@ -50,17 +49,22 @@ class StreamLimit:
         "_value",
         "_window_began",
         "answer_time",
+        "ceiling",
+        "limit",
         "trouble",
     )
 
     def __init__(self, highest: int, now: float) -> None:
         """`highest` is our own limit, which no server raises."""
+        self.limit = highest
+        """Requests that may be open, at least 1."""
+        self.ceiling = highest
+        """What the server and we allow without trouble."""
         self.trouble = 0.0
         """Of the last window, 0 to 1."""
         self.answer_time: float | None = None
         """Mean of the last window in seconds."""
         self._highest = highest
-        self._ceiling = highest
         self._value = float(highest)
         self._lowest: float | None = None
         self._lowest_before: float | None = None
@@ -69,29 +73,27 @@ class StreamLimit:
         self._begin_window(0, now)
 
     @property
-    def limit(self) -> int:
-        """Requests that may be open, at least 1."""
-        return max(1, min(int(self._value), self._ceiling))
-
-    @property
     def reduced(self) -> bool:
-        """It is lower than what the server and we would allow without trouble."""
-        return self.limit < self._ceiling
+        """It is lower than it would be without trouble."""
+        return self.limit < self.ceiling
 
     def allow(self, ceiling: int) -> None:
         """What the server allows at present: a decrease begins there."""
-        self._ceiling = max(1, min(ceiling, self._highest))
+        self.ceiling = max(1, min(ceiling, self._highest))
+        self._settle()
 
     def passed(self, in_flight: int, now: float) -> None:
-        """So many requests have been open until `now`. Call it before their number changes."""
+        """So many requests have been open until `now`, when more are started."""
         self._open_seconds += in_flight * (now - self._seen)
         self._seen = now
 
     def answered(self, count: int, troubled: int, in_flight: int, now: float) -> None:
         """`count` requests have ended, `troubled` of them with a 5xx, a refusal or no answer in time.
 
-        `in_flight` are still open. `passed` was called for the time before.
+        `in_flight` are still open.
         """
+        self._open_seconds += (in_flight + count) * (now - self._seen)
+        self._seen = now
         self._answers += count
         self._troubled += troubled
         first = self.answer_time is None  # it has no other request beside it, so it shows the way without a queue
@@ -108,9 +110,13 @@ class StreamLimit:
         self.trouble = max(self._troubled / self._answers, self._slowness(self.answer_time))
         if abs(grown) <= self._answers / 4:  # else it is no good measure: too low
             self._remember(self.answer_time, now)
-        value = min(self._value, float(self._ceiling)) if self.trouble else self._value
+        value = min(self._value, float(self.ceiling)) if self.trouble else self._value
         value = value * (1 - self.trouble / 2) + STEP * (1 - self.trouble)
         self._value = max(1.0, min(value, float(self._highest)))
+        self._settle()
+
+    def _settle(self) -> None:
+        self.limit = min(int(self._value), self.ceiling)
 
     def _slowness(self, answer_time: float) -> float:
         lowest = min((known for known in (self._lowest, self._lowest_before) if known is not None), default=0.0)
