@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Final
 
 import trio
@@ -12,6 +10,8 @@ import trio
 from scheduler.apns.link_laws import CloseReason, Ended, LinkLaws
 from scheduler.domain.clock import Clock
 from scheduler.transport.batches import LaneQueue
+from scheduler.transport.counters import Counters
+from scheduler.transport.dialing import Address
 from scheduler.transport.tls import TlsStream
 
 _CHUNK: Final = 512
@@ -20,18 +20,8 @@ _LONGEST_REST: Final = 0.25
 """Seconds without a look at the buckets: their rates may be changed meanwhile."""
 _TICK: Final = 1.0
 _GOODBYE: Final = 1.0
-
-
-@dataclass(slots=True)
-class Counters:
-    """Since the pool was made."""
-
-    requests: int = 0
-    """Starts; one that is sent again counts again."""
-    resent: int = 0
-    connects: int = 0
-    connect_failures: int = 0
-    closes: Counter[CloseReason] = field(default_factory=Counter)
+WRITE_DEADLINE: Final = 15.0
+"""Seconds that one write may take: as long as a link that is silent has before it is given up."""
 
 
 class Link:
@@ -46,8 +36,12 @@ class Link:
         counters: Counters,
         on_ended: Callable[[list[Ended]], None],
         on_retired: Callable[[Link], None],
+        on_limit: Callable[[Link], None],
     ) -> None:
-        """`on_retired` is called once, before anything that ends with or after the retirement is reported."""
+        """`on_retired` is called once, before anything that ends with or after the retirement is reported.
+
+        `on_limit` is called when the stream limit has been reduced, and when it is whole again.
+        """
         self.laws = laws
         self.ready = trio.Event()
         """The server's SETTINGS have come, or never will."""
@@ -59,9 +53,16 @@ class Link:
         self._counters = counters
         self._on_ended = on_ended
         self._on_retired = on_retired
+        self._on_limit = on_limit
+        self._limit_reduced = False
+        self._writing_since: float | None = None
         self._awake = trio.Event()
         self._rest_until = 0.0
         self._scope = trio.CancelScope()
+
+    @property
+    def address(self) -> Address:
+        return self._stream.address
 
     def wake(self) -> None:
         """There is something new in the queue."""
@@ -102,7 +103,9 @@ class Link:
                 nap = self._fill()
                 output = self.laws.take_output()
                 if output:
+                    self._writing_since = self._clock.monotonic()
                     await self._stream.send_all(output)
+                    self._writing_since = None
                 elif self.laws.over:
                     break
                 else:
@@ -120,7 +123,14 @@ class Link:
         while True:
             await trio.sleep(_TICK)
             was_over = self.laws.over
-            self._settle(self.laws.tick(self._clock.monotonic()))
+            now = self._clock.monotonic()
+            self._settle(self.laws.tick(now))
+            if self._writing_since is not None and now - self._writing_since >= WRITE_DEADLINE:
+                self.retire(CloseReason.NOT_READING, f"a write was not over in {WRITE_DEADLINE:.0f} s")
+                was_over = True
+            if self.laws.limit.reduced != self._limit_reduced:
+                self._limit_reduced = not self._limit_reduced
+                self._on_limit(self)
             if was_over:
                 self._scope.cancel()
 

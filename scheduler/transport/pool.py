@@ -18,11 +18,16 @@ from scheduler.domain.clock import Clock
 from scheduler.domain.errors import Bug
 from scheduler.http2.frames import DEFAULT_TABLE_SIZE
 from scheduler.transport.batches import Batch, LaneQueue
-from scheduler.transport.link import Counters, Link
-from scheduler.transport.tls import ConnectFailed, Endpoint, TlsStream, client_context
+from scheduler.transport.counters import Counters, PoolState
+from scheduler.transport.dialing import Dialer, LookUp, look_up
+from scheduler.transport.failures import ConnectFailed, FailureKind
+from scheduler.transport.link import Link
+from scheduler.transport.tls import Endpoint, TlsStream, client_context
 
 CONNECT_TIMEOUT: Final = 10.0
 """Seconds for TCP, TLS and the server's SETTINGS."""
+SHORT_LIFE: Final = 10.0
+"""Seconds: a link that ended sooner was no success, except the first such in a row."""
 MAX_RESENDS: Final = 2
 
 OnResults: TypeAlias = "Callable[[object, list[tuple[PushRequest, Result]]], None]"
@@ -38,6 +43,9 @@ class _Slot:
     queue: LaneQueue = field(default_factory=LaneQueue)
     link: Link | None = None
     failures: int = 0
+    """In a row: attempts to connect that failed, and links that ended without any proof that the token is good."""
+    short_lives: int = 0
+    """In a row: links that came up and ended soon, whatever they did meanwhile."""
     tried: bool = False
     """Its first attempt to connect is over. Until then it is as good as up: its devices wait a moment."""
 
@@ -66,10 +74,11 @@ class Pool:
         jitter: Callable[[], float],
         on_results: OnResults,
         name: str,
+        look_up: LookUp = look_up,
     ) -> None:
         """`jitter` gives floats in [0, 1). `on_results` gets a tag and what has ended under it, once per read.
 
-        `name` is for the log.
+        `name` is for the log. `look_up` gives the addresses of a name.
         """
         self.counters = Counters()
         self.stopped: str | None = None
@@ -80,6 +89,7 @@ class Pool:
         """Why the latest attempt to connect failed, or the latest link was closed."""
         self._endpoint = endpoint
         self._context = client_context(endpoint)
+        self._dialer = Dialer(*endpoint.dialled, clock, look_up)
         self._tokens = tokens
         self._clock = clock
         self._jitter = jitter
@@ -106,6 +116,27 @@ class Pool:
     def waiting(self) -> int:
         """Requests that have not been started."""
         return sum(slot.queue.waiting for slot in self._slots)
+
+    def state(self) -> PoolState:
+        """How it is at present, and all that it has counted."""
+        links = [slot.link for slot in self._slots if slot.link is not None]
+        return PoolState(
+            name=self._name,
+            endpoint=str(self._endpoint),
+            links=len(self._slots),
+            connected=len(links),
+            in_flight=self.in_flight,
+            waiting=self.waiting,
+            stream_limits=tuple(link.laws.limit.limit if link.laws.proved else 1 for link in links),
+            addresses=tuple(str(link.address) for link in links),
+            stopped=self.stopped,
+            last_failure=self.last_failure,
+            requests=self.counters.requests,
+            resent=self.counters.resent,
+            connects=self.counters.connects,
+            failures=dict(self.counters.failures),
+            closes=dict(self.counters.closes),
+        )
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Keep the links up until cancelled. What is in flight then is reported as unanswered."""
@@ -150,23 +181,45 @@ class Pool:
 
     async def _keep_connected(self, slot: _Slot, nursery: trio.Nursery) -> None:
         while not self._draining and self.stopped is None:
-            await trio.sleep(reconnect_delay(slot.failures, self._jitter()))
-            try:
-                with trio.fail_after(CONNECT_TIMEOUT):
-                    link = await self._connect(slot, nursery)
-            except ConnectFailed as error:
-                self._failed(slot, str(error))
+            await trio.sleep(reconnect_delay(max(slot.failures, slot.short_lives - 1), self._jitter()))
+            link = await self._attempt(slot, nursery)
+            if link is None:
                 continue
-            except trio.TooSlowError:
-                self._failed(slot, f"{self._endpoint} did not get ready in {CONNECT_TIMEOUT:.0f} s")
-                continue
-            if link.laws.retirement is None:
-                self._up(slot, link)
+            up_at = self._clock.monotonic()
             await link.retired.wait()
             slot.failures = 0 if link.laws.proved else slot.failures + 1
+            slot.short_lives = slot.short_lives + 1 if self._clock.monotonic() - up_at < SHORT_LIFE else 0
+            if not link.laws.proved:
+                self._dialer.avoid(link.address)
 
-    async def _connect(self, slot: _Slot, nursery: trio.Nursery) -> Link:
-        stream = await TlsStream.connect(self._endpoint, self._context)
+    async def _attempt(self, slot: _Slot, nursery: trio.Nursery) -> Link | None:
+        """A link that is up, or None if none could be made."""
+        step = FailureKind.NO_ADDRESS
+
+        def on_step(kind: FailureKind) -> None:
+            nonlocal step
+            step = kind
+
+        try:
+            with trio.fail_after(CONNECT_TIMEOUT):
+                link = await self._connect(slot, nursery, on_step)
+        except ConnectFailed as error:
+            self._failed(slot, error.kind, str(error))
+            return None
+        except trio.TooSlowError:
+            self._failed(slot, step, f"{self._endpoint} did not get ready in {CONNECT_TIMEOUT:.0f} s")
+            return None
+        if link.laws.retirement is None:
+            self._up(slot, link)
+        elif link.laws.retirement.reason is not CloseReason.CLOSED:
+            self._dialer.avoid(link.address)
+            self._failed(slot, step, f"{self._endpoint} ended the link at once: {link.laws.retirement}")
+            return None
+        return link
+
+    async def _connect(self, slot: _Slot, nursery: trio.Nursery, on_step: Callable[[FailureKind], None]) -> Link:
+        stream = await TlsStream.connect(self._endpoint, self._context, self._dialer, on_step)
+        on_step(FailureKind.NOT_READY)
         laws = LinkLaws(
             self._endpoint.authority,
             self._tokens,
@@ -181,6 +234,7 @@ class Pool:
             self.counters,
             on_ended=self._ended,
             on_retired=lambda link: self._retired(slot, link),
+            on_limit=lambda link: self._limit_changed(slot, link),
         )
         self._links.add(link)
         if self._draining or self.stopped is not None:
@@ -205,7 +259,9 @@ class Pool:
         slot.tried = True
         self.counters.connects += 1
         self.without_link_since = None
-        log.info("link.up pool=%s link=%d endpoint=%s", self._name, slot.number, self._endpoint)
+        log.info(
+            "link.up pool=%s link=%d endpoint=%s address=%s", self._name, slot.number, self._endpoint, link.address
+        )
         for other in self._slots:
             if other.link is None and other.failures:
                 self._move(other)
@@ -216,15 +272,16 @@ class Pool:
         retirement = link.laws.retirement
         if retirement is None:
             raise Bug("a link was retired without a reason")
-        self.counters.closes[retirement.reason] += 1
-        self.last_failure = f"{retirement.reason}: {retirement.detail}" if retirement.detail else retirement.reason
-        log.info(
-            "link.closed pool=%s link=%d reason=%s detail=%r",
-            self._name,
-            slot.number,
-            retirement.reason,
-            retirement.detail,
-        )
+        if slot.link is link:  # else it never came up, which is told as a failure to connect
+            self.counters.closes[retirement.reason] += 1
+            self.last_failure = str(retirement)
+            log.info(
+                "link.closed pool=%s link=%d reason=%s detail=%r",
+                self._name,
+                slot.number,
+                retirement.reason,
+                retirement.detail,
+            )
         if retirement.reason is CloseReason.TABLE_IGNORED:
             self._header_table_size = DEFAULT_TABLE_SIZE
         if slot.link is link:
@@ -243,13 +300,32 @@ class Pool:
         for link in list(self._links):
             link.retire(CloseReason.CLOSED, reason)
 
-    def _failed(self, slot: _Slot, text: str) -> None:
+    def _failed(self, slot: _Slot, kind: FailureKind, text: str) -> None:
         slot.failures += 1
         slot.tried = True
-        self.counters.connect_failures += 1
+        self.counters.failures[kind] += 1
         self.last_failure = text
-        log.warning("link.failed pool=%s link=%d failures=%d error=%r", self._name, slot.number, slot.failures, text)
+        log.warning(
+            "link.failed pool=%s link=%d failures=%d kind=%s error=%r",
+            self._name,
+            slot.number,
+            slot.failures,
+            kind,
+            text,
+        )
         self._move(slot)
+
+    def _limit_changed(self, slot: _Slot, link: Link) -> None:
+        limit = link.laws.limit
+        log.info(
+            "link.%s pool=%s link=%d streams=%d trouble=%.2f answer_time=%.3f",
+            "slowed" if limit.reduced else "at_full_speed",
+            self._name,
+            slot.number,
+            limit.limit,
+            limit.trouble,
+            limit.answer_time or 0.0,
+        )
 
     def _move(self, slot: _Slot) -> None:
         """Give what waits at a slot without a link to the links that are up, if there are any."""

@@ -7,13 +7,17 @@ the records that have come, and one write takes a whole chunk of requests.
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import trio
 
-from scheduler.domain.errors import OperatorError, RemoteError
+from scheduler.domain.errors import OperatorError
+from scheduler.domain.proxy import Proxy
+from scheduler.transport.dialing import Address, Connected, Dialer
+from scheduler.transport.failures import ConnectFailed, FailureKind
 
 _READ_SIZE: Final = 1 << 17
 _HTTPS: Final = 443
@@ -26,27 +30,44 @@ _VERIFY_TEXTS: Final = {
     62: "its certificate is for another name",
     64: "its certificate is for another address",
 }
+_TLS_TEXTS: Final = {
+    "WRONG_VERSION_NUMBER": "it answers in another protocol",
+    "RECORD_LAYER_FAILURE": "it answers in another protocol",
+    "UNEXPECTED_EOF_WHILE_READING": "it closed the connection",
+    "TLSV1_ALERT_PROTOCOL_VERSION": "it has no TLS 1.2 or later",
+    "UNSUPPORTED_PROTOCOL": "it has no TLS 1.2 or later",
+}
+_NO_COMMON_PROTOCOL: Final = "no application protocol"  # the alert's name in OpenSSL; not every Python has a reason
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A server of the provider. `ca_file` (PEM) is trusted in place of the system's authorities."""
+    """A server of the provider. `ca_file` (PEM) is trusted in place of the system's authorities.
+
+    With a `proxy` its name is looked up there; the TLS is with the server all the same.
+    """
 
     host: str
     port: int
     ca_file: Path | None = None
+    proxy: Proxy | None = None
 
     @property
     def authority(self) -> str:
         """The `:authority` of requests: without the port where it is that of https."""
-        return self.host if self.port == _HTTPS else f"{self.host}:{self.port}"
+        return self._bracketed if self.port == _HTTPS else str(self)
+
+    @property
+    def dialled(self) -> tuple[str, int]:
+        """The host and port that TCP connects to."""
+        return (self.proxy.host, self.proxy.port) if self.proxy else (self.host, self.port)
+
+    @property
+    def _bracketed(self) -> str:
+        return f"[{self.host}]" if ":" in self.host else self.host
 
     def __str__(self) -> str:
-        return f"{self.host}:{self.port}"
-
-
-class ConnectFailed(RemoteError):
-    """No link could be made; the text says why, in words for an operator."""
+        return f"{self._bracketed}:{self.port}"
 
 
 def client_context(endpoint: Endpoint) -> ssl.SSLContext:
@@ -67,35 +88,70 @@ def client_context(endpoint: Endpoint) -> ssl.SSLContext:
 class TlsStream:
     """A TLS connection to an endpoint. One task reads, one writes."""
 
-    def __init__(self, socket: trio.SocketStream, endpoint: Endpoint, context: ssl.SSLContext) -> None:
-        self._socket = socket
+    def __init__(self, connected: Connected, endpoint: Endpoint, context: ssl.SSLContext) -> None:
+        self._connected = connected
+        self._socket = connected.socket
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=endpoint.host)
 
     @classmethod
-    async def connect(cls, endpoint: Endpoint, context: ssl.SSLContext) -> TlsStream:
-        """A new connection; the name is looked up each time, as Apple asks. ConnectFailed says what went wrong."""
+    async def connect(
+        cls,
+        endpoint: Endpoint,
+        context: ssl.SSLContext,
+        dialer: Dialer,
+        on_step: Callable[[FailureKind], None] = lambda kind: None,
+    ) -> TlsStream:
+        """A new connection to what `dialer` dials. ConnectFailed says what went wrong.
+
+        `on_step` hears at each step what it would be that fails there, for who cancels this.
+        """
+        on_step(FailureKind.NO_CONNECTION)
         try:
-            socket = await trio.open_tcp_stream(endpoint.host, endpoint.port)
-        except OSError as error:
-            raise ConnectFailed(f"cannot connect to {endpoint}: {error}") from error
-        stream = cls(socket, endpoint, context)
+            connected = await dialer.dial()
+        except ConnectFailed as error:
+            if endpoint.proxy is None:
+                raise
+            raise ConnectFailed(error.kind, f"no way to the proxy: {error}") from error
         try:
+            if endpoint.proxy is not None:
+                from scheduler.transport.tunnel import open_tunnel  # who has no proxy need not load an HTTP/1 library
+
+                on_step(FailureKind.PROXY)
+                await open_tunnel(connected.socket, endpoint.proxy, str(endpoint))
+            on_step(FailureKind.NO_TLS)
+            return await cls._secured(connected, endpoint, context)
+        except BaseException:
+            await connected.aclose(failed=True)
+            raise
+
+    @classmethod
+    async def _secured(cls, connected: Connected, endpoint: Endpoint, context: ssl.SSLContext) -> TlsStream:
+        try:
+            stream = cls(connected, endpoint, context)
             await stream._shake_hands()
-            if stream._tls.selected_alpn_protocol() != "h2":
-                raise ConnectFailed(f"{endpoint} does not offer HTTP/2 (ALPN h2)")
         except ssl.SSLCertVerificationError as error:
             text = _VERIFY_TEXTS.get(error.verify_code, error.verify_message)
-            await trio.aclose_forcefully(socket)
-            raise ConnectFailed(f"{endpoint} is not trusted: {text}") from error
-        except (ssl.SSLError, trio.BrokenResourceError) as error:
-            await trio.aclose_forcefully(socket)
-            raise ConnectFailed(f"no TLS with {endpoint}: {error}") from error
-        except BaseException:
-            await trio.aclose_forcefully(socket)
-            raise
+            raise ConnectFailed(FailureKind.NOT_TRUSTED, f"{endpoint} is not trusted: {text}") from error
+        except ssl.SSLError as error:
+            if _NO_COMMON_PROTOCOL in str(error).lower().replace("_", " "):
+                raise _no_http2(endpoint) from error
+            text = _TLS_TEXTS.get(error.reason or "", str(error))
+            raise ConnectFailed(FailureKind.NO_TLS, f"no TLS with {endpoint}: {text}") from error
+        except trio.BrokenResourceError as error:
+            text = f"no TLS with {endpoint}: {error.__cause__ or error}"
+            raise ConnectFailed(FailureKind.NO_TLS, text) from error
+        except ValueError as error:  # a host that can be in no certificate
+            raise ConnectFailed(FailureKind.NO_TLS, f"no TLS with {endpoint}: {error}") from error
+        if stream._tls.selected_alpn_protocol() != "h2":
+            raise _no_http2(endpoint)
         return stream
+
+    @property
+    def address(self) -> Address:
+        """The address at the other end of TCP: the server's, or the proxy's."""
+        return self._connected.address
 
     async def receive(self) -> bytes:
         """All that has come, at least one byte; b"" at the end. trio.BrokenResourceError if the connection broke."""
@@ -125,7 +181,7 @@ class TlsStream:
 
     async def aclose(self) -> None:
         """Close at once. HTTP/2 has said its goodbye already, so TLS needs none."""
-        await trio.aclose_forcefully(self._socket)
+        await self._connected.aclose()
 
     async def _shake_hands(self) -> None:
         while True:
@@ -151,3 +207,7 @@ class TlsStream:
     async def _flush(self) -> None:
         if self._outgoing.pending:
             await self._socket.send_all(self._outgoing.read())
+
+
+def _no_http2(endpoint: Endpoint) -> ConnectFailed:
+    return ConnectFailed(FailureKind.NO_HTTP2, f"{endpoint} does not offer HTTP/2 (ALPN h2)")

@@ -11,15 +11,26 @@ import trio
 import trustme
 from push_server import Certificates, PushServer, serving
 
+from scheduler.domain.clock import VirtualClock
 from scheduler.domain.errors import OperatorError
-from scheduler.transport.tls import ConnectFailed, Endpoint, TlsStream, client_context
+from scheduler.transport.dialing import Dialer
+from scheduler.transport.failures import ConnectFailed, FailureKind
+from scheduler.transport.tls import Endpoint, TlsStream, client_context
+
+FAR = datetime(2100, 1, 1, tzinfo=UTC)
 
 
 async def connect(endpoint: Endpoint) -> TlsStream:
-    return await TlsStream.connect(endpoint, client_context(endpoint))
+    dialer = Dialer(*endpoint.dialled, VirtualClock(datetime(2026, 3, 1, tzinfo=UTC)))
+    return await TlsStream.connect(endpoint, client_context(endpoint), dialer)
 
 
-async def failure(certificates: Certificates, leaf: trustme.LeafCert | None = None, **changes: object) -> str:
+async def failure(
+    certificates: Certificates,
+    leaf: trustme.LeafCert | None = None,
+    kind: FailureKind = FailureKind.NOT_TRUSTED,
+    **changes: object,
+) -> str:
     """Why a connection to a server with this certificate fails."""
     context = certificates.server_context(leaf, alpn="h2" if changes.get("alpn", True) else None)
     ca_file = changes.get("ca_file", certificates.ca_file)
@@ -28,6 +39,7 @@ async def failure(certificates: Certificates, leaf: trustme.LeafCert | None = No
         async with serving(PushServer(), context, ca_file) as endpoint:
             with pytest.raises(ConnectFailed) as caught:
                 await connect(endpoint)
+    assert caught.value.kind is kind
     return str(caught.value).replace(str(endpoint), "HOST")
 
 
@@ -69,28 +81,47 @@ async def test_expired_certificate_is_named(certificates: Certificates) -> None:
     assert await failure(certificates, leaf) == "HOST is not trusted: its certificate has expired"
 
 
+async def test_certificate_of_the_future_is_named(certificates: Certificates) -> None:
+    leaf = certificates.ca.issue_cert("localhost", not_before=datetime(2099, 1, 1, tzinfo=UTC), not_after=FAR)
+    assert await failure(certificates, leaf) == "HOST is not trusted: its certificate is not valid yet"
+
+
 async def test_server_without_http2_is_named(certificates: Certificates) -> None:
-    assert await failure(certificates, alpn=False) == "HOST does not offer HTTP/2 (ALPN h2)"
+    text = await failure(certificates, kind=FailureKind.NO_HTTP2, alpn=False)
+    assert text == "HOST does not offer HTTP/2 (ALPN h2)"
 
 
-async def test_server_that_speaks_no_tls_is_named(certificates: Certificates) -> None:
-    async def plain(stream: trio.SocketStream) -> None:
-        await stream.send_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+@pytest.mark.parametrize(
+    ("sent", "text"),
+    [
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "it answers in another protocol"),
+        (b"220 mail.example ESMTP\r\n", "it answers in another protocol"),
+        (b"", "it closed the connection"),
+        (b"\x15\x03\x03\x00\x02\x02\x46", "it has no TLS 1.2 or later"),
+        (b"\x15\x03\x03\x00\x02\x02\x78", None),
+    ],
+)
+async def test_server_that_makes_no_tls_is_named(certificates: Certificates, sent: bytes, text: str | None) -> None:
+    """The last two are alerts: 70 is protocol_version, 120 no_application_protocol (RFC 8446 §6, RFC 7301 §3.2)."""
+
+    async def answer(stream: trio.SocketStream) -> None:
+        await stream.receive_some(4096)
+        if sent:
+            await stream.send_all(sent)
+        await stream.aclose()
 
     with trio.fail_after(5):
         async with trio.open_nursery() as nursery:
-            listeners = await nursery.start(
-                partial(
-                    trio.serve_tcp,
-                    plain,
-                    0,
-                    host="127.0.0.1",
-                )
-            )
-            port = listeners[0].socket.getsockname()[1]
-            with pytest.raises(ConnectFailed, match=f"^no TLS with localhost:{port}: "):
-                await connect(Endpoint("localhost", port, certificates.ca_file))
+            listeners = await nursery.start(partial(trio.serve_tcp, answer, 0, host="127.0.0.1"))
+            place = f"localhost:{listeners[0].socket.getsockname()[1]}"
+            with pytest.raises(ConnectFailed) as caught:
+                await connect(Endpoint("localhost", int(place.partition(":")[2]), certificates.ca_file))
             nursery.cancel_scope.cancel()
+    if text is None:
+        assert caught.value.kind is FailureKind.NO_HTTP2
+    else:
+        assert caught.value.kind is FailureKind.NO_TLS
+        assert str(caught.value) == f"no TLS with {place}: {text}"
 
 
 async def test_name_that_does_not_exist_is_named() -> None:
@@ -111,3 +142,4 @@ def test_a_list_of_authorities_that_cannot_be_used_is_the_operators(tmp_path: Pa
 def test_the_port_of_https_is_left_out_of_the_authority() -> None:
     assert Endpoint("api.push.apple.com", 443).authority == "api.push.apple.com"
     assert Endpoint("localhost", 2197).authority == "localhost:2197"
+    assert (Endpoint("::1", 443).authority, str(Endpoint("::1", 2197))) == ("[::1]", "[::1]:2197")
