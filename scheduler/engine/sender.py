@@ -185,7 +185,7 @@ def _pools(
     pools: dict[str, Pool] = {}
     for name, app in apps.items():
         key = (app.auth.team_id, app.auth.key_id)
-        endpoint = Endpoint(app.host, app.port, app.ca_file)
+        endpoint = Endpoint(app.host, app.port, app.ca_file, app.proxy)
         if key not in tokens:
             tokens[key] = _token_source(app.auth, clock)
         identity = (endpoint, *key)

@@ -19,11 +19,14 @@ from scheduler.diagnostics.source import Source, Span
 from scheduler.diagnostics.yaml_nodes import MappingNode, Node, ScalarNode, SequenceNode
 from scheduler.diagnostics.yaml_reader import YamlFile
 from scheduler.domain.lanes import Lane
+from scheduler.domain.proxy import Proxy
 from scheduler.domain.quantities import Rate
 from scheduler.rules.fields import Values, root_mapping, without_echoes
 from scheduler.workspace.settings_table import SETTINGS_TABLE, Address
 
 _SQLITE = "sqlite:///"
+_PASSWORD = re.compile(r"(?<=:)[^/@:]+(?=@)")
+"""In an address. A finding shows the text of a variable, which may go to a log."""
 
 
 class Environment(StrEnum):
@@ -59,6 +62,7 @@ class App:
     auth: KeyAuth
     endpoint: Address
     ca_file: Path | None
+    proxy: Proxy | None
     links: int
     rate: Rate | None
     lane_rates: Mapping[Lane, Rate]
@@ -168,6 +172,7 @@ class _Reader:
             auth=self._auth(at),
             endpoint=values.get(f"{at}.endpoint", Address, _APPLE[environment]),
             ca_file=self._path(f"{at}.ca_file"),
+            proxy=self._proxy(f"{at}.proxy"),
             links=values.get(f"{at}.links", int, 2),
             rate=values.optional(f"{at}.rate", Rate),
             lane_rates={lane: rate for lane, rate in rates.items() if rate is not None},
@@ -191,6 +196,14 @@ class _Reader:
             team_id=values.get(f"{at}.auth.team_id", str, ""),
         )
 
+    def _proxy(self, path: str) -> Proxy | None:
+        proxy = self.values.optional(path, Proxy)
+        if proxy is not None and proxy.password and not self.values.span(path).source.path.startswith("$"):
+            hint = f"set the whole address by {variable_of(path)}"
+            place = self.values.span(path)
+            self.findings.append(warning("secret", "the password of the proxy stands in the file", place, hint))
+        return proxy
+
     def _key(self, name: str) -> Span:
         """Where the name of an app is written."""
         apps = self.values.node("apps")
@@ -202,13 +215,19 @@ class _Reader:
         return None if text is None else self.root / text
 
 
+def variable_of(path: str) -> str:
+    """The variable that overrides a setting."""
+    return "CLARION_" + re.sub(r"[^A-Z0-9]", "_", path.upper())
+
+
 def _with_variables(tree: MappingNode, environ: Mapping[str, str]) -> MappingNode:
     """The tree with the values of CLARION_* variables in place of what the file says."""
     for path in _scalar_paths(tree):
-        variable = "CLARION_" + re.sub(r"[^A-Z0-9]", "_", ".".join(path).upper())
+        variable = variable_of(".".join(path))
         if variable in environ:
             text = environ[variable]
-            span = Source(f"${variable}", text).span(0, len(text))
+            shown = _PASSWORD.sub(lambda password: "*" * len(password[0]), text)
+            span = Source(f"${variable}", shown).span(0, len(text))
             tree = _replaced(tree, path, ScalarNode(text, span, plain=True, places=tuple(range(len(text) + 1))))
     return tree
 

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from scheduler.diagnostics.diagnostic import did_you_mean
 from scheduler.diagnostics.yaml_nodes import MappingNode, Node
 from scheduler.domain.locales import canonical_locale
+from scheduler.domain.proxy import parse_proxy
 from scheduler.domain.quantities import CalendarUnits, Rate, parse_calendar_units, parse_duration, parse_rate
 from scheduler.rules.fields import Field, Table
 from scheduler.rules.kinds import (
@@ -164,7 +165,10 @@ _APPS = (
           meaning="A certificate in place of a key."),
     Field(path="apps.*.endpoint", kind=_texts("an address such as https://127.0.0.1:2197", _endpoint),
           default="Apple's", example="https://127.0.0.1:2197",
-          meaning="Another server: the simulator, another port, a proxy."),
+          meaning="Another server: the simulator, or another port."),
+    Field(path="apps.*.proxy", kind=parsed("the address of a proxy such as http://proxy.example:3128", parse_proxy),
+          default="none", example="http://proxy.example:3128",
+          meaning="An HTTP proxy that links go through (CONNECT); a password belongs into the variable."),
     Field(path="apps.*.ca_file", kind=TEXT, default="the system's", example="secrets/ca.pem",
           meaning="Trusted in place of the system's CAs."),
     Field(path="apps.*.links", kind=_texts("a number from 1 to 99", _links, {"type": "integer", "minimum": 1}),

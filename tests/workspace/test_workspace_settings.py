@@ -9,6 +9,7 @@ from scheduler.diagnostics.printers import as_text
 from scheduler.diagnostics.source import Source
 from scheduler.diagnostics.yaml_reader import read_yaml
 from scheduler.domain.lanes import Lane
+from scheduler.domain.proxy import Proxy
 from scheduler.domain.quantities import Rate
 from scheduler.workspace.settings import Environment, Settings, read_settings
 from scheduler.workspace.settings_table import Address
@@ -101,3 +102,31 @@ def test_what_is_no_mapping_is_said_once() -> None:
 
 def test_wrong_name_of_an_app_is_shown_at_the_name() -> None:
     assert said(SMALLEST.replace("shop", "my shop")) == ["clarion.yaml:1:8: 'my shop' cannot be the name of an app"]
+
+
+def test_a_proxy_is_read_from_the_file_or_its_variable() -> None:
+    text = SMALLEST.replace("environment", "proxy: 'http://proxy.example:3128', environment")
+    assert settings(text).apps["shop"].proxy == Proxy("proxy.example", 3128)
+    with_login = settings(text, CLARION_APPS_SHOP_PROXY="http://anna:p%40ss@[::1]:8080").apps["shop"].proxy
+    assert with_login == Proxy("::1", 8080, "anna", "p@ss")
+    assert settings(SMALLEST).apps["shop"].proxy is None
+
+
+def test_a_password_of_a_proxy_in_the_file_is_warned_of_and_never_shown() -> None:
+    text = SMALLEST.replace("environment", "proxy: 'http://anna:geheim@proxy.example:3128', environment")
+    found, findings = read_settings(read_yaml(Source("clarion.yaml", text)), ROOT, {})
+    assert found is not None
+    assert [(one.code, one.message, one.hint) for one in findings] == [
+        ("secret", "the password of the proxy stands in the file", "set the whole address by CLARION_APPS_SHOP_PROXY")
+    ]
+    assert "geheim" not in repr(found)
+
+
+def test_a_wrong_proxy_says_what_is_wrong_and_hides_the_password_of_a_variable() -> None:
+    _, findings = read_settings(
+        read_yaml(Source("clarion.yaml", SMALLEST)), ROOT, {"CLARION_APPS_SHOP_PROXY": "http://anna:geheim@host"}
+    )
+    assert as_text(findings).startswith(
+        "$CLARION_APPS_SHOP_PROXY:1:1: error[wrong-value] `apps.shop.proxy` has no port; write http://HOST:PORT"
+    )
+    assert "geheim" not in as_text(findings)
