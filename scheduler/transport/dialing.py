@@ -37,6 +37,7 @@ class Address:
 
 
 LookUp: TypeAlias = "Callable[[str, int], Awaitable[Sequence[Address]]]"
+OnStep: TypeAlias = "Callable[[FailureKind], None]"
 
 
 async def look_up(host: str, port: int) -> list[Address]:
@@ -56,9 +57,14 @@ class Dialer:
         self._links: Counter[Address] = Counter()
         self._failed: dict[Address, float] = {}
 
-    async def dial(self) -> Connected:
-        """A connection to the address that comes first and can be reached. ConnectFailed says what went wrong."""
+    async def dial(self, on_step: OnStep = lambda kind: None) -> Connected:
+        """A connection to the address that comes first and can be reached. ConnectFailed says what went wrong.
+
+        `on_step` hears at each step what it would be that fails there, for who cancels this.
+        """
+        on_step(FailureKind.NO_ADDRESS)
         remaining = await self._addresses()
+        on_step(FailureKind.NO_CONNECTION)
         won: list[Connected] = []
         reasons: list[str] = []
 

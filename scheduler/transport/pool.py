@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
@@ -17,9 +16,10 @@ from scheduler.delivery.retry_times import reconnect_delay
 from scheduler.domain.clock import Clock
 from scheduler.domain.errors import Bug
 from scheduler.http2.frames import DEFAULT_TABLE_SIZE
+from scheduler.transport import link_log
 from scheduler.transport.batches import Batch, LaneQueue
 from scheduler.transport.counters import Counters, PoolState
-from scheduler.transport.dialing import Dialer, LookUp, look_up
+from scheduler.transport.dialing import Dialer, LookUp, OnStep, look_up
 from scheduler.transport.failures import ConnectFailed, FailureKind
 from scheduler.transport.link import Link
 from scheduler.transport.tls import Endpoint, TlsStream, client_context
@@ -31,8 +31,6 @@ SHORT_LIFE: Final = 10.0
 MAX_RESENDS: Final = 2
 
 OnResults: TypeAlias = "Callable[[object, list[tuple[PushRequest, Result]]], None]"
-
-log = logging.getLogger("clarion.transport")
 
 
 @dataclass(slots=True)
@@ -140,11 +138,14 @@ class Pool:
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Keep the links up until cancelled. What is in flight then is reported as unanswered."""
-        async with trio.open_nursery() as nursery:
-            for slot in self._slots:
-                nursery.start_soon(self._keep_connected, slot, nursery, name=f"{self._name} link {slot.number}")
-            task_status.started()
-            await trio.sleep_forever()
+        try:
+            async with trio.open_nursery() as nursery:
+                for slot in self._slots:
+                    nursery.start_soon(self._keep_connected, slot, nursery, name=f"{self._name} link {slot.number}")
+                task_status.started()
+                await trio.sleep_forever()
+        finally:
+            link_log.pool_ended(self.state())
 
     def submit(self, batch: Batch) -> None:
         """Queue it. Each device has its link, so that its requests keep their order; another one if that is down."""
@@ -217,7 +218,7 @@ class Pool:
             return None
         return link
 
-    async def _connect(self, slot: _Slot, nursery: trio.Nursery, on_step: Callable[[FailureKind], None]) -> Link:
+    async def _connect(self, slot: _Slot, nursery: trio.Nursery, on_step: OnStep) -> Link:
         stream = await TlsStream.connect(self._endpoint, self._context, self._dialer, on_step)
         on_step(FailureKind.NOT_READY)
         laws = LinkLaws(
@@ -234,7 +235,7 @@ class Pool:
             self.counters,
             on_ended=self._ended,
             on_retired=lambda link: self._retired(slot, link),
-            on_limit=lambda link: self._limit_changed(slot, link),
+            on_limit=lambda link: link_log.limit_changed(self._name, slot.number, link),
         )
         self._links.add(link)
         if self._draining or self.stopped is not None:
@@ -259,9 +260,7 @@ class Pool:
         slot.tried = True
         self.counters.connects += 1
         self.without_link_since = None
-        log.info(
-            "link.up pool=%s link=%d endpoint=%s address=%s", self._name, slot.number, self._endpoint, link.address
-        )
+        link_log.up(self._name, slot.number, self._endpoint, link)
         for other in self._slots:
             if other.link is None and other.failures:
                 self._move(other)
@@ -275,13 +274,7 @@ class Pool:
         if slot.link is link:  # else it never came up, which is told as a failure to connect
             self.counters.closes[retirement.reason] += 1
             self.last_failure = str(retirement)
-            log.info(
-                "link.closed pool=%s link=%d reason=%s detail=%r",
-                self._name,
-                slot.number,
-                retirement.reason,
-                retirement.detail,
-            )
+            link_log.closed(self._name, slot.number, retirement)
         if retirement.reason is CloseReason.TABLE_IGNORED:
             self._header_table_size = DEFAULT_TABLE_SIZE
         if slot.link is link:
@@ -295,7 +288,7 @@ class Pool:
             self._stop(link.laws.stop_app)
 
     def _stop(self, reason: str) -> None:
-        log.error("app.stopped pool=%s reason=%s", self._name, reason)
+        link_log.app_stopped(self._name, reason)
         self.stopped = reason
         for link in list(self._links):
             link.retire(CloseReason.CLOSED, reason)
@@ -305,27 +298,8 @@ class Pool:
         slot.tried = True
         self.counters.failures[kind] += 1
         self.last_failure = text
-        log.warning(
-            "link.failed pool=%s link=%d failures=%d kind=%s error=%r",
-            self._name,
-            slot.number,
-            slot.failures,
-            kind,
-            text,
-        )
+        link_log.failed(self._name, slot.number, slot.failures, kind, text)
         self._move(slot)
-
-    def _limit_changed(self, slot: _Slot, link: Link) -> None:
-        limit = link.laws.limit
-        log.info(
-            "link.%s pool=%s link=%d streams=%d trouble=%.2f answer_time=%.3f",
-            "slowed" if limit.reduced else "at_full_speed",
-            self._name,
-            slot.number,
-            limit.limit,
-            limit.trouble,
-            limit.answer_time or 0.0,
-        )
 
     def _move(self, slot: _Slot) -> None:
         """Give what waits at a slot without a link to the links that are up, if there are any."""

@@ -7,7 +7,6 @@ the records that have come, and one write takes a whole chunk of requests.
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -16,7 +15,7 @@ import trio
 
 from scheduler.domain.errors import OperatorError
 from scheduler.domain.proxy import Proxy
-from scheduler.transport.dialing import Address, Connected, Dialer
+from scheduler.transport.dialing import Address, Connected, Dialer, OnStep
 from scheduler.transport.failures import ConnectFailed, FailureKind
 
 _READ_SIZE: Final = 1 << 17
@@ -97,19 +96,11 @@ class TlsStream:
 
     @classmethod
     async def connect(
-        cls,
-        endpoint: Endpoint,
-        context: ssl.SSLContext,
-        dialer: Dialer,
-        on_step: Callable[[FailureKind], None] = lambda kind: None,
+        cls, endpoint: Endpoint, context: ssl.SSLContext, dialer: Dialer, on_step: OnStep = lambda kind: None
     ) -> TlsStream:
-        """A new connection to what `dialer` dials. ConnectFailed says what went wrong.
-
-        `on_step` hears at each step what it would be that fails there, for who cancels this.
-        """
-        on_step(FailureKind.NO_CONNECTION)
+        """A new connection to what `dialer` dials. ConnectFailed says what went wrong; `on_step` as there."""
         try:
-            connected = await dialer.dial()
+            connected = await dialer.dial(on_step)
         except ConnectFailed as error:
             if endpoint.proxy is None:
                 raise
