@@ -12,7 +12,7 @@ from scheduler.apns.link_laws import CloseReason, Ended, LinkLaws
 from scheduler.apns.provider_token import ProviderTokenSource
 from scheduler.apns.request import PushRequest
 from scheduler.apns.results import Result, Unsent
-from scheduler.delivery.retry_times import reconnect_delay
+from scheduler.delivery.retry_times import LONGEST_RECONNECT, reconnect_delay
 from scheduler.domain.clock import Clock
 from scheduler.domain.errors import Bug
 from scheduler.http2.frames import DEFAULT_TABLE_SIZE
@@ -41,7 +41,7 @@ class _Slot:
     queue: LaneQueue = field(default_factory=LaneQueue)
     link: Link | None = None
     failures: int = 0
-    """In a row: attempts to connect that failed, and links that ended without any proof that the token is good."""
+    """In a row: attempts to connect that failed, and links that ended within a minute and had proved nothing."""
     short_lives: int = 0
     """In a row: links that came up and ended soon, whatever they did meanwhile."""
     tried: bool = False
@@ -188,9 +188,12 @@ class Pool:
                 continue
             up_at = self._clock.monotonic()
             await link.retired.wait()
-            slot.failures = 0 if link.laws.proved else slot.failures + 1
-            slot.short_lives = slot.short_lives + 1 if self._clock.monotonic() - up_at < SHORT_LIFE else 0
-            if not link.laws.proved:
+            lived = self._clock.monotonic() - up_at
+            slot.short_lives = slot.short_lives + 1 if lived < SHORT_LIFE else 0
+            if link.laws.proved or lived >= LONGEST_RECONNECT:
+                slot.failures = 0
+            else:
+                slot.failures += 1
                 self._dialer.avoid(link.address)
 
     async def _attempt(self, slot: _Slot, nursery: trio.Nursery) -> Link | None:

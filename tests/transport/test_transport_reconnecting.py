@@ -11,12 +11,13 @@ import pytest
 import trio
 import trio.testing
 import trustme
-from loopback_pool import Names, PoolUnderTest, TrioClock, listening
+from loopback_pool import START, Names, PoolUnderTest, TrioClock, listening
 from push_server import Asked, Certificates, Connection, PushServer
 
 from scheduler.apns.link_laws import CloseReason
 from scheduler.apns.results import ACCEPTED_ANSWER, Unanswered
 from scheduler.delivery.retry_times import reconnect_delay
+from scheduler.domain.clock import VirtualClock
 from scheduler.domain.outcomes import UnknownCause
 from scheduler.transport import pool as pool_module
 from scheduler.transport.failures import FailureKind
@@ -160,6 +161,23 @@ async def test_a_link_that_has_worked_for_a_while_is_replaced_at_once(
             await server.connections[-1].cut()
             await sender.until(lambda number=number: len(delays) > number)  # type: ignore[misc]
         assert delays == [0, 0, 0, 0]
+
+
+async def test_an_idle_link_that_is_closed_after_long_is_no_failure(
+    certificates: Certificates, delays: list[float]
+) -> None:
+    server, clock = PushServer(), VirtualClock(START)
+    with trio.fail_after(10):
+        async with listening(server, certificates) as endpoint, trio.open_nursery() as nursery:
+            sender = PoolUnderTest(endpoint, look_up=Names().look_up, clock=clock)
+            await nursery.start(sender.pool.run)
+            for number in range(1, 4):
+                await sender.until(lambda number=number: sender.pool.counters.connects == number)  # type: ignore[misc]
+                clock.advance(600)
+                await server.connections[-1].cut()
+            await sender.until(lambda: len(delays) > 3)
+            assert delays == [0, 0, 0, 0]
+            nursery.cancel_scope.cancel()
 
 
 # --- outages
