@@ -6,6 +6,9 @@ import pytest
 from apns_peer import Joined, proved, requests
 from h2.errors import ErrorCodes
 from h2.settings import SettingCodes
+from h2.stream import StreamState
+from hypothesis import given
+from hypothesis import strategies as st
 
 from scheduler.apns.link_laws import CloseReason, Retirement
 from scheduler.apns.request import PushRequest
@@ -189,3 +192,56 @@ def test_no_streams_at_all_for_ten_seconds_end_the_link() -> None:
     assert pair.laws.retirement is None
     pair.tick(1)
     assert pair.laws.retirement == Retirement(CloseReason.NO_ROOM, "no stream or no window in 10 s")
+
+
+# --- whatever the server lets through
+
+
+actions = st.one_of(
+    st.tuples(st.just("start"), st.integers(1, 30)),
+    st.tuples(st.just("answer"), st.sampled_from([200, 410, 429, 500, 503])),
+    st.tuples(st.just("refuse"), st.just(0)),
+    st.tuples(st.just("window"), st.sampled_from([0, 1, 10, 65_535])),
+    st.tuples(st.just("streams"), st.integers(0, 20)),
+    st.tuples(st.just("wait"), st.integers(1, 12)),
+)
+
+
+def answerable(pair: Joined) -> list[int]:
+    """Streams of requests that have arrived whole and have no answer."""
+    streams = pair.server.h2.streams
+    arrived = StreamState.HALF_CLOSED_REMOTE
+    return [one for one in sorted(pair.server.asked) if one in streams and streams[one].state_machine.state is arrived]
+
+
+@given(st.lists(actions, max_size=40))
+def test_each_request_ends_once_and_what_was_not_written_is_never_unknown(steps: list[tuple[str, int]]) -> None:
+    pair = Joined(streams=20)
+    started: list[PushRequest] = []
+    arrived: set[int] = set()
+    for action, value in steps:
+        whole = answerable(pair)
+        match action:
+            case "start":
+                batch, room = requests(value), pair.laws.room
+                count = pair.start(batch)
+                assert count <= room
+                assert not count or pair.laws.in_flight <= pair.laws.limit.limit
+                started += batch[:count]
+            case "wait":
+                pair.tick(value)
+            case "answer" if whole:
+                pair.server.answer(whole[0], value, None if value == 200 else "Whatever")
+            case "refuse" if whole:
+                pair.server.h2.reset_stream(whole[0], ErrorCodes.REFUSED_STREAM)
+            case "window":
+                pair.server.h2.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: value})
+            case "streams":
+                pair.server.h2.update_settings({SettingCodes.MAX_CONCURRENT_STREAMS: value})
+        pair.exchange()
+        arrived.update(answerable(pair))
+    pair.ended += pair.laws.lose()
+    assert sorted(id(request) for request, _ in pair.ended) == sorted(map(id, started))
+    stream_of = {id(request): 2 * number + 1 for number, request in enumerate(started)}
+    for request, result in pair.ended:
+        assert isinstance(result, Unanswered) <= (stream_of[id(request)] in arrived)
