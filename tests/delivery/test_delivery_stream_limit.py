@@ -173,3 +173,16 @@ def test_a_decrease_begins_at_what_the_server_allows() -> None:
     assert not link.limit.reduced
     assert link.full(0.05, share=1.0) == 50
     assert link.limit.reduced
+
+
+def test_the_start_of_a_burst_is_no_measure_of_the_lowest_answer_time() -> None:
+    """A far server answers after 2 s. The ages of what has just been started must not make that look slow later."""
+    link = Link().probed(2.0)
+    link.limit.passed(0, 5.0)
+    link.limit.passed(1000, 5.5)
+    link.limit.answered(1, 0, 999, 5.5)
+    assert link.limit.answer_time == pytest.approx(0.5)
+    link.now = 5.5
+    for _ in range(3):
+        link.full(2.2)
+    assert link.limit.limit == HIGHEST
