@@ -107,9 +107,9 @@ class StreamLimit:
         grown = in_flight - self._open_before
         counted = self._answers + max(0, grown)
         self.answer_time = self._open_seconds / counted
-        self.trouble = max(self._troubled / self._answers, self._slowness(self.answer_time))
         if abs(grown) <= self._answers / 4:  # else it is no good measure: too low
             self._remember(self.answer_time, now)
+        self.trouble = max(self._troubled / self._answers, self._slowness(self.answer_time))
         value = min(self._value, float(self.ceiling)) if self.trouble else self._value
         value = value * (1 - self.trouble / 2) + STEP * (1 - self.trouble)
         self._value = max(1.0, min(value, float(self._highest)))
