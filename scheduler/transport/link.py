@@ -40,7 +40,7 @@ class Link:
     ) -> None:
         """`on_retired` is called once, before anything that ends with or after the retirement is reported.
 
-        `on_limit` is called when the stream limit has been reduced, and when it is whole again.
+        `on_limit` is called when the stream limit has fallen under a half, and when it is whole again.
         """
         self.laws = laws
         self.ready = trio.Event()
@@ -54,7 +54,7 @@ class Link:
         self._on_ended = on_ended
         self._on_retired = on_retired
         self._on_limit = on_limit
-        self._limit_reduced = False
+        self._slowed = False
         self._writing_since: float | None = None
         self._awake = trio.Event()
         self._rest_until = 0.0
@@ -128,11 +128,16 @@ class Link:
             if self._writing_since is not None and now - self._writing_since >= WRITE_DEADLINE:
                 self.retire(CloseReason.NOT_READING, f"a write was not over in {WRITE_DEADLINE:.0f} s")
                 was_over = True
-            if self.laws.limit.reduced != self._limit_reduced:
-                self._limit_reduced = not self._limit_reduced
-                self._on_limit(self)
             if was_over:
                 self._scope.cancel()
+            self._look_at_limit()
+
+    def _look_at_limit(self) -> None:
+        limit = self.laws.limit
+        slowed = limit.limit < (limit.ceiling if self._slowed else limit.ceiling / 2)
+        if slowed != self._slowed:
+            self._slowed = slowed
+            self._on_limit(self)
 
     def _fill(self) -> float:
         """Start what may be started. Seconds until it is worth another look without being woken.

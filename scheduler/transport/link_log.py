@@ -29,7 +29,7 @@ def failed(pool: str, number: int, failures: int, kind: FailureKind, text: str) 
 
 
 def limit_changed(pool: str, number: int, link: Link) -> None:
-    """The stream limit of a link has been reduced, or is whole again."""
+    """The stream limit of a link has fallen under a half of what the server allows, or is whole again."""
     limit = link.laws.limit
     what = "link.slowed" if limit.reduced else "link.at_full_speed"
     line = "%s pool=%s link=%d streams=%d trouble=%.2f answer_time=%.3f"

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+import pytest
 import trio
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -25,6 +26,18 @@ from scheduler.transport.batches import Batch
 from scheduler.transport.dialing import Address
 from scheduler.transport.pool import Pool
 from scheduler.transport.tls import Endpoint
+
+
+def _has(host: str) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind((host, 0))
+        except OSError:
+            return False
+        return True
+
+
+several_addresses = pytest.mark.skipif(not _has("127.0.0.2"), reason="this machine's loopback has one address")
 
 HEADERS = HeaderSet("com.example.app", PushType.ALERT, 10)
 KEY = ec.generate_private_key(ec.SECP256R1()).private_bytes(

@@ -10,7 +10,7 @@ import trio
 import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
-from loopback_pool import START, Names, PoolUnderTest, TrioClock, ipv4, listening
+from loopback_pool import START, Names, PoolUnderTest, TrioClock, ipv4, listening, several_addresses
 from push_server import Certificates, PushServer
 
 from scheduler.apns.results import ACCEPTED_ANSWER
@@ -35,6 +35,7 @@ async def failure(dialer: Dialer) -> ConnectFailed:
     return caught.value
 
 
+@several_addresses
 async def test_the_links_of_a_pool_spread_evenly_over_the_addresses(certificates: Certificates) -> None:
     server, used, names = PushServer(), list[str](), Names(THREE)
     with trio.fail_after(10):
@@ -48,6 +49,7 @@ async def test_the_links_of_a_pool_spread_evenly_over_the_addresses(certificates
             nursery.cancel_scope.cancel()
 
 
+@several_addresses
 async def test_a_link_that_is_lost_is_made_anew_with_a_fresh_look_up(certificates: Certificates) -> None:
     server, used, names = PushServer(), list[str](), Names(THREE[:1])
     with trio.fail_after(10):
@@ -64,6 +66,7 @@ async def test_a_link_that_is_lost_is_made_anew_with_a_fresh_look_up(certificate
             nursery.cancel_scope.cancel()
 
 
+@several_addresses
 async def test_an_address_that_refuses_is_passed_over_and_comes_last_for_a_minute(certificates: Certificates) -> None:
     server, used, names = PushServer(), list[str](), Names(["127.0.0.9", *THREE[:2]])
     with trio.fail_after(10):
@@ -78,6 +81,26 @@ async def test_an_address_that_refuses_is_passed_over_and_comes_last_for_a_minut
             nursery.cancel_scope.cancel()
 
 
+@several_addresses
+async def test_the_address_of_a_link_that_has_ended_is_free_again(certificates: Certificates) -> None:
+    server, used, names = PushServer(), list[str](), Names(THREE[:2])
+    with trio.fail_after(10):
+        async with listening(server, certificates, THREE[:2], used=used) as endpoint, trio.open_nursery() as nursery:
+            sender = PoolUnderTest(endpoint, look_up=names.look_up, links=2)
+            await nursery.start(sender.pool.run)
+            await sender.until(lambda: sender.pool.connected == 2)
+            sender.submit(range(2))
+            await sender.until_ended(2)
+            for round_number in range(2):
+                ended = server.asked[round_number].connection
+                await ended.cut()
+                await sender.until(lambda: sender.pool.counters.closes.total() == len(used) - 1)
+                await sender.until(lambda count=round_number: sender.pool.counters.connects == 3 + count)
+            assert sorted(used) == sorted(THREE[:2] * 2)
+            nursery.cancel_scope.cancel()
+
+
+@several_addresses
 async def test_no_address_that_answers_is_one_failure_that_names_each(closed_port: int) -> None:
     dialer = Dialer("push.example", closed_port, VirtualClock(START), Names(THREE[:2]).look_up)
     failed = await failure(dialer)
@@ -152,7 +175,7 @@ def test_the_order_has_each_address_once_and_those_that_failed_lately_last(
         dialer.avoid(address)
         failed_at[address] = clock.monotonic()
         clock.advance(pause)
-    order = dialer.order(known)  # type: ignore[arg-type]
+    order = dialer.order(known)
     assert sorted(map(str, order)) == sorted(map(str, known))
     lately = [address in failed_at and clock.monotonic() - failed_at[address] < AVOIDED_FOR for address in order]
     assert lately == sorted(lately)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from itertools import count
 
@@ -19,11 +19,15 @@ from scheduler.apns.results import ACCEPTED_ANSWER, Unanswered
 from scheduler.delivery.retry_times import reconnect_delay
 from scheduler.domain.clock import VirtualClock
 from scheduler.domain.outcomes import UnknownCause
+from scheduler.domain.proxy import Proxy
 from scheduler.transport import pool as pool_module
+from scheduler.transport.dialing import Address, LookUp
 from scheduler.transport.failures import FailureKind
 from scheduler.transport.tls import Endpoint
 
 HOUR = 3600.0
+
+Handler = Callable[[trio.SocketStream], Awaitable[None]]
 
 
 @pytest.fixture
@@ -87,7 +91,7 @@ async def test_a_link_that_ends_before_its_settings_is_a_failure(
 async def on_each_connection(server: PushServer, act: Callable[[Connection], None]) -> AsyncIterator[None]:
     async def watch() -> None:
         for seen in count():
-            await server.until(lambda seen=seen: len(server.connections) > seen)  # type: ignore[misc]
+            await server.until(lambda seen=seen: len(server.connections) > seen)
             act(server.connections[seen])
             with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
                 await server.connections[seen].flush()
@@ -115,7 +119,7 @@ async def test_a_link_that_comes_up_and_dies_without_an_answer_is_a_failure(
     server = PushServer()
     async with connecting(server, certificates) as sender:
         for number in range(1, 4):
-            await sender.until(lambda number=number: sender.pool.counters.connects == number)  # type: ignore[misc]
+            await sender.until(lambda number=number: sender.pool.counters.connects == number)
             await server.connections[-1].cut()
         await sender.until(lambda: len(delays) > 3)
         assert delays[:4] == [0, 1, 2, 4]
@@ -130,7 +134,7 @@ async def test_an_expired_provider_token_that_stays_expired_does_not_spin(
     async with connecting(server, certificates) as sender:
         for number in range(1, 5):
             sender.submit(range(number, number + 1))
-            await sender.until(lambda number=number: len(delays) > number)  # type: ignore[misc]
+            await sender.until(lambda number=number: len(delays) > number)
         assert delays[:5] == [0, 1, 2, 4, 8]
         assert sender.pool.counters.closes == {CloseReason.REPLACED: 4}
 
@@ -144,7 +148,7 @@ async def test_links_that_work_and_end_at_once_are_made_at_once_only_the_first_t
             sender.submit(range(number, number + 1))
             await sender.until_ended(number)
             await server.connections[-1].cut()
-            await sender.until(lambda number=number: len(delays) > number)  # type: ignore[misc]
+            await sender.until(lambda number=number: len(delays) > number)
         assert delays == [0, 0, 1, 2, 4, 8]
         assert sender.counted() == {ACCEPTED_ANSWER: 5}
 
@@ -159,7 +163,7 @@ async def test_a_link_that_has_worked_for_a_while_is_replaced_at_once(
             sender.submit(range(number, number + 1))
             await sender.until_ended(number)
             await server.connections[-1].cut()
-            await sender.until(lambda number=number: len(delays) > number)  # type: ignore[misc]
+            await sender.until(lambda number=number: len(delays) > number)
         assert delays == [0, 0, 0, 0]
 
 
@@ -172,12 +176,65 @@ async def test_an_idle_link_that_is_closed_after_long_is_no_failure(
             sender = PoolUnderTest(endpoint, look_up=Names().look_up, clock=clock)
             await nursery.start(sender.pool.run)
             for number in range(1, 4):
-                await sender.until(lambda number=number: sender.pool.counters.connects == number)  # type: ignore[misc]
+                await sender.until(lambda number=number: sender.pool.counters.connects == number)
                 clock.advance(600)
                 await server.connections[-1].cut()
             await sender.until(lambda: len(delays) > 3)
             assert delays == [0, 0, 0, 0]
             nursery.cancel_scope.cancel()
+
+
+# --- no end of an attempt
+
+
+async def test_an_attempt_that_does_not_end_is_given_up_and_counted_at_its_step(
+    certificates: Certificates, mock_clock: trio.testing.MockClock
+) -> None:
+    """Ten seconds for all of it: the look-up, TCP, the proxy, TLS and the server's SETTINGS."""
+    stuck = trio.Event()
+
+    async def look_up(host: str, port: int) -> list[Address]:
+        stuck.set()
+        await trio.sleep_forever()
+        raise AssertionError("never")
+
+    async def hears(stream: trio.SocketStream) -> None:
+        await stream.receive_some(4096)
+        stuck.set()
+        await trio.sleep_forever()
+
+    async def makes_tls(stream: trio.SocketStream) -> None:
+        await trio.SSLStream(stream, certificates.server_context(), server_side=True).do_handshake()
+        stuck.set()
+        await trio.sleep_forever()
+
+    async def step(
+        handler: Callable[[trio.SocketStream], Awaitable[None]], *, proxy: bool, name: LookUp
+    ) -> FailureKind:
+        nonlocal stuck
+        stuck = trio.Event()
+        async with trio.open_nursery() as nursery:
+            listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+            await nursery.start(trio.serve_listeners, handler, listeners)
+            port = listeners[0].socket.getsockname()[1]
+            way = Proxy("127.0.0.1", port) if proxy else None
+            endpoint = Endpoint("localhost", port, certificates.ca_file, way)
+            sender = PoolUnderTest(endpoint, look_up=name, clock=TrioClock())
+            await nursery.start(sender.pool.run)
+            await stuck.wait()
+            await trio.testing.wait_all_tasks_blocked()
+            mock_clock.jump(11)
+            await sender.until(lambda: sender.pool.counters.connect_failures == 1)
+            assert sender.pool.last_failure == f"localhost:{port} did not get ready in 10 s"
+            nursery.cancel_scope.cancel()
+        (kind,) = sender.pool.counters.failures
+        return kind
+
+    known = Names().look_up
+    assert await step(hears, proxy=False, name=look_up) is FailureKind.NO_ADDRESS
+    assert await step(hears, proxy=True, name=known) is FailureKind.PROXY
+    assert await step(hears, proxy=False, name=known) is FailureKind.NO_TLS
+    assert await step(makes_tls, proxy=False, name=known) is FailureKind.NOT_READY
 
 
 # --- outages

@@ -55,7 +55,7 @@ async def test_without_a_window_nothing_is_lost_and_another_link_sends_it(certif
         sender.submit(range(1, 40))
         await sender.until(lambda: len(stingy.received) == 39)
         assert len(sender.results) == 1
-        await sender.until(lambda: clock.advance(0.01) or len(sender.results) == 40)  # type: ignore[func-returns-value]
+        await sender.until(lambda: clock.advance(0.01) or len(sender.results) == 40)
         assert 9 < clock.monotonic() < 30
         assert sender.counted() == {ACCEPTED_ANSWER: 40}
         counters = sender.pool.counters
@@ -96,7 +96,7 @@ async def test_a_peer_that_reads_no_more_is_left_even_if_it_still_sends(certific
         deaf = server.connections[0]
         deaf.h2.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: 2**31 - 1})
         deaf.h2.increment_flow_control_window(2**31 - 1 - 65_535)
-        deaf.stream = Deaf(deaf.stream)  # type: ignore[assignment]
+        deaf.stream = Deaf(deaf.stream)
         await deaf.flush()
         await trio.testing.wait_all_tasks_blocked()
         sender.submit(range(1, 401), bytes(60_000))
