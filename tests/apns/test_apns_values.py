@@ -289,17 +289,40 @@ def test_age_counts_by_the_clock_that_says_more() -> None:
     assert others.current() != other
 
 
-def test_rotation_is_refused_for_twenty_minutes() -> None:
+def test_a_token_that_is_called_expired_is_signed_anew_from_twenty_minutes_on_and_once() -> None:
     clock = VirtualClock(START)
     tokens = source(clock)
     first = tokens.current()
-    clock.advance(20 * 60 - 1)
-    assert not tokens.rotate()
-    assert tokens.current() == first
-    clock.advance(1)
-    assert tokens.rotate()
-    assert tokens.current() != first
-    assert not tokens.rotate()
+    clock.advance(20 * 60)
+    assert tokens.expired(first, None) is None
+    second = tokens.current()
+    assert second != first
+    assert tokens.expired(first, None) is None, "that one is known"
+    assert tokens.current() == second
+
+
+@pytest.mark.parametrize(
+    ("server_is_ahead", "text"),
+    [
+        (None, ", so the clock of this machine is wrong by at least 59 minutes"),
+        (7_384, ": this machine's clock shows 2026-03-01 12:00:40 UTC, that of APNs 2026-03-01 14:03:44, "
+                "a difference of 123 minutes"),
+        (-90_000, ": this machine's clock shows 2026-03-01 12:00:40 UTC, that of APNs 2026-02-28 11:00:40, "
+                  "a difference of 1500 minutes"),
+        (3, ", although the clocks agree: this machine's clock shows 2026-03-01 12:00:40 UTC, "
+            "that of APNs 2026-03-01 12:00:43"),
+    ],
+)  # fmt: skip
+def test_a_new_token_that_is_called_expired_tells_how_wrong_the_clock_is(
+    server_is_ahead: int | None, text: str
+) -> None:
+    clock = VirtualClock(START)
+    tokens = source(clock)
+    first = tokens.current()
+    clock.advance(40)
+    at = None if server_is_ahead is None else clock.now() + timedelta(seconds=server_is_ahead)
+    assert tokens.expired(first, at) == ("a provider token signed 40 s ago is more than an hour old for APNs" + text)
+    assert tokens.current() == first, "another one would be no better"
 
 
 @pytest.mark.parametrize(
