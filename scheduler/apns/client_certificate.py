@@ -74,16 +74,16 @@ def read_client_certificate(
         raise OperatorError("there is no private key in PEM", where=key_where, hint=_HINT) from error
     spki = Encoding.DER, PublicFormat.SubjectPublicKeyInfo
     if key.public_key().public_bytes(*spki) != certificate.public_key().public_bytes(*spki):
-        raise OperatorError(f"the private key does not belong to the certificate in {where}", where=key_where,
-                            hint=_HINT)  # fmt: skip
+        text = f"the private key does not belong to the certificate in {where}"
+        raise OperatorError(text, where=key_where, hint=_HINT)
     found = ClientCertificate(_name(certificate), _topics(certificate), certificate.not_valid_after_utc)
     if found.not_after <= now:
-        raise OperatorError(str(found.expiry_warning(now)), where=where,
-                            hint="make another one at developer.apple.com, or change to a key (.p8): it does not expire")  # fmt: skip
+        hint = "make another one at developer.apple.com, or change to a key (.p8): it does not expire"
+        raise OperatorError(str(found.expiry_warning(now)), where=where, hint=hint)
     if certificate.not_valid_before_utc > now:
         begins = f"{certificate.not_valid_before_utc:%Y-%m-%d %H:%M} UTC"
-        raise OperatorError(f"the certificate '{found.name}' is not valid before {begins}", where=where,
-                            hint="is the clock of this machine right?")  # fmt: skip
+        text = f"the certificate '{found.name}' is not valid before {begins}"
+        raise OperatorError(text, where=where, hint="is the clock of this machine right?")
     return found
 
 

@@ -32,7 +32,7 @@ class ProviderTokenSource:
         self.team_id = team_id
         self.key_id = key_id
         self._clock = clock
-        self._key = _load(key_pem, where)
+        self._key = load_signing_key(key_pem, where)
         for name, value in (("team id", team_id), ("key id", key_id)):
             if not value.isalnum() or not value.isascii():
                 raise OperatorError(f"{name} {value!r} is not made of letters and digits", where=where,
@@ -82,7 +82,8 @@ class ProviderTokenSource:
         self._token = jwt.encode(claims, self._key, algorithm="ES256", headers={"kid": self.key_id})
 
 
-def _load(pem: bytes, where: str) -> EllipticCurvePrivateKey:
+def load_signing_key(pem: bytes, where: str) -> EllipticCurvePrivateKey:
+    """Apple's signing key from the content of its .p8 file (PKCS #8 in PEM). OperatorError says why it is none."""
     hint = "use the .p8 file as it was downloaded from developer.apple.com (Certificates, Identifiers & Profiles, Keys)"
     try:
         key = load_pem_private_key(pem, password=None)

@@ -22,7 +22,9 @@ CHECKS_PATH = Path("docs/checks")
 _LANGUAGE = {
     "names": language.name_rows,
     "names-where": language.place_rows,
+    "push-types": language.push_type_rows,
     "aps": language.aps_rows,
+    "live-activity": language.live_activity_rows,
     "filters": language.filter_rows,
     "functions": language.function_rows,
     "methods": language.method_rows,

@@ -8,7 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
-from push_certificates import pem_of, push_certificate, topic_list
+from support.push_certificates import pem_of, push_certificate, topic_list
 
 from scheduler.apns.client_certificate import ClientCertificate, read_client_certificate
 from scheduler.domain.errors import OperatorError

@@ -21,28 +21,29 @@ from scheduler.apns.reasons import (
     disposition,
     retry_after,
 )
-from scheduler.apns.request import HeaderSet, PushType, check_collapse_id, check_token
+from scheduler.apns.request import HeaderSet, check_collapse_id, check_token
 from scheduler.apns.results import ACCEPTED_ANSWER, Answer, read_answer
 from scheduler.delivery.retry_times import reconnect_delay
 from scheduler.domain.clock import VirtualClock
 from scheduler.domain.errors import OperatorError
+from scheduler.domain.push_types import PushType
 
 # --- requests
 
 
-def test_each_push_type_has_its_suffix_priority_and_limit() -> None:
-    assert {kind.value: (kind.topic_suffix, kind.default_priority, kind.payload_limit) for kind in PushType} == {
-        "alert": ("", 10, 4096),
-        "background": ("", 5, 4096),
-        "liveactivity": (".push-type.liveactivity", 10, 4096),
-        "voip": (".voip", 10, 5120),
-        "complication": (".complication", 10, 4096),
-        "fileprovider": (".pushkit.fileprovider", 5, 4096),
-        "mdm": ("", 10, 4096),
-        "location": (".location-query", 10, 4096),
-        "pushtotalk": (".voip-ptt", 10, 4096),
-        "widgets": (".push-type.widgets", 10, 4096),
-        "controls": (".push-type.controls", 10, 4096),
+def test_each_push_type_has_its_suffix_priorities_and_limit() -> None:
+    assert {kind.value: (kind.topic_suffix, kind.priorities, kind.payload_limit) for kind in PushType} == {
+        "alert": ("", (10, 5, 1), 4096),
+        "background": ("", (5, 1), 4096),
+        "liveactivity": (".push-type.liveactivity", (10, 5), 4096),
+        "voip": (".voip", (10, 5, 1), 5120),
+        "complication": (".complication", (10, 5, 1), 4096),
+        "fileprovider": (".pushkit.fileprovider", (5, 10, 1), 4096),
+        "mdm": ("", (10, 5, 1), 4096),
+        "location": (".location-query", (10, 5, 1), 4096),
+        "pushtotalk": (".voip-ptt", (10, 5, 1), 4096),
+        "widgets": (".push-type.widgets", (10, 5, 1), 4096),
+        "controls": (".push-type.controls", (10, 5, 1), 4096),
     }
 
 
@@ -54,8 +55,14 @@ def test_each_push_type_has_its_suffix_priority_and_limit() -> None:
         ("ä.b", PushType.ALERT, 10, "'ä.b' is not an apns-topic"),
         ("a" * 256, PushType.ALERT, 10, "is not an apns-topic"),
         ("a.b", PushType.VOIP, 10, "the topic of a voip push ends in '.voip', not 'a.b'"),
-        ("a.b", PushType.ALERT, 7, "priority is 1, 5 or 10, not 7"),
-        ("a.b", PushType.BACKGROUND, 10, "a background push has priority 5 or 1; Apple refuses 10"),
+        ("a.b", PushType.ALERT, 7, "the priority of push type alert is one of 10, 5, 1, not 7"),
+        (
+            "a.b.push-type.liveactivity",
+            PushType.LIVE_ACTIVITY,
+            1,
+            "the priority of push type liveactivity is one of 10, 5, not 1",
+        ),
+        ("a.b", PushType.BACKGROUND, 10, "the priority of push type background is one of 5, 1, not 10"),
     ],
 )
 def test_header_set_says_what_is_wrong_with_it(topic: str, push_type: PushType, priority: int, text: str) -> None:

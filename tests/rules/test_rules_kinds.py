@@ -6,7 +6,6 @@ from datetime import timedelta
 
 import pytest
 
-from scheduler.apns.request import PushType
 from scheduler.conditions.types import Schema
 from scheduler.diagnostics.source import Source
 from scheduler.diagnostics.yaml_nodes import MappingNode
@@ -18,7 +17,7 @@ from scheduler.rules.fields import Field
 from scheduler.rules.json_schema import rule_json_schema
 from scheduler.rules.reference import filled
 from scheduler.rules.rule import Collapse, OnUnknown, Rule
-from scheduler.rules.rule_table import PUSH_TYPES, RULE_TABLE, UNBUILT_PUSH_TYPES
+from scheduler.rules.rule_table import RULE_TABLE
 
 SMALLEST = """\
 category: sports
@@ -124,10 +123,6 @@ def test_every_unbuilt_field_is_refused_as_not_yet(one: Field) -> None:
 def test_example_of_every_field_is_read(one: Field) -> None:
     values, _ = RULE_TABLE.read(root_of(rule_with(one, one.example)))
     assert values.has(one.path)
-
-
-def test_push_types_are_those_of_apple() -> None:
-    assert {*PUSH_TYPES, *UNBUILT_PUSH_TYPES} == {one.value for one in PushType}
 
 
 def test_json_schema_knows_every_field_and_nothing_else() -> None:

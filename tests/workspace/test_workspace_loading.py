@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from scheduler.apns.request import PushType
 from scheduler.diagnostics.printers import as_text
 from scheduler.diagnostics.source import Source
 from scheduler.domain.errors import OperatorError
+from scheduler.domain.push_types import PushType
 from scheduler.rendering.texts import TextTemplate
 from scheduler.rules.rule import Collapse
 from scheduler.workspace.campaign import Campaign
