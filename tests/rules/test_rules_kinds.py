@@ -94,6 +94,11 @@ def test_background_has_its_own_defaults() -> None:
     assert (delivery.push_type, delivery.priority, delivery.collapse) == ("background", 5, Collapse.NONE)
 
 
+@pytest.mark.parametrize("push_type", ["voip", "pushtotalk", "location"])
+def test_what_must_not_come_twice_is_dropped_when_its_outcome_is_unknown(push_type: str) -> None:
+    assert compiled(SMALLEST + f"delivery: {{type: {push_type}}}").delivery.on_unknown is OnUnknown.DROP
+
+
 def test_all_problems_come_at_once() -> None:
     text = "trigger: {x: y}\naudience: {}\nmessage: {template: [a]}\ndelivery: {priority: 7, rate: x}\n"
     assert messages(text) == [
