@@ -18,6 +18,7 @@ from scheduler.apns.reasons import (
     DeviceAction,
     LinkAction,
     RequestAction,
+    advice,
     disposition,
     retry_after,
 )
@@ -177,9 +178,19 @@ def test_what_each_reason_does_to_the_request() -> None:
     }
 
 
-def test_only_410_retires_a_device() -> None:
+def test_410_retires_a_device_and_a_bad_token_does_where_the_environment_is_proved() -> None:
     assert by(DeviceAction.RETIRE, "device") == {"ExpiredToken", "Unregistered"}
-    assert disposition(Answer(400, "BadDeviceToken")).device is DeviceAction.KEEP
+    assert by(DeviceAction.RETIRE_IF_PROVED, "device") == {"BadDeviceToken"}
+
+
+def test_whatever_is_final_and_no_news_of_a_device_says_what_to_put_right() -> None:
+    final = {reason for (_, reason), wanted in TABLE.items() if wanted.request is RequestAction.REJECT}
+    stops = by(AppAction.STOP, "app")
+    assert {reason for _, reason in TABLE if advice(reason)} == (final | stops) - {"ExpiredToken", "Unregistered"}
+    assert advice("BadDeviceToken") == (
+        "is it a token of the other environment? `apps.NAME.environment` in clarion.yaml says which one is sent to"
+    )
+    assert advice("NeverHeardOf") is None
 
 
 def test_only_an_expired_provider_token_is_rotated() -> None:
