@@ -74,32 +74,31 @@ def simulator(
     host
         The address to listen on.
     devices
-        NDJSON with token, topic, state (valid, unregistered, expired), timestamp. Without it every token is valid.
+        NDJSON with token, topic, state, timestamp, environment. Without it every token is valid.
     log
         One line of NDJSON a request goes here.
     log_payloads
         Log the payloads too.
     key
-        KEYID:TEAMID:FILE, a key whose signatures are checked; :SCOPE behind it, with commas: sandbox or production,
-        and the topics that it is for. May be given several times.
+        KEYID:TEAMID:FILE or KEYID:TEAMID:FILE:SCOPE, a key whose signatures are checked. May be given several times.
     environment
-        Tokens of the other environment are bad, and so are keys and certificates.
+        Tokens, keys and certificates of the other environment are bad.
     certificate
-        Make a client certificate for this bundle id beside the authority, to be shown instead of provider tokens.
+        Make a client certificate for this bundle id, beside the authority.
     client_ca
         PEM: who else may have signed a client's certificate.
     in_a_row
-        More requests than this to one device, with none to another between them, are too many.
+        More requests than this one after the other to one device are too many.
     throttle
         A refused request takes the stream limit down to 1 until one is accepted.
     idle_timeout
         Seconds after which an idle connection is sent away.
     lint
-        Report defects of payloads, which Apple accepts, in the log and the verdict.
+        Report defects of payloads, which Apple accepts.
     faults
         A YAML script of what goes wrong, and when.
     chaos
-        Make up a script from this number, print it to stderr, and run it.
+        A number: make up a script from it, print it to stderr, and run it.
     verdict
         Write the verdict here too, as JSON.
     strict
@@ -116,6 +115,9 @@ def simulator(
         remark(f"client certificate: {make_push_certificate(ca_file, certificate)}")
     listen = Listen(ca_file=ca_file, host=host, port=port, client_ca_file=client_ca)
     statistics, watch = Statistics(), ClientWatch()
+    if sink and (faults or chaos is not None or verdict or lint or strict):
+        raise OperatorError("--sink reads no request, so nothing can be checked, judged or made to fail",
+                            hint="leave out --sink, or --faults, --chaos, --verdict, --lint and --strict")  # fmt: skip
     if sink:
         server = partial(serve_sink, listen, clock=session.clock, statistics=statistics)
     else:

@@ -58,8 +58,8 @@ _LONGEST = 60.0
 def chaos_script(seed: int, *, requests: int = 1000, seconds: float = 5.0, faults: int = 12) -> Script:
     """`faults` faults at moments in the first `requests` requests or `seconds` seconds.
 
-    Nothing is for ever: what stalls or closes does so for at most a fifth of `seconds`, and a stream limit that falls
-    rises again. So a client that gets over each fault gets over the script.
+    Nothing is for ever: what stalls, closes or falls does so for at most a fifth of `seconds`. So a client that gets
+    over each fault gets over the script.
     """
     chance = Random(seed)
     script: list[Fault] = []
@@ -70,21 +70,11 @@ def chaos_script(seed: int, *, requests: int = 1000, seconds: float = 5.0, fault
             script.append(Fault(action=action, request=moment, times=chance.choice((1, 1, 1, 2, 5))))
         elif isinstance(action, IgnoreTableSize):
             script.append(Fault(action=action, second=0.0, connection=chance.randint(1, 3)))
+        elif chance.random() < 0.5:
+            script.append(Fault(action=action, request=chance.randint(1, requests)))
         else:
-            script.extend(_at_some_moment(chance, action, requests, seconds))
+            script.append(Fault(action=action, second=_short(chance, seconds * 0.8)))
     return Script(tuple(script))
-
-
-def _at_some_moment(chance: Random, action: Action, requests: int, seconds: float) -> list[Fault]:
-    """One fault; and its end, if it has none of its own."""
-    ended = isinstance(action, Streams)
-    if chance.random() < 0.5:
-        moment = chance.randint(1, requests)
-        then = [Fault(action=Streams(1000), request=moment + chance.randint(1, 50))] if ended else []
-        return [Fault(action=action, request=moment), *then]
-    second = round(chance.uniform(0, seconds * 0.8), 3)
-    then = [Fault(action=Streams(1000), second=round(second + seconds / 5, 3))] if ended else []
-    return [Fault(action=action, second=second), *then]
 
 
 def _short(chance: Random, longest: float) -> float:
@@ -122,7 +112,7 @@ _KINDS: tuple[Callable[[Random, float], Action], ...] = (
     lambda chance, longest: AnswerWith(reason=chance.choice(_PASSING)),
     lambda chance, longest: Informational(chance.choice((100, 103))),
     lambda chance, longest: Trailers(),
-    lambda chance, longest: Streams(chance.choice((0, 1, 1, 10, 100))),
+    lambda chance, longest: Streams(chance.choice((0, 1, 1, 10, 100)), _short(chance, longest)),
     _go_away,
     lambda chance, longest: Stall(chance.choice(list(Stalled)), _short(chance, longest)),
     lambda chance, longest: Cut(chance.choice(list(CutBy))),

@@ -308,6 +308,7 @@ class ServerConnection:
             case Streams():
                 self._scripted_limit = action.limit
                 line.announce({SettingCodes.MAX_CONCURRENT_STREAMS: action.limit})
+                self._until(action.seconds, at, partial(setattr, self, "_scripted_limit", None))
             case GoAway():
                 self._go_away(action)
             case Drain():

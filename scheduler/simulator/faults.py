@@ -87,10 +87,12 @@ class Trailers:
 
 @dataclass(frozen=True, slots=True)
 class Streams:
-    """SETTINGS_MAX_CONCURRENT_STREAMS is `limit` from now on; new requests above it are refused at once."""
+    """SETTINGS_MAX_CONCURRENT_STREAMS is `limit` for `seconds`, for ever if that is left out; new requests above it are
+    refused at once."""
 
     word: ClassVar = "streams"
     limit: int
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

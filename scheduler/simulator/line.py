@@ -34,7 +34,7 @@ _SETTINGS: dict[SettingCodes | int, int] = {
     SettingCodes.MAX_FRAME_SIZE: 16384,
     SettingCodes.MAX_HEADER_LIST_SIZE: 8000,
 }
-_UNKNOWN_SETTING = 0xF0F0
+_UNKNOWN_SETTING = 0xF0
 _UNKNOWN_FRAME = 0xF0
 _SWEEP = 256
 

@@ -101,8 +101,6 @@ def _lines(verdict: Verdict) -> list[str]:
         f"pings: {verdict.pings_answered} of {verdict.pings_sent} answered",
         f"  accepted again under the same apns-id: {verdict.repeated}",
     ]
-    for name, counts in verdict.headers.items():
-        lines.append(f"  {name}: {', '.join(f'{count} {word}' for word, count in counts.items())}")
     lines += [f"  payload: {count} x {defect}" for defect, count in verdict.lint.items()]
     lines += [f"  {finding}" for finding in verdict.findings]
     return lines

@@ -124,7 +124,8 @@ def test_the_commands_that_init_lists_work_in_their_order(tmp_path: Path) -> Non
     assert [(one.returncode, one.stderr) for one in printed] == [(0, "")] * 3
     assert printed[1].stdout == "settled: 2 accepted; 0 tokens retired\n"
     assert " breaking-news  finished  /newsroom article-1 " in printed[2].stdout
-    assert (code, summary) == (0, "answer    requests\naccepted         2\nall              2\n")
+    assert code == 0
+    assert summary.startswith("answer    requests\naccepted         2\nall              2\nverdict: obedient\n")
     assert len((folder / "requests.ndjson").read_text().splitlines()) == 2
     (run,) = json.loads(ran(folder, "runs", "list", "--format", "json").stdout)
     shown = ran(folder, "runs", "show", run["run"]).stdout

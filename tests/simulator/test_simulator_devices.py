@@ -26,7 +26,7 @@ def test_a_line_is_a_device() -> None:
 
 
 HINT = (
-    '\n  hint: a line is {"token": "<hex>", "topic": "com.example.app", "state": "valid" or "unregistered", '
+    '\n  hint: a line is {"token": "<hex>", "topic": "com.example.app", "state": "valid", "unregistered" or "expired", '
     '"timestamp": <ms>}; only `token` is needed'
 )
 
