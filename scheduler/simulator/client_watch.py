@@ -45,7 +45,7 @@ class _Broken:
     over_limit: int = 0
     after_goaway: int = 0
     pseudo_headers: int = 0
-    protocol: Counter[str] = field(default_factory=Counter)
+    protocol: dict[str, list[str]] = field(default_factory=dict)
     indexed_anew: Counter[str] = field(default_factory=Counter)
 
 
@@ -105,7 +105,10 @@ class ClientWatch:
             ("stream-limit", True, broken.over_limit, "streams opened above a limit that was acknowledged before"),
             ("after-goaway", True, broken.after_goaway, "streams opened after a GOAWAY that had been seen"),
             ("pseudo-headers", True, broken.pseudo_headers, "requests with a pseudo-header behind another header"),
-            *(("protocol", True, count, text) for text, count in broken.protocol.items()),
+            *(
+                ("protocol", True, len(texts), f"connections ended for {kind}, first: {texts[0] or 'no more is known'}")
+                for kind, texts in broken.protocol.items()
+            ),
             ("token-changes", True, self._early_changes, "provider tokens changed within 20 minutes on a connection"),
             *(
                 ("hpack", False, count, f"{name} entered the dynamic table again: it changes with every request")
@@ -183,9 +186,9 @@ class ConnectionWatch:
         """A stream after a GOAWAY, which the client had seen."""
         self._all._broken.after_goaway += 1
 
-    def breach(self, text: str) -> None:
+    def breach(self, kind: str, text: str) -> None:
         """The client broke HTTP/2, which ends the connection."""
-        self._all._broken.protocol[text] += 1
+        self._all._broken.protocol.setdefault(kind, []).append(text)
 
     def settings(self, *, acknowledged: bool) -> None:
         self._all._settings[acknowledged] += 1

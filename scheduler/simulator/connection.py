@@ -167,7 +167,7 @@ class ServerConnection:
                     exchanges.append(exchange)
             self._settle(at)
         except ProtocolError as breach:
-            self.watch.breach(f"{type(breach).__name__}: {breach}")
+            self.watch.breach(type(breach).__name__, str(breach))
             self.closed = True
         return exchanges, self._line.take()
 

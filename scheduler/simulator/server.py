@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import struct
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
@@ -17,7 +17,7 @@ from scheduler.domain.clock import Clock
 from scheduler.simulator.checks import Credentials, Row, World, judge
 from scheduler.simulator.client_certificates import read_certificate
 from scheduler.simulator.client_watch import ClientWatch
-from scheduler.simulator.connection import Exchange, ServerConnection
+from scheduler.simulator.connection import LINGER, Exchange, ServerConnection
 from scheduler.simulator.devices import Environment, load_devices
 from scheduler.simulator.fault_schedule import NO_FAULTS, FaultSchedule
 from scheduler.simulator.faults import CutBy, Script
@@ -144,7 +144,7 @@ class _Simulator:
                 answers = self._take_in(data, connection)
             else:
                 return
-        if connection.cut is not None and connection.cut is not CutBy.TLS:
+        if connection.cut is not None:
             await _cut(stream, connection.cut)
 
     def _take_in(self, data: bytes, connection: ServerConnection) -> bytes:
@@ -199,8 +199,12 @@ async def _half_close(stream: _TlsStream) -> None:
 
 
 async def _cut(stream: _TlsStream, how: CutBy) -> None:
-    """The end of TCP without the end of TLS."""
-    if how is CutBy.RESET:
+    """The end of TLS, if it is asked for; and of TCP."""
+    if how is CutBy.TLS:
+        # The client may answer with its own close_notify, and need not.
+        with trio.move_on_after(LINGER), suppress(trio.BrokenResourceError):
+            await stream.unwrap()
+    elif how is CutBy.RESET:
         # Linger of no time: the kernel sends RST.
         stream.transport_stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     await trio.aclose_forcefully(stream)
