@@ -39,6 +39,8 @@ class FaultLink:
         self.client = H2Connection(H2Configuration(header_encoding="utf-8", validate_outbound_headers=False))
         self.client.initiate_connection()
         self.frames: list[Frame] = []
+        self.arrivals: list[float] = []
+        """The second of each frame."""
         self.events: list[Any] = []
         self.exchanges: list[Exchange] = []
         self._decoder = Decoder()
@@ -92,6 +94,7 @@ class FaultLink:
             whole = data[position : position + 9 + length]
             frame.parse_body(memoryview(whole[9:]))
             self.frames.append(frame)
+            self.arrivals.append(self.at)
             position += len(whole)
             if not isinstance(frame, GoAwayFrame):
                 self.events += self.client.receive_data(whole)
