@@ -176,8 +176,10 @@ def make_signing_key(folder: Path) -> Path:
 
 
 def make_push_certificate(ca_file: Path, bundle_id: str) -> Path:
-    """A client certificate with its key, for the bundle id and the topics of all push types; made anew each time."""
-    topics = sorted({f"{bundle_id}{suffix.decode()}" for suffix in TOPIC_SUFFIXES.values() if suffix})
+    """A client certificate with its key, for the bundle id and the topics of all push types but `location`, which Apple
+    gives to provider tokens alone. Made anew each time."""
+    suffixes = {suffix for push_type, suffix in TOPIC_SUFFIXES.items() if push_type != b"location" and suffix}
+    topics = sorted(f"{bundle_id}{suffix.decode()}" for suffix in suffixes)
     pem, path = issue_push_certificate(ca_file, bundle_id, topics=topics), ca_file.parent / f"{bundle_id}.pem"
     try:
         path.touch(mode=0o600)

@@ -8,26 +8,30 @@ from scheduler.simulator.faults import Action, Fault, Script
 
 
 class FaultSchedule:
-    """The script of one simulator. `started` is the second from which it counts, on the scale that all `at` are on."""
+    """The script of one simulator. Its seconds count from the opening of the first connection."""
 
-    def __init__(self, script: Script, started: float = 0.0) -> None:
+    def __init__(self, script: Script) -> None:
         self._script = script
-        self._started = started
+        self._started: float | None = None
         self.requests = 0
         """Complete requests so far, on all connections."""
 
     def connection(self, number: int, opened: float) -> ConnectionFaults:
-        """The faults of the connection with this number, which is opened at this second."""
+        """The faults of the connection with this number, which is opened at this second of a stopwatch."""
+        if self._started is None:
+            self._started = opened
+        started = self._started
         mine = [fault for fault in self._script.faults if fault.connection in (None, "each", number)]
-        timed = [(self._second(fault, opened), fault.action) for fault in mine if fault.second is not None]
+        timed = [
+            ((started if fault.connection is None else opened) + fault.second, fault.action)
+            for fault in mine
+            if fault.second is not None
+        ]
         return ConnectionFaults(
             self,
             [fault for fault in mine if fault.request is not None],
             [(at, action) for at, action in timed if at >= opened],
         )
-
-    def _second(self, fault: Fault, opened: float) -> float:
-        return (self._started if fault.connection is None else opened) + (fault.second or 0.0)
 
 
 class ConnectionFaults:

@@ -226,7 +226,7 @@ class Fault:
 
     `request` N: when the N-th request is complete, and at the `times` - 1 after it. `second` T: on every connection
     that is open then. With a `connection` (its number from 1, or `each`) both are counted on that connection, from
-    its opening; without, over the whole simulator, from its start.
+    its opening; without, over the whole simulator, from its first connection on.
     """
 
     action: Action

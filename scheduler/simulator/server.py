@@ -98,7 +98,7 @@ class _Simulator:
         self._watch = watch
         self._log = log
         self._numbers = count(1)
-        self._faults = FaultSchedule(config.faults, trio.current_time())
+        self._faults = FaultSchedule(config.faults)
 
     async def serve(self, stream: _TlsStream) -> None:
         """One connection, from its first byte to its last."""

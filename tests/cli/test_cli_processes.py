@@ -196,6 +196,17 @@ def test_the_simulator_ends_with_a_summary(workspace: Path, number: signal.Signa
         assert simulator.end(number) == (0, "answer    requests\naccepted         0\nall              0\n")
 
 
+def test_the_simulator_prints_the_script_of_chance_and_writes_its_verdict(workspace: Path) -> None:
+    words = ("--chaos", "17", "--verdict", "verdict.json", "--certificate", "com.example.shop", "--strict")
+    with simulated(workspace, *words) as (simulator, _):
+        code, summary = simulator.end()
+    assert code == 0
+    assert "\nverdict: obedient\n" in summary
+    assert "# --chaos 17 is this script:\nfaults:\n  - {" in simulator.err
+    assert json.loads((workspace / "verdict.json").read_text())["obedient"] is True
+    assert "BEGIN CERTIFICATE" in (workspace / ".clarion/simulator/com.example.shop.pem").read_text()
+
+
 def test_a_port_that_is_taken_is_told(workspace: Path) -> None:
     with simulated(workspace) as (_, endpoint):
         port = endpoint["CLARION_APPS_SHOP_ENDPOINT"].rpartition(":")[2]

@@ -354,13 +354,13 @@ def test_moments_count_over_all_connections_or_over_one() -> None:
     assert [exchange.answer.status for exchange in second.exchanges] == [200, 501, 200, 502]
 
 
-def test_a_second_of_the_simulator_passes_over_connections_that_open_later() -> None:
-    schedule = FaultSchedule(
-        Script((Fault(action=Ping(), second=1), Fault(action=Drain(), second=1, connection="each"))), started=100.0
-    )
-    early, late = schedule.connection(1, 100.5), schedule.connection(2, 101.5)
-    assert early.take_due(101.0) == [Ping()]
-    assert (early.due, early.take_due(101.5)) == (101.5, [Drain()])
+def test_a_second_counts_from_the_first_connection_and_passes_over_those_that_open_later() -> None:
+    script = Script((Fault(action=Ping(), second=1), Fault(action=Drain(), second=1, connection="each")))
+    schedule = FaultSchedule(script)
+    first, second, late = (schedule.connection(*opened) for opened in ((1, 100.0), (2, 100.5), (3, 101.5)))
+    assert first.take_due(101.0) == [Ping(), Drain()]
+    assert second.take_due(101.0) == [Ping()]
+    assert (second.due, second.take_due(101.5)) == (101.5, [Drain()])
     assert (late.due, late.take_due(200)) == (102.5, [Drain()])
     assert late.due is None
 
