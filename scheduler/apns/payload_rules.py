@@ -20,7 +20,7 @@ _ONLY_STARTS: Final = (*_STARTS, "input-push-channel", "input-push-token")
 
 @dataclass(frozen=True, slots=True)
 class PayloadProblem:
-    """What is wrong, at which leaf (`aps.alert`), and the way out."""
+    """What is wrong, at which leaf (`aps.alert`, which may be what is missing), and the way out."""
 
     leaf: str
     message: str
@@ -71,12 +71,12 @@ def _live_activity(aps: Mapping[str, object]) -> Iterator[PayloadProblem]:
         ("content-state", "what it shows from now on"),
     ):
         if key not in aps:
-            yield PayloadProblem("aps", f"a Live Activity needs `{key}`, {why}", f"add `{key}: …` to `aps`")
+            yield PayloadProblem(f"aps.{key}", f"a Live Activity needs `{key}`, {why}", f"add `{key}: …` to `aps`")
     event = aps.get("event")
     if event == "start":
         for key in (*_STARTS, "alert"):
             if key not in aps:
-                yield PayloadProblem("aps", f"a Live Activity starts with `{key}`, and `aps` has none",
+                yield PayloadProblem(f"aps.{key}", f"a Live Activity starts with `{key}`, and `aps` has none",
                                      f"add `{key}: …` to `aps`")  # fmt: skip
     elif event is not None:
         for key in (key for key in _ONLY_STARTS if key in aps):

@@ -37,5 +37,5 @@ def test_start_without_attributes_is_suppressed_and_an_update_goes(make_world: M
         requests, failures = preparation.prepare(recipients)
         prepared[phase] = [request.payload for request in requests], [report for _, report in failures]
     missing = "a Live Activity starts with `attributes-type`, and `aps` has none"
-    assert prepared["start"] == ([], [RenderFailure("aps", missing)])
+    assert prepared["start"] == ([], [RenderFailure("aps.attributes-type", missing)])
     assert prepared["update"] == ([b'{"aps":{"event":"update","timestamp":1795176000,"content-state":{"home":1}}}'], [])
