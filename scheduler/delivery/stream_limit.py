@@ -12,7 +12,7 @@ one request.
 
 The mean answer time costs nothing per request: by Little's law it is the time that all open requests have spent open,
 divided by the number of answers. The reasons for the constants are in
-docs/adr/0013-stream-limit-and-addresses.md.
+docs/adr/0014-stream-limit-and-addresses.md.
 """
 
 from __future__ import annotations
@@ -96,8 +96,8 @@ class StreamLimit:
         self._seen = now
         self._answers += count
         self._troubled += troubled
-        first = self.answer_time is None  # it has no other request beside it, so it shows the way without a queue
-        if self._answers and (first or now - self._window_began >= WINDOW):
+        alone = self.answer_time is None and not in_flight  # shows the way without a queue
+        if self._answers and (alone or now - self._window_began >= WINDOW):
             self._judge(in_flight, now)
             self._begin_window(in_flight, now)
 

@@ -22,7 +22,7 @@ from scheduler.transport.counters import Counters, PoolState
 from scheduler.transport.dialing import Dialer, LookUp, OnStep, look_up
 from scheduler.transport.failures import ConnectFailed, FailureKind
 from scheduler.transport.link import Link
-from scheduler.transport.tls import Endpoint, TlsStream, client_context
+from scheduler.transport.tls import CertificateFiles, Endpoint, TlsStream, client_context
 
 CONNECT_TIMEOUT: Final = 10.0
 """Seconds for TCP, TLS and the server's SETTINGS."""
@@ -65,7 +65,8 @@ class Pool:
     def __init__(
         self,
         endpoint: Endpoint,
-        tokens: ProviderTokenSource,
+        tokens: ProviderTokenSource | None,
+        certificate: CertificateFiles | None = None,
         *,
         links: int,
         clock: Clock,
@@ -74,9 +75,8 @@ class Pool:
         name: str,
         look_up: LookUp = look_up,
     ) -> None:
-        """`jitter` gives floats in [0, 1). `on_results` gets a tag and what has ended under it, once per read.
-
-        `name` is for the log. `look_up` gives the addresses of a name.
+        """One of `tokens` and `certificate` speaks for us. `jitter` gives floats in [0, 1). `on_results` gets a tag
+        and what has ended under it, once per read. `name` is for the log. `look_up` gives the addresses of a name.
         """
         self.counters = Counters()
         self.stopped: str | None = None
@@ -86,7 +86,7 @@ class Pool:
         self.last_failure: str | None = None
         """Why the latest attempt to connect failed, or the latest link was closed."""
         self._endpoint = endpoint
-        self._context = client_context(endpoint)
+        self._context = client_context(endpoint, certificate)
         self._dialer = Dialer(*endpoint.dialled, clock, look_up)
         self._tokens = tokens
         self._clock = clock

@@ -21,12 +21,13 @@ from push_server import Asked, Certificates, PushServer, serving
 
 from scheduler.apns.link_laws import CloseReason
 from scheduler.apns.provider_token import ProviderTokenSource
-from scheduler.apns.request import HeaderSet, PushRequest, PushType
+from scheduler.apns.request import HeaderSet, PushRequest
 from scheduler.apns.results import ACCEPTED_ANSWER, Answer, Result, Unanswered, Unsent, UnsentCause
 from scheduler.delivery.token_bucket import TokenBucket
 from scheduler.domain.clock import Clock, VirtualClock
 from scheduler.domain.lanes import Lane
 from scheduler.domain.outcomes import UnknownCause
+from scheduler.domain.push_types import PushType
 from scheduler.domain.quantities import Rate
 from scheduler.transport import pool as pool_module
 from scheduler.transport.batches import Batch

@@ -126,11 +126,11 @@ async def test_a_link_that_comes_up_and_dies_without_an_answer_is_a_failure(
         assert sender.pool.counters.closes == {CloseReason.LOST: 3}
 
 
-async def test_an_expired_provider_token_that_stays_expired_does_not_spin(
+async def test_complaints_about_the_provider_token_that_do_not_end_do_not_spin(
     certificates: Certificates, delays: list[float]
 ) -> None:
     server = PushServer()
-    server.on_request = lambda asked: asked.answer(403, "ExpiredProviderToken")
+    server.on_request = lambda asked: asked.answer(429, "TooManyProviderTokenUpdates")
     async with connecting(server, certificates) as sender:
         for number in range(1, 5):
             sender.submit(range(number, number + 1))

