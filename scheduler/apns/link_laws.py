@@ -7,7 +7,7 @@ GOAWAY with a reason, an idle PING after an hour) and "Handling notification res
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -214,22 +214,8 @@ class LinkLaws:
 
     def tick(self, now: float) -> list[Ended]:
         """Call it about once a second: cancels what is overdue, asks a silent link for a sign of life."""
-        ended: list[Ended] = []
-        late = 0
-        unwritten = self._unwritten()
-        while self._started and now - self._started[0][1] >= RESPONSE_DEADLINE:
-            last, _ = self._started.popleft()
-            never = {id(request) for stream, request in unwritten.items() if stream <= last}
-            for request in self._connection.cancel(last):
-                if id(request) in never:
-                    ended.append((request, Unsent(UnsentCause.NOT_WRITTEN)))
-                else:
-                    self._late += 1
-                    late += 1
-                    ended.append((request, Unanswered(UnknownCause.NO_ANSWER)))
-        if ended:
-            self.limit.answered(len(ended), late, self._connection.in_flight, now)
-        self._look_for_room(self._unwritten(), now)
+        ended = self._expire(now)
+        self._look_for_room(now)
         if self._late >= LATE_IN_A_ROW:
             self.retire(
                 CloseReason.NO_ANSWER, f"{self._late} requests in a row had no answer in {RESPONSE_DEADLINE:.0f} s"
@@ -269,8 +255,29 @@ class LinkLaws:
         """Say goodbye in the output."""
         self._connection.close()
 
-    def _look_for_room(self, unwritten: Mapping[int, PushRequest], now: float) -> None:
+    def _expire(self, now: float) -> list[Ended]:
+        """End what is overdue. A body that has found no window in all that time was certainly not processed."""
+        ended: list[Ended] = []
+        late = 0
+        while self._started and now - self._started[0][1] >= RESPONSE_DEADLINE:
+            last, _ = self._started.popleft()
+            never = {id(request) for stream, request in self._unwritten().items() if stream <= last}
+            if never:
+                self._leave_for_room(len(never), RESPONSE_DEADLINE)
+            for request in self._connection.cancel(last):
+                if id(request) in never:
+                    ended.append((request, Unsent(UnsentCause.NOT_WRITTEN)))
+                else:
+                    late += 1
+                    ended.append((request, Unanswered(UnknownCause.NO_ANSWER)))
+        self._late += late
+        if ended:
+            self.limit.answered(len(ended), late, self._connection.in_flight, now)
+        return ended
+
+    def _look_for_room(self, now: float) -> None:
         """Is the same body waiting for a window still, or is there no stream for the next request?"""
+        unwritten = self._unwritten()
         if unwritten:
             stuck = next(iter(unwritten))
         elif self.ready and not self.in_flight and not self._connection.room:
@@ -281,10 +288,13 @@ class LinkLaws:
         if self._stuck is None or self._stuck[0] != stuck:
             self._stuck = (stuck, now)
         elif now - self._stuck[1] >= NO_ROOM_DEADLINE:
-            what = f"no window for {len(unwritten)} requests" if unwritten else "no stream or no window"
-            self.retire(CloseReason.NO_ROOM, f"{what} in {NO_ROOM_DEADLINE:.0f} s")
+            self._leave_for_room(len(unwritten), NO_ROOM_DEADLINE)
             if len(unwritten) == self.in_flight:  # answers to what was wholly written may still come
                 self._dead = True
+
+    def _leave_for_room(self, unwritten: int, seconds: float) -> None:
+        what = f"no window for {unwritten} requests" if unwritten else "no stream or no window"
+        self.retire(CloseReason.NO_ROOM, f"{what} in {seconds:.0f} s")
 
     def _unwritten(self) -> dict[int, PushRequest]:
         """What was started and has a body that waits for a window, by stream, oldest first."""

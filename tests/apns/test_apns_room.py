@@ -160,7 +160,9 @@ def test_a_deadline_tells_what_was_never_wholly_written_from_what_may_have_been_
         pair.server.h2.increment_flow_control_window(100, stream)
         pair.exchange()
     assert ended == []
+    assert pair.laws.retirement is None
     ended = pair.tick(4)
+    assert pair.laws.retirement == Retirement(CloseReason.NO_ROOM, "no window for 7 requests in 30 s")
     assert sorted(map(repr, ended)) == sorted([repr(Unanswered(UnknownCause.NO_ANSWER))] * 3 + [repr(NOT_WRITTEN)] * 7)
 
 
