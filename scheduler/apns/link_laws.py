@@ -298,8 +298,8 @@ class LinkLaws:
 
     def _unwritten(self) -> dict[int, PushRequest]:
         """What was started and has a body that waits for a window, by stream, oldest first."""
-        connection = self._connection
-        return {stream: connection._open[stream] for stream in connection._bodies.waiting}
+        open_now = self._connection._open
+        return {stream: open_now[stream] for stream in self._connection._bodies.waiting if stream in open_now}
 
     def _note_start(self, now: float) -> None:
         """Starts within a quarter of a second share a deadline: that of the last one, so none comes early."""
