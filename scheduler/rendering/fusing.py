@@ -214,7 +214,7 @@ class _Fusing:
     def _view(self, number: int, template: Template) -> Fused:
         builder, places = self.builder, self.places[number]
         paths = tuple(path for path in builder.names if number in builder.readers[path])
-        printed = sorted(places)
+        printed = sorted(set(places))
         return Fused(
             paths=paths,
             names=tuple(builder.names[path] for path in paths),
@@ -222,7 +222,7 @@ class _Fusing:
             macro_texts=builder.macro_texts,
             _number=number,
             _order=None if printed == places else tuple(printed.index(place) for place in places),
-            _count=len(places),
+            _count=len(printed),
             _labels=tuple(builder.labels),
             _starts=tuple(builder.starts),
             _counts_steps=builder.counts_steps,
