@@ -17,7 +17,7 @@ from scheduler.rendering.sandbox import AS_JSON, BOUNDED, COUNTED, JOINED
 _PREFIX = "_path_"
 STEPS = "_steps"
 """The variable that holds the steps which a render may still do."""
-_CHEAP_FILTERS = frozenset({
+CHEAP_FILTERS = frozenset({
     "abs", "count", "d", "default", "first", "float", "format", "int", "last", "length", "omit", "round", "string",
     AS_JSON, BOUNDED, COUNTED, JOINED,
 })  # fmt: skip
@@ -220,7 +220,7 @@ class _Rewriter(NodeTransformer):
 
     def visit_Filter(self, node: nodes.Filter) -> nodes.Node:  # noqa: N802
         self.generic_visit(node)
-        if node.node is not None and node.name not in _CHEAP_FILTERS:
+        if node.node is not None and node.name not in CHEAP_FILTERS:
             node.node = self._counted(node.node)
         return node
 

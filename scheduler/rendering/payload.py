@@ -22,6 +22,7 @@ from scheduler.rendering.paths import PERSONAL, Path, dotted, look_up
 from scheduler.rendering.results import Aborted, RenderFailure
 from scheduler.rendering.skeleton import ENCODE, Part, chunks
 from scheduler.rendering.tree import Leaf, read_tree
+from scheduler.rendering.unfused import Fuse, Unfused
 from scheduler.rendering.with_values import Constant, WithValues
 
 MAX_KNOWN_LOCALES = 10_000
@@ -33,7 +34,7 @@ class Variant:
     """The payload of one chain of locales. `personal` are the paths that differ from device to device."""
 
     chain: tuple[str, ...]
-    fused: Fused | None
+    fused: Fused | Unfused | None
     fixed: tuple[tuple[str, Path, object], ...]
     personal: tuple[tuple[str, Path, object], ...]
     """(variable, path, what stands for missing)."""
@@ -131,6 +132,7 @@ def compile_payload(
     with_values: WithValues,
     names: Names,
     default_locale: str,
+    fuse: Fuse = fuse,
 ) -> tuple[PayloadTemplate | None, list[Diagnostic]]:
     """The template of a rule, or what is wrong with it. `overlays` by canonical locale; `names` without `with`'s."""
     inside = replace(names, with_types=with_values.types)
@@ -165,7 +167,7 @@ def compile_payload(
         key = spec_of[steps] = laid, tuple(id(value) for value in chosen.values())
         specs.setdefault(key, _Spec(steps, *trees[laid], chosen))
     try:
-        compiled = dict(zip(specs, _compile(list(specs.values()), names.macros), strict=True))
+        compiled = dict(zip(specs, _compile(list(specs.values()), names.macros, fuse), strict=True))
     except Uncompilable as problem:
         found = [compile_finding(leaf.node, names.macros) for _, leaves in trees.values() for leaf in leaves]
         causes = dict.fromkeys(one for one in found if one is not None)
@@ -191,7 +193,7 @@ class _Spec:
         return Texts(leaves, constants, computed)
 
 
-def _compile(specs: Sequence[_Spec], macros: MacroFiles) -> Iterator[Variant]:
+def _compile(specs: Sequence[_Spec], macros: MacroFiles, fuse: Fuse) -> Iterator[Variant]:
     """The variants, all of one function."""
     functions = fuse([spec.texts() for spec in specs], macros)
     for spec, fused in zip(specs, functions, strict=True):

@@ -11,6 +11,7 @@ from scheduler.conditions.types import Schema
 from scheduler.diagnostics.diagnostic import Diagnostic, did_you_mean, error
 from scheduler.diagnostics.source import Source
 from scheduler.diagnostics.yaml_reader import read_yaml
+from scheduler.rendering.unfused import Fuse
 from scheduler.rules.compiler import compile_rule
 from scheduler.rules.rule import Ignored, Rule
 from scheduler.workspace.campaign import Campaign, Parts, Surroundings, compile_parts, is_refused, join
@@ -38,12 +39,18 @@ class RuleLoader:
     """Loads the rules of a workspace whose settings (None: with an error), types and templates are known."""
 
     def __init__(
-        self, settings: Settings | None, schema: Schema, templates: TemplateFiles, sources: Mapping[str, Source]
+        self,
+        settings: Settings | None,
+        schema: Schema,
+        templates: TemplateFiles,
+        sources: Mapping[str, Source],
+        fuse: Fuse,
     ) -> None:
         self.settings = settings
         self.schema = schema
         self.templates = templates
         self.sources = sources
+        self.fuse = fuse
 
     def load(self, path: str) -> LoadedRule:
         """The rule of one file."""
@@ -67,9 +74,8 @@ class RuleLoader:
         return LoadedRule(path, tuple(findings), named, parts.macro_paths, rule.ignored, campaign)
 
     def _surroundings(self, settings: Settings, app: App | None) -> Surroundings:
-        return Surroundings(
-            self.schema, self.templates, settings.locale, settings.time_zone, app.name if app is not None else ""
-        )
+        name = app.name if app is not None else ""
+        return Surroundings(self.schema, self.templates, settings.locale, settings.time_zone, name, self.fuse)
 
     def _campaign(self, path: str, rule: Rule, parts: Parts, around: Surroundings, files: TemplateFile) -> Campaign:
         texts = source_texts(

@@ -27,8 +27,9 @@ def check_payloads(campaign: Campaign, schema: Schema, files: TemplateFile, rule
     """Findings about the payloads of a campaign; `rule_span` is where the rule names its template."""
     sizes: dict[str | None, int] = {}
     said: set[RenderFailure] = set()
+    people = samples(campaign.payload.paths, schema, campaign.event)
     for locale in (None, *campaign.payload.locales):
-        for sample in samples(campaign.payload.paths, schema, campaign.event):
+        for sample in people:
             payload = campaign.payload.render(locale, sample.scope)
             if isinstance(payload, bytes):
                 sizes[locale] = max(sizes.get(locale, 0), len(payload))
