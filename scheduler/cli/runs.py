@@ -7,18 +7,9 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from scheduler.cli.output import (
-    Format,
-    HowMany,
-    counted,
-    local,
-    one_line,
-    print_details,
-    print_json,
-    print_table,
-    remark,
-)
+from scheduler.cli.output import Format, HowMany, counted, local, one_line, print_json, remark
 from scheduler.cli.session import InSession
+from scheduler.cli.tables import print_details, print_table
 from scheduler.domain.runs import Run
 from scheduler.runs import pausing
 from scheduler.runs.reports import RunReport, report

@@ -13,8 +13,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from scheduler.cli.output import print_table, remark
+from scheduler.cli.output import remark
 from scheduler.cli.session import InSession, Session
+from scheduler.cli.tables import print_table
 from scheduler.domain.errors import OperatorError
 from scheduler.simulator.devices import Environment
 from scheduler.simulator.listening import Listen
