@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from jinja2 import nodes
 from jinja2.visitor import NodeTransformer
 
+from scheduler.conditions.jinja_positions import children_of
 from scheduler.domain.json_values import Json
-from scheduler.rendering.leaf_texts import LeafText, ParsedText, children_of, copy_of, parsed, single_expression
+from scheduler.rendering.leaf_texts import LeafText, ParsedText, copy_of, parsed, single_expression
 from scheduler.rendering.macros import MacroFiles, calls_of, imports_of
 from scheduler.rendering.paths import Path, path_of
 from scheduler.rendering.sandbox import AS_JSON, BOUNDED, COUNTED, JOINED
