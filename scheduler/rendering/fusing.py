@@ -180,10 +180,10 @@ class _Fusing:
 
     def _place(self, number: int, leaf: LeafText, texts: Texts) -> int:
         """Note that a variant has a leaf, once for all variants to which it is worth the same."""
-        parts = parsed(leaf.text).parts
-        asked = {part.name for part in parts if isinstance(part, nodes.Name)}
-        if any(isinstance(part, nodes.Import | nodes.FromImport | nodes.Include) for part in parts):
-            asked.update((*texts.constants, *texts.computed))
+        text = parsed(leaf.text)
+        asked: Collection[str] = text.names
+        if any(isinstance(part, nodes.Import | nodes.FromImport | nodes.Include) for part in text.parts):
+            asked = {*texts.constants, *texts.computed}
         constants = {name: value for name, value in texts.constants.items() if name in asked}
         computed = {name: value for name, value in texts.computed.items() if name in asked}
         seen = tuple((name, id(value)) for name, value in (*constants.items(), *computed.items()))

@@ -48,6 +48,7 @@ FOR_CODE = [
     "{{ " + "(" * 30 + "event.data.n" + " + 1)" * 30 + " }}",
     "{{ [event.data.n] }}",
     "{{ 1e999 if event.data.b else 1 }}",
+    "{% if event.data.b %}" + "{% elif event.data.n == 1 %}x" * 30 + "{% endif %}",
 ]
 """What only code can say, or what may not become code."""
 WITH = {"headline": "Goal!"}
