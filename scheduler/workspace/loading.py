@@ -11,8 +11,6 @@ from scheduler.conditions.types import Schema
 from scheduler.diagnostics.diagnostic import Diagnostic, Severity, error, has_errors, in_reading_order
 from scheduler.diagnostics.source import Source
 from scheduler.diagnostics.yaml_reader import read_yaml, readable
-from scheduler.rendering.fusing import fuse
-from scheduler.rendering.unfused import Fuse, unfused
 from scheduler.rules.fields import root_mapping
 from scheduler.workspace.campaign import Campaign, is_refused
 from scheduler.workspace.checks.ignoring import ignore_lists, without_ignored
@@ -66,7 +64,7 @@ class LoadResult:
 
 def load(sources: Mapping[str, Source], root: Path, environ: Mapping[str, str]) -> LoadResult:
     """The workspace that texts describe. Relative paths of settings are relative to `root`; nothing is opened."""
-    whole = _Whole(sources, root, environ, fuse)
+    whole = _Whole(sources, root, environ, to_run=True)
     rules = one_by_one(whole.rules, whole.rule_paths)
     findings = whole.findings_with(rules)
     if whole.rules.settings is None or has_errors(findings):
@@ -78,16 +76,16 @@ def load(sources: Mapping[str, Source], root: Path, environ: Mapping[str, str]) 
 def findings_of(
     sources: Mapping[str, Source], root: Path, environ: Mapping[str, str], share: Share = one_by_one
 ) -> tuple[Diagnostic, ...]:
-    """The findings that `load` would have. `share` may let several processes look at the rules: what they give back
-    need not have campaigns."""
-    whole = _Whole(sources, root, environ, unfused)
+    """The findings that `load` would have, without what only a run needs: campaigns, and code of most templates.
+    `share` may let several processes look at the rules."""
+    whole = _Whole(sources, root, environ, to_run=False)
     return whole.findings_with(share(whole.rules, whole.rule_paths))
 
 
 class _Whole:
     """What the rules of a workspace have in common, and what can be said only of all of them."""
 
-    def __init__(self, sources: Mapping[str, Source], root: Path, environ: Mapping[str, str], fuse: Fuse) -> None:
+    def __init__(self, sources: Mapping[str, Source], root: Path, environ: Mapping[str, str], *, to_run: bool) -> None:
         self._findings: list[Diagnostic] = []
         self.sources = {path: self._decoded(source) for path, source in sources.items()}
         self.rule_paths = sorted(path for path in self.sources if _is_rule(path))
@@ -96,7 +94,7 @@ class _Whole:
         schema = self._schema()
         templates = read_templates(self.sources)
         self._findings.extend(templates.findings)
-        self.rules = RuleLoader(settings, schema, templates, self.sources, fuse)
+        self.rules = RuleLoader(settings, schema, templates, self.sources, to_run=to_run)
 
     def findings_with(self, rules: Sequence[LoadedRule]) -> tuple[Diagnostic, ...]:
         """All findings in reading order, without those that a rule ignores."""

@@ -13,8 +13,9 @@ from scheduler.diagnostics.diagnostic import Diagnostic, error, note
 from scheduler.diagnostics.source import Span
 from scheduler.diagnostics.yaml_nodes import MappingNode, Node, SequenceNode
 from scheduler.rendering.overlays import fallbacks
+from scheduler.rendering.payload import PayloadTemplate
 from scheduler.rendering.results import RenderFailure
-from scheduler.workspace.campaign import Campaign
+from scheduler.rules.rule import Rule
 from scheduler.workspace.checks.samples import samples
 from scheduler.workspace.templates import TemplateFile
 
@@ -23,23 +24,24 @@ _EMPTY_LEAF = "where there may be no value, leave the key out: `… | omit`"
 _STEP = re.compile(r"[^.\[\]]+")
 
 
-def check_payloads(campaign: Campaign, schema: Schema, files: TemplateFile, rule_span: Span) -> Iterator[Diagnostic]:
-    """Findings about the payloads of a campaign; `rule_span` is where the rule names its template."""
+def check_payloads(rule: Rule, payload: PayloadTemplate, schema: Schema, files: TemplateFile) -> Iterator[Diagnostic]:
+    """Findings about the payloads of a rule, that of its message in all locales."""
+    rule_span, push_type = rule.message.template_node.span, PushType(rule.delivery.push_type)
     sizes: dict[str | None, int] = {}
     said: set[RenderFailure] = set()
-    people = samples(campaign.payload.paths, schema, campaign.event)
-    for locale in (None, *campaign.payload.locales):
+    people = samples(payload.paths, schema, rule.trigger.event)
+    for locale in (None, *payload.locales):
         for sample in people:
-            payload = campaign.payload.render(locale, sample.scope)
-            if isinstance(payload, bytes):
-                sizes[locale] = max(sizes.get(locale, 0), len(payload))
-                yield from _type_findings(payload, campaign.push_type, files, locale, rule_span)
-            elif isinstance(payload, RenderFailure) and payload not in said:
+            rendered = payload.render(locale, sample.scope)
+            if isinstance(rendered, bytes):
+                sizes[locale] = max(sizes.get(locale, 0), len(rendered))
+                yield from _type_findings(rendered, push_type, files, locale, rule_span)
+            elif isinstance(rendered, RenderFailure) and rendered not in said:
                 if locale is None:
-                    said.add(payload)  # it fails in the same way in all locales that do not replace the leaf
-                span = _leaf_span(files, locale, payload.leaf) or rule_span
-                yield _render_finding(payload, locale, span, declared=sample.declared)
-    yield from _size_findings(sizes, campaign.push_type.payload_limit, rule_span)
+                    said.add(rendered)  # it fails in the same way in all locales that do not replace the leaf
+                span = _leaf_span(files, locale, rendered.leaf) or rule_span
+                yield _render_finding(rendered, locale, span, declared=sample.declared)
+    yield from _size_findings(sizes, push_type.payload_limit, rule_span)
 
 
 def _render_finding(failure: RenderFailure, locale: str | None, span: Span, *, declared: bool) -> Diagnostic:
@@ -66,11 +68,13 @@ def _type_findings(
     """Apple: "Generating a remote notification", "Pushing background updates to your App"."""
     content = msgspec.json.decode(payload)
     aps: Mapping[str, object] = content["aps"]
+    if push_type is PushType.ALERT and any(key in aps for key in _SHOWN):
+        return
     # What is wrong with the base is said of the base, whatever locale it was found in.
     removed = locale is not None and any(_leaf_span(files, None, f"aps.{key}") for key in _SHOWN)
     span = _leaf_span(files, locale if removed else None, "aps") or rule_span
     where = f" in {locale}" if removed else ""
-    if push_type is PushType.ALERT and not any(key in aps for key in _SHOWN):
+    if push_type is PushType.ALERT:
         yield error("type-mismatch", "an alert notification shows, sounds or counts: `aps` has no alert, sound or "
                     f"badge{where}", span, "add one, or write `type: background` in the rule's delivery")  # fmt: skip
     if push_type is PushType.BACKGROUND:
