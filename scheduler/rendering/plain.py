@@ -29,7 +29,7 @@ Print: TypeAlias = Callable[[Values], str]
 
 _SHALLOW = 20
 """Levels of nesting that neither Jinja's compiler nor Python's has trouble with."""
-_FILTERS = frozenset({
+FILTERS = frozenset({
     "abs", "capitalize", "count", "d", "default", "float", "format", "int", "length", "lower", "omit", "replace",
     "round", "string", "title", "trim", "upper",
 })  # fmt: skip
@@ -129,7 +129,7 @@ class _Reader:
                 return self._path(node)
             case nodes.Const(value=value):
                 return _constant(value)
-            case nodes.Filter(name=name, kwargs=[], dyn_args=None, dyn_kwargs=None) if name in _FILTERS:
+            case nodes.Filter(name=name, kwargs=[], dyn_args=None, dyn_kwargs=None) if name in FILTERS:
                 return self._filter(node)
             case nodes.Test(name=name, kwargs=[], dyn_args=None, dyn_kwargs=None) if name in _TESTS:
                 return self._call(_TESTS[name], [node.node, *node.args])

@@ -14,7 +14,9 @@ from scheduler.rendering import unfused as unfused_module
 from scheduler.rendering.fusing import Fused, Texts, Uncompilable, fuse
 from scheduler.rendering.leaf_texts import LeafText, parsed
 from scheduler.rendering.paths import look_up
+from scheduler.rendering.plain import FILTERS
 from scheduler.rendering.results import Aborted, RenderFailure
+from scheduler.rendering.sandbox import ENVIRONMENT
 from scheduler.rendering.unfused import Unfused, unfused
 
 SCOPE = {
@@ -116,6 +118,37 @@ def test_steps_are_counted_without_code_too() -> None:
 def test_text_that_cannot_become_code_is_refused_as_before() -> None:
     with pytest.raises(Uncompilable):
         unfused([one("{{ event.data.t }}{{ {}.a and 1 }}")])
+
+
+OPERATORS = ["==", "!=", "<", "<=", ">", ">=", "in", "not in", "+", "-", "*", "/", "//", "%", "~", "and", "or"]
+PAIRS: list[tuple[object, object]] = [
+    (1, 2), (2, 2), (2, 1), (0, 7), (-7, 2), (1.5, 1.5), ("a", "ba"), ("ba", "a"), ("", "x"), (True, False), (3, "ab"),
+    (["a"], ["a", "b"]), ("a", ["a"]), ([], {}), (None, 1), ("Ab c", None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        *(f"event.data.a {one} event.data.b" for one in OPERATORS),
+        *(f"event.data.a | {one}" for one in sorted(FILTERS)),
+        *(f"event.data.a | {one}(event.data.b)" for one in sorted(FILTERS)),
+        *(f"event.data.a is {one}" for one in sorted(ENVIRONMENT.tests) if one.isalpha()),
+        *(f"event.data.a is {one}(event.data.b)" for one in sorted(ENVIRONMENT.tests) if one.isalpha()),
+        "not event.data.a",
+        "-event.data.a",
+        "event.data.a if event.data.b else 'x'",
+        "event.data.a < event.data.b < 3",
+    ],
+)
+def test_each_operator_filter_and_test_does_what_it_does_in_code(expression: str) -> None:
+    (function,), (fused,) = (make([one(f"{{{{ {expression} }}}}", as_json=True)]) for make in (unfused, fuse))
+    assert isinstance(function, Unfused)
+    for first, second in PAIRS:
+        scope = {"event": {"data": {"a": first, "b": second}}}
+        texts = function.worked_out(values_for(function, scope))
+        expected = rendered(fused, scope)
+        assert texts == (expected if isinstance(expected, list) else None), (first, second)
 
 
 leaves = st.one_of(
