@@ -2,7 +2,7 @@
 
 A text is plain when it consists of text, paths, constants, operators, comparisons, `if`, and filters and tests that
 look at nothing but what they are given. Its tree is read into functions of the variables' values, put together from
-the same parts that the code uses. Who is it for: unfused.py.
+the same parts that the code uses. What it is for: unfused.py.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ FILTERS = frozenset({
 })  # fmt: skip
 """Filters that are functions of what they are given alone, and give a value, not an iterator."""
 _TESTS: Mapping[str, Any] = ENVIRONMENT.tests
-"""All tests that templates have are so."""
+"""All that templates have: each is a function of what it is given alone."""
 _COMPARISONS: Mapping[str, Callable[[Any, Any], object]] = {
     "eq": operator.eq, "ne": operator.ne, "lt": operator.lt, "lteq": operator.le, "gt": operator.gt,
     "gteq": operator.ge, "in": lambda one, many: one in many, "notin": lambda one, many: one not in many,
