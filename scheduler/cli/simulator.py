@@ -14,8 +14,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from scheduler.cli.output import HowMany, print_table, remark
+from scheduler.cli.output import HowMany, remark
 from scheduler.cli.session import InSession, Session
+from scheduler.cli.tables import print_table
 from scheduler.domain.errors import OperatorError
 from scheduler.simulator.chaos import chaos_script
 from scheduler.simulator.checks import TOPIC_SUFFIXES
