@@ -23,9 +23,8 @@ from scheduler.simulator.checks import TOPIC_SUFFIXES
 from scheduler.simulator.client_certificates import issue_push_certificate
 from scheduler.simulator.client_watch import ClientWatch
 from scheduler.simulator.devices import Environment
-from scheduler.simulator.fault_schedule import NO_FAULTS
 from scheduler.simulator.fault_script import load_script, script_text
-from scheduler.simulator.faults import Script
+from scheduler.simulator.faults import NO_FAULTS, Script
 from scheduler.simulator.listening import Listen
 from scheduler.simulator.provider_tokens import TokenKey, load_key
 from scheduler.simulator.records import Statistics

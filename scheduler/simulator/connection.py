@@ -30,8 +30,9 @@ from h2.settings import SettingCodes
 
 from scheduler.simulator.checks import Credentials, Request, is_message_id
 from scheduler.simulator.client_watch import ClientWatch, ConnectionWatch
-from scheduler.simulator.fault_schedule import NO_FAULTS, ConnectionFaults, FaultSchedule
+from scheduler.simulator.fault_schedule import ConnectionFaults, FaultSchedule
 from scheduler.simulator.faults import (
+    NO_FAULTS,
     Action,
     AnswerWith,
     ChangeSettings,
@@ -194,7 +195,7 @@ class ServerConnection:
                 case SettingsAcknowledged():
                     self._line.acknowledged()
                 case PingAckReceived():
-                    self.watch.ping(answered=True)
+                    self.watch.ping_answered()
                     self._ping_answered(event.ping_data)
                 case ConnectionTerminated():
                     self.closed = True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from fault_link import BODY, FaultLink
 from h2.errors import ErrorCodes
-from hyperframe.frame import ExtensionFrame, HeadersFrame, PingFrame, SettingsFrame, WindowUpdateFrame
+from hyperframe.frame import DataFrame, ExtensionFrame, HeadersFrame, PingFrame, SettingsFrame, WindowUpdateFrame
 from simulator_client import TOPIC, request_headers
 
 from scheduler.simulator.fault_schedule import FaultSchedule
@@ -257,6 +257,36 @@ def test_a_client_that_ignores_the_table_size_breaks_the_connection() -> None:
     link.ask()
     assert link.server.closed
     assert [finding.rule for finding in link.watch.verdict().findings] == ["protocol"]
+
+
+def test_of_two_settings_that_wait_for_acknowledgement_each_is_enforced_at_its_own() -> None:
+    """h2 alone would take the first acknowledgement for both, and a block that came before the second for a breach."""
+    link = FaultLink(
+        Fault(action=Streams(50), second=1), Fault(action=ChangeSettings(header_table_size=0), second=1)
+    ).proved()
+    both = link.server.tick(1.0)
+    first = 9 + both[2]
+    link.take(both[:first])
+    (stream,) = link.ask(apns_collapse_id="enters-the-table")
+    assert stream in link.ended()
+    link.take(both[first:])
+    (stream,) = link.ask()
+    assert stream in link.ended()
+    assert link.watch.verdict().obedient
+
+
+def test_a_client_that_sends_more_than_its_window_breaks_the_connection() -> None:
+    link = FaultLink(Fault(action=CloseWindow(), second=1)).proved()
+    link.pass_time(1)
+    stream = link.client.get_next_available_stream_id()
+    link.client.send_headers(stream, request_headers())
+    link.deliver()
+    link.server.receive(DataFrame(stream, BODY, flags=["END_STREAM"]).serialize(), 1.8e9, 1.0)
+    assert link.server.closed
+    (finding,) = link.watch.verdict().findings
+    assert str(finding) == (
+        "BREACH protocol: 1 x connections ended for FlowControlError, first: Flow control window shrunk below 0"
+    )
 
 
 class _Deaf:

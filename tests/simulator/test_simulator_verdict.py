@@ -27,7 +27,7 @@ def rules(verdict: Verdict) -> list[tuple[str, bool, int]]:
 def test_of_nobody_there_is_nothing_to_say() -> None:
     verdict = ClientWatch().verdict()
     assert verdict.obedient
-    assert (verdict.findings, verdict.rate.requests) == ((), 0)
+    assert (verdict.findings, verdict.starts.requests) == ((), 0)
 
 
 @given(
@@ -51,8 +51,8 @@ def test_starts_are_counted_by_the_second_and_the_tenth() -> None:
     for at, count in ((0.5, 3), (0.95, 2), (1.2, 4), (7.0, 1)):
         link.at = at
         link.ask(count)
-    rate = link.watch.verdict().rate
-    assert (rate.requests, rate.peak_second, rate.peak_100_ms) == (11, 9, 4)
+    starts = link.watch.verdict().starts
+    assert (starts.requests, starts.peak_second, starts.peak_100_ms) == (11, 9, 4)
 
 
 def test_connections_are_counted_and_those_that_end_soon_are_advised_against() -> None:
@@ -163,7 +163,7 @@ def test_the_verdict_is_written_as_words_and_as_json(tmp_path: Path) -> None:
     write_verdict(verdict, tmp_path / "verdict.json")
     written = json.loads((tmp_path / "verdict.json").read_text())
     assert written["obedient"] is True
-    assert written["rate"] == {"requests": 2, "peak_second": 2, "peak_100_ms": 2}
+    assert written["starts"] == {"requests": 2, "peak_second": 2, "peak_100_ms": 2}
     assert written["headers"]["apns-priority"] == {"incremental": 1, "indexed": 1}
     assert written["findings"] == [{"rule": "repeated", "breach": False, "count": 1, "text": verdict.findings[0].text}]
     with pytest.raises(OperatorError) as error:
