@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 from fault_link import BODY, FaultLink
+from h2.connection import H2Connection
 from hpack import Decoder, Encoder, HeaderTuple, NeverIndexedHeaderTuple
 from hyperframe.frame import DataFrame, HeadersFrame
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from simulator_client import NOW, provider_token, request_headers
 
@@ -34,6 +35,7 @@ def test_of_nobody_there_is_nothing_to_say() -> None:
     steps=st.lists(st.floats(0, 2, allow_nan=False).map(lambda step: round(step, 2)), max_size=40),
     length=st.sampled_from([0.1, 1.0]),
 )
+@example(steps=[0.0, 1.0], length=1.0)
 def test_a_peak_is_the_most_in_any_stretch(steps: list[float], length: float) -> None:
     peak, moments, now = Peak(length), [], 0.0
     for step in steps:
@@ -102,6 +104,15 @@ def test_streams_over_a_limit_that_was_acknowledged_are_a_breach_and_others_are_
     link.overrun()
     link.ask()
     assert rules(link.watch.verdict()) == [("stream-limit", True, 1), ("repeated", False, 1)]
+
+
+def test_streams_that_were_opened_before_the_limit_could_be_known_are_refused_and_no_breach() -> None:
+    link = FaultLink()
+    link.client = H2Connection()
+    link.client.initiate_connection()
+    link.ask(3)
+    assert link.server.refused_streams == 2
+    assert link.watch.verdict().obedient
 
 
 def test_headers_are_counted_by_representation_and_ids_must_not_enter_the_table_twice() -> None:
