@@ -101,7 +101,7 @@ class ServerConnection:
     ) -> None:
         self.number = number
         self.closed = False
-        """Send what `take` gives, then close: in order, or as `cut` says."""
+        """Send what was given out last, then close: in order, or as `cut` says."""
         self.cut: CutBy | None = None
         self.reading = True
         self.refused_streams = 0
@@ -160,17 +160,15 @@ class ServerConnection:
         """
         self.watch.at, self.watch.now = at, now
         self._last_activity = at
-        exchanges: list[Exchange] = []
         try:
-            for stream in self._apply(self._line.receive(data)):
-                exchange = self._process(stream, now, at)
-                if exchange is not None:
-                    exchanges.append(exchange)
-            self._settle(at)
+            events = self._line.receive(data)
         except ProtocolError as breach:
             self.watch.breach(type(breach).__name__, str(breach))
             self.closed = True
-        return exchanges, self._line.take()
+            return [], self._line.take()
+        processed = [self._process(stream, now, at) for stream in self._apply(events)]
+        self._settle(at)
+        return [exchange for exchange in processed if exchange is not None], self._line.take()
 
     def _apply(self, events: list[Event]) -> list[int]:
         """Take in what happened; the streams whose request is complete, in order."""
@@ -199,9 +197,10 @@ class ServerConnection:
                     self._ping_answered(event.ping_data)
                 case ConnectionTerminated():
                     self.closed = True
-        for stream in over_limit:
-            self._line.reset(stream, ErrorCodes.REFUSED_STREAM)
-        self.refused_streams += len(over_limit)
+        if not self.closed:
+            for stream in over_limit:
+                self._line.reset(stream, ErrorCodes.REFUSED_STREAM)
+            self.refused_streams += len(over_limit)
         return complete
 
     def _start(self, event: RequestReceived, over_limit: set[int]) -> None:
@@ -303,6 +302,8 @@ class ServerConnection:
 
     def _disturb(self, action: Action, at: float) -> None:
         """Carry out what concerns the whole connection."""
+        if self.closed or self.cut is not None:
+            return
         self.watch.disturbed()
         line = self._line
         match action:

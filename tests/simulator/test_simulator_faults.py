@@ -242,6 +242,12 @@ def test_a_cut_lets_out_what_was_answered_before_and_the_request_was_processed(h
     assert third not in link.ended()
 
 
+def test_after_a_cut_no_other_fault_of_the_moment_has_a_voice() -> None:
+    link = FaultLink(at_request(2, Cut()), at_request(2, GoAway()), at_request(2, Ping())).proved()
+    link.ask()
+    assert (link.goaways(), link.of(PingFrame)) == ([], [])
+
+
 def test_settings_change_and_are_enforced_only_when_they_are_acknowledged() -> None:
     link = FaultLink(Fault(action=ChangeSettings(header_table_size=0, max_frame_size=20000), second=0, connection=1))
     assert link.of(SettingsFrame)[1].settings == {1: 0, 5: 20000}
