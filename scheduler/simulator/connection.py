@@ -102,6 +102,8 @@ class ServerConnection:
         self.number = number
         self.closed = False
         """Send what was given out last, then close: in order, or as `cut` says."""
+        self.dismissed = False
+        """It is ended by this side: by a fault, for a breach, for idleness."""
         self.cut: CutBy | None = None
         self.reading = True
         self.refused_streams = 0
@@ -164,7 +166,7 @@ class ServerConnection:
             events = self._line.receive(data)
         except ProtocolError as breach:
             self.watch.breach(type(breach).__name__, str(breach))
-            self.closed = True
+            self._dismiss()
             return [], self._line.take()
         processed = [self._process(stream, now, at) for stream in self._apply(events)]
         self._settle(at)
@@ -288,7 +290,7 @@ class ServerConnection:
             self._line.announce({SettingCodes.MAX_CONCURRENT_STREAMS: limit})
         if self._going and not self._lingering and not self._busy:
             self._lingering = True
-            self._after(at + LINGER, self._close)
+            self._after(at + LINGER, self._dismiss)
 
     def _limit(self) -> int:
         if self._scripted_limit is not None:
@@ -325,6 +327,7 @@ class ServerConnection:
                 self._until(action.seconds, at, partial(setattr, line, "muted", False))
             case Cut():
                 self.cut = action.how
+                self.dismissed = True
                 self.closed = action.how is not CutBy.HALF
             case ChangeSettings():
                 line.announce(action.values())
@@ -355,8 +358,8 @@ class ServerConnection:
             self._last_stream, self._draining = self._highest, None
             self._going = self._goaway_seen = True
 
-    def _close(self) -> None:
-        self.closed = True
+    def _dismiss(self) -> None:
+        self.closed = self.dismissed = True
 
     def _until(self, seconds: float | None, at: float, then: Callable[[], None]) -> None:
         if seconds is not None:

@@ -118,8 +118,11 @@ class _Simulator:
         )
         try:
             await self._converse(stream, connection)
+        except trio.Cancelled:
+            connection.dismissed = True
+            raise
         finally:
-            connection.watch.closed(trio.current_time(), by_client=not connection.closed)
+            connection.watch.closed(trio.current_time(), by_client=not connection.dismissed)
 
     def _credentials(self, stream: _TlsStream) -> Credentials:
         certificate = stream.getpeercert(binary_form=True)
