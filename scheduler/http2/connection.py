@@ -30,11 +30,11 @@ from scheduler.http2.events import (
     Succeeded,
     Unprocessed,
 )
+from scheduler.http2.flow_control import Bodies, Credit
 from scheduler.http2.frames import (
     ACK,
     CONTINUATION,
     DATA,
-    DEFAULT_WINDOW,
     END_HEADERS,
     END_STREAM,
     FRAME_HEAD_SIZE,
@@ -53,14 +53,12 @@ from scheduler.http2.frames import (
     check_place,
     goaway,
     rst_stream,
-    window_update,
+    too_long,
     without_padding,
 )
 from scheduler.http2.header_encoder import BlockShape, HeaderEncoder
-from scheduler.http2.sending import Bodies
 
 _WHOLE: Final = END_STREAM | END_HEADERS
-_CREDIT_AT: Final = DEFAULT_WINDOW // 2
 
 
 class ExpressConnection(Generic[R]):
@@ -85,7 +83,7 @@ class ExpressConnection(Generic[R]):
         self._blocks = BlockAssembly()
         self._events: list[Event[R]] = []
         self._succeeded: list[R] = []
-        self._uncredited = 0
+        self._credit = Credit()
         self._failed = False
         self._buffer = b""
         self._out = [self._take_control()]
@@ -233,7 +231,7 @@ class ExpressConnection(Generic[R]):
             head, flags, stream = unpack(buffer, position)
             length = head >> 8
             if length > MAX_FRAME_SIZE:
-                raise RemoteProtocolError(f"a frame of {length} bytes", ErrorCode.FRAME_SIZE_ERROR)
+                raise too_long(length, buffer)
             content = position + FRAME_HEAD_SIZE
             stop = content + length
             if stop > end:
@@ -265,13 +263,11 @@ class ExpressConnection(Generic[R]):
 
     def _receive_frame(self, frame: Frame) -> None:
         kind, stream = frame.kind, frame.stream
-        check_place(kind, stream, len(frame.payload))
+        check_place(kind, stream, len(frame.payload), self._next_stream)
         if not self.ready and (kind != SETTINGS or frame.flags & ACK):
             raise RemoteProtocolError("the first frame is not SETTINGS")
         if self._blocks.unfinished and kind != CONTINUATION:
             raise RemoteProtocolError("a header block is interrupted")
-        if stream and (stream >= self._next_stream or stream % 2 == 0) and kind <= CONTINUATION:
-            raise RemoteProtocolError(f"stream {stream} was never opened")
         try:
             self._dispatch(frame)
         except MalformedAnswerError:
@@ -313,29 +309,24 @@ class ExpressConnection(Generic[R]):
 
     def _receive_data(self, frame: Frame) -> None:
         content = without_padding(frame)
-        self._uncredited += len(frame.payload)  # padding counts (RFC 9113 §6.9.1)
-        if self._uncredited >= _CREDIT_AT:
-            self._out.append(window_update(0, self._uncredited))
-            self._uncredited = 0
+        self._out.append(self._credit.take(len(frame.payload)))
         if frame.stream not in self._open:
             return
         answer = self._partial.setdefault(frame.stream, PartialAnswer())
-        answer.received += len(frame.payload)
-        if answer.received > DEFAULT_WINDOW:
-            raise RemoteProtocolError("an answer larger than its window", ErrorCode.FLOW_CONTROL_ERROR)
-        answer.take_body(content)
+        answer.take_body(content, len(frame.payload))
         if frame.flags & END_STREAM:
             self._finish(frame.stream, answer)
+        elif answer.is_enough:
+            self._finish(frame.stream, answer, cut_short=True)
 
     def _receive_reset(self, frame: Frame) -> None:
         if frame.stream not in self._open:
             return  # also a NO_ERROR behind a complete answer (RFC 9113 §8.1)
         code = int.from_bytes(frame.payload, "big")
-        request = self._end(frame.stream)
         if code == ErrorCode.REFUSED_STREAM:
-            self._events.append(Unprocessed(request, refused=True))
+            self._give_back(frame.stream, code, refused=True)
         else:
-            self._events.append(Reset(request, code))
+            self._events.append(Reset(self._end(frame.stream), code))
 
     def _receive_window_update(self, frame: Frame) -> None:
         increment = int.from_bytes(frame.payload, "big") & MAX_STREAM_ID
@@ -343,11 +334,13 @@ class ExpressConnection(Generic[R]):
             if not increment:
                 raise RemoteProtocolError("WINDOW_UPDATE by 0")
             self._bodies.credit_connection(increment)
+            self._go_on()
         elif not increment and frame.stream in self._open:
             self._reset(frame.stream, ErrorCode.PROTOCOL_ERROR)
         elif not self._bodies.credit_stream(frame.stream, increment):
             self._reset(frame.stream, ErrorCode.FLOW_CONTROL_ERROR)
-        self._go_on()
+        else:
+            self._out.append(self._bodies.go_on_with(frame.stream))
 
     def _receive_control(self, frame: Frame) -> None:
         self._control.receive(frame)
@@ -367,11 +360,17 @@ class ExpressConnection(Generic[R]):
         self._last_stream = min(self._last_stream, last)
         code = int.from_bytes(frame.payload[4:8], "big")
         self._events.append(GoingAway(self._last_stream, code, frame.payload[8:]))
-        beyond = [stream for stream in self._open if stream > self._last_stream]
-        self._events.extend(Unprocessed(self._end(stream), refused=False) for stream in beyond)
+        for stream in [stream for stream in self._open if stream > self._last_stream]:
+            self._give_back(stream, code, refused=False)
 
-    def _finish(self, stream: int, answer: PartialAnswer) -> None:
-        if stream in self._bodies.waiting:  # answered before we were done: nobody needs the rest
+    def _give_back(self, stream: int, code: int, *, refused: bool) -> None:
+        """The peer says that it did not look at it. Behind the beginning of an answer that proves nothing."""
+        begun = stream in self._partial
+        request = self._end(stream)
+        self._events.append(Reset(request, code) if begun else Unprocessed(request, refused=refused))
+
+    def _finish(self, stream: int, answer: PartialAnswer, *, cut_short: bool = False) -> None:
+        if cut_short or stream in self._bodies.waiting:  # answered before we were done: nobody needs the rest
             self._out.append(rst_stream(stream, ErrorCode.CANCEL))
         request = self._end(stream)
         if answer.status == 200:

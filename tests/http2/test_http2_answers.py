@@ -182,3 +182,48 @@ def test_stream_ids_end_at_the_last_one() -> None:
     assert client.start(SHAPE, [Message(number) for number in range(5)], literals) == 2
     assert client.newest_stream == MAX_STREAM_ID
     assert (client.room, client.exhausted) == (0, True)
+
+
+def test_refusal_behind_the_headers_of_an_answer_proves_nothing() -> None:
+    client, messages = opened(1)
+    begun = frame(HEADERS, END_HEADERS, 1, b"\x8d")
+    events = client.receive(begun + frame(RST_STREAM, 0, 1, b"\0\0\0\x07"))
+    assert events == [Reset(messages[0], 7)], "who has answered has processed it (RFC 9113 §8.7)"
+
+
+@pytest.mark.parametrize("status", [b"\x88", b"\x8e"])
+def test_an_answer_that_would_fill_its_window_is_known_before_and_cut_short(status: bytes) -> None:
+    client, messages = opened(2)
+    content = frame(DATA, 0, 1, b"x" * 16_000)
+    events = client.receive(frame(HEADERS, END_HEADERS, 1, status) + content * 3)
+    if status == b"\x88":
+        assert events == [Succeeded(messages[:1])]
+    else:
+        assert events == [Answered(messages[0], 500, ((b":status", b"500"),), b"x" * 4096)]
+    assert client.take_output().count(frame(RST_STREAM, 0, 1, b"\0\0\0\x08")) == 1
+    assert client.in_flight == 1
+
+
+@pytest.mark.parametrize("update", [b"\x3f\xe1\x1f", b"\x21"])
+def test_a_size_update_above_zero_is_a_table_that_was_not_announced(update: bytes) -> None:
+    client, messages = opened(1)
+    events = client.receive(frame(HEADERS, END_STREAM | END_HEADERS, 1, update + b"\x8d"))
+    assert isinstance(events[0], Failed)
+    assert isinstance(events[0].error, TableIgnoredError)
+    assert client.lose() == (messages, [])
+
+
+def test_an_interim_answer_and_trailers_leave_the_final_answer_as_it_is() -> None:
+    client, messages = opened(1)
+    interim = frame(HEADERS, END_HEADERS, 1, b"\x08\x03103") * 3
+    answer = frame(HEADERS, END_HEADERS, 1, b"\x8e") + frame(DATA, 0, 1, b"{}")
+    trailers = frame(HEADERS, END_STREAM | END_HEADERS, 1, b"\x00\x01a\x01b")
+    assert client.receive(interim + answer + trailers) == [Answered(messages[0], 500, ((b":status", b"500"),), b"{}")]
+
+
+@pytest.mark.parametrize("code", range(16))
+def test_reset_with_any_code_ends_its_request_and_no_other(code: int) -> None:
+    client, messages = opened(2)
+    events = client.receive(frame(RST_STREAM, 0, 1, code.to_bytes(4, "big")))
+    assert events == [Unprocessed(messages[0], refused=True) if code == 7 else Reset(messages[0], code)]
+    assert (client.in_flight, client.room) == (1, 999)

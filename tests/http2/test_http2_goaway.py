@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from h2.settings import SettingCodes
 from http2_peer import SHAPE, Message, joined, literals, opened, setting
 
 from scheduler.http2.events import (
     GoingAway,
     PingAnswered,
+    Reset,
     Succeeded,
     Unprocessed,
 )
@@ -80,3 +82,19 @@ def test_close_says_goaway_and_nothing_else_follows() -> None:
     pair.exchange()
     assert pair.peer.goaway is not None
     assert pair.client.room == 0
+
+
+def test_goaway_below_an_answer_that_has_begun_proves_nothing_for_it() -> None:
+    client, messages = opened(3)
+    client.receive(frame(HEADERS, END_HEADERS, 3, b"\x8d"))
+    events = client.receive(frame(GOAWAY, 0, 0, (1).to_bytes(4, "big") + (11).to_bytes(4, "big")))
+    assert events == [GoingAway(1, 11, b""), Reset(messages[1], 11), Unprocessed(messages[2], refused=False)]
+
+
+@pytest.mark.parametrize("code", [0, 2, 11, 0xFFFFFFFF])
+def test_goaway_with_any_code_ends_only_what_is_above_it(code: int) -> None:
+    client, messages = opened(2)
+    word = frame(GOAWAY, 0, 0, (0x80000001).to_bytes(4, "big") + code.to_bytes(4, "big") + bytes(4000))
+    assert client.receive(word) == [GoingAway(1, code, bytes(4000)), Unprocessed(messages[1], refused=False)]
+    assert client.receive(frame(HEADERS, END_STREAM | END_HEADERS, 1, b"\x88")) == [Succeeded(messages[:1])]
+    assert client.in_flight == 0

@@ -122,14 +122,14 @@ def test_four_gibibytes_come_in_and_are_credited_back() -> None:
         client.take_output()
         client.receive(
             frame(HEADERS, END_HEADERS, stream, b"\x8d")
-            + frame(DATA, 0, stream, content) * 3
-            + frame(DATA, END_STREAM, stream, content[:16_383])
+            + frame(DATA, 0, stream, content)
+            + frame(DATA, END_STREAM, stream, content)
             + window_update(0, 10)
         )
-        total += 65_535
+        total += 32_768
         output = client.take_output()
-        assert len(output) == 26, "two updates"
-        credited += int.from_bytes(output[9:13], "big") + int.from_bytes(output[22:26], "big")
+        assert len(output) == 13, "an update"
+        credited += int.from_bytes(output[9:13], "big")
         stream += 2
         assert 0 <= total - credited < 32_767
 
