@@ -46,8 +46,9 @@ bench: $(STAMP) ## the benchmarks, with the peers measured in the same run
 
 .PHONY: fuzz
 fuzz: SECONDS ?= 600
-fuzz: $(STAMP) ## any bytes in the files of a workspace, ten minutes of chance (SECONDS=60 for one)
-	@$(PYTHON) -m fuzz.fuzz_check --seconds $(SECONDS)
+fuzz: TARGET ?= check frames
+fuzz: $(STAMP) ## any bytes in a workspace's files and from a server, ten minutes of chance each (TARGET=frames SECONDS=60)
+	@for target in $(TARGET); do $(PYTHON) -m fuzz.fuzz_$$target --seconds $(SECONDS) || exit 1; done
 
 lock: ## resolve the dependencies anew into hashed locks
 	@$(VENV)/bin/pip-compile --quiet --strip-extras --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --allow-unsafe -o requirements.lock pyproject.toml

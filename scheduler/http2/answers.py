@@ -126,7 +126,9 @@ class HeaderDecoder:
         except (hpack.HPACKError, IndexError, ValueError) as error:
             if self.stateless and isinstance(error, hpack.InvalidTableIndexError | hpack.InvalidTableSizeError):
                 raise TableIgnoredError from error
-            raise RemoteProtocolError(f"header block: {error}", ErrorCode.COMPRESSION_ERROR) from error
+            # hpack's own text may have an address of our memory in it; this one is also told to the peer.
+            text = f"header block {block[:32].hex()} cannot be decoded: {type(error).__name__}"
+            raise RemoteProtocolError(text, ErrorCode.COMPRESSION_ERROR) from error
 
 
 def _status(headers: Headers) -> int:
