@@ -8,7 +8,8 @@ import pytest
 import trio
 import trio.testing
 from h2.errors import ErrorCodes
-from pool_stage import LOST, START, Stage, requests
+from pool_stage import Stage
+from support.sending import LOST, START, requests
 
 from scheduler.apns.link_laws import CloseReason
 from scheduler.apns.results import ACCEPTED_ANSWER, Unsent, UnsentCause

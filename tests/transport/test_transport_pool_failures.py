@@ -12,8 +12,9 @@ import trio
 import trio.testing
 from h2.errors import ErrorCodes
 from h2.settings import SettingCodes
-from pool_stage import LOST, START, RealClock, Sender, Stage
+from pool_stage import Stage
 from push_server import Asked, Certificates
+from support.sending import LOST, START, RealClock, Sender
 
 from scheduler.apns.link_laws import CloseReason
 from scheduler.apns.results import ACCEPTED_ANSWER, Answer, Unsent, UnsentCause
