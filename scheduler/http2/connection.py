@@ -297,15 +297,15 @@ class ExpressConnection(Generic[R]):
                 self._decoder.decode(block)  # the table has to follow, also where nobody waits any more
             return
         answer = self._partial.get(stream)
-        if answer is None:
-            if ends and self._decoder.stateless and is_plain_success(block):
-                self._finish(stream, PartialAnswer(status=200))
-                return
-            answer = PartialAnswer()
-        answer.take_headers(self._decoder.decode(block), ends=ends)
-        self._partial[stream] = answer
+        if answer is None and self._decoder.stateless and is_plain_success(block):
+            answer = PartialAnswer(status=200)
+        else:
+            answer = answer or PartialAnswer()
+            answer.take_headers(self._decoder.decode(block), ends=ends)
         if ends:
             self._finish(stream, answer)
+        else:
+            self._partial[stream] = answer
 
     def _receive_data(self, frame: Frame) -> None:
         content = without_padding(frame)

@@ -103,6 +103,12 @@ def test_a_200_is_recognised_however_it_is_written(prefix: bytes) -> None:
     assert client.receive(frame(HEADERS, END_STREAM | END_HEADERS, 1, prefix)) == [Succeeded(messages)]
 
 
+def test_a_200_with_a_body_is_taken_at_its_first_byte_too() -> None:
+    client, messages = opened(1)
+    assert client.receive(frame(HEADERS, END_HEADERS, 1, b"\x88\xbe")) == [], "what follows the status is not decoded"
+    assert client.receive(frame(DATA, END_STREAM, 1, b"{}")) == [Succeeded(messages)]
+
+
 def test_with_a_table_every_block_is_decoded() -> None:
     pair = joined(header_table_size=4096)
     for number in range(5):
