@@ -8,10 +8,9 @@ Every started request comes back exactly once: in an event, or from `cancel` or 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final, Generic
+from typing import Generic
 
 from scheduler.http2.answers import (
-    STATUS_200,
     BlockAssembly,
     HeaderDecoder,
     MalformedAnswerError,
@@ -57,8 +56,7 @@ from scheduler.http2.frames import (
     without_padding,
 )
 from scheduler.http2.header_encoder import BlockShape, HeaderEncoder
-
-_WHOLE: Final = END_STREAM | END_HEADERS
+from scheduler.http2.skimming import skim
 
 
 class ExpressConnection(Generic[R]):
@@ -223,43 +221,25 @@ class ExpressConnection(Generic[R]):
         return self._events
 
     def _read(self, buffer: bytes) -> int:
-        """The loop over frames; the answer that nearly all are goes no further than this. Returns what it used."""
+        """The loop over frames; returns how much it used. Nearly all answers go no further than `skim`."""
         position, end = 0, len(buffer)
-        unpack, take, accept = HEAD.unpack_from, self._open.pop, self._succeeded.append
-        fast, partial, waiting = self._may_skim(), self._partial, self._bodies.waiting
-        while end - position >= FRAME_HEAD_SIZE:
-            head, flags, stream = unpack(buffer, position)
+        while True:
+            if self.ready and self._decoder.stateless and not self._blocks.unfinished:
+                position = skim(buffer, position, self._open, self._partial, self._bodies.waiting, self._succeeded)
+            if end - position < FRAME_HEAD_SIZE:
+                return position
+            head, flags, stream = HEAD.unpack_from(buffer, position)
             length = head >> 8
             if length > MAX_FRAME_SIZE:
                 raise too_long(length, buffer)
             content = position + FRAME_HEAD_SIZE
             stop = content + length
             if stop > end:
-                break
-            if (
-                fast
-                and head & 0xFF == HEADERS
-                and flags == _WHOLE
-                and length
-                and buffer[content] == STATUS_200
-                and not (partial and stream in partial)
-                and not (waiting and stream in waiting)
-            ):
-                request = take(stream, None)
-                if request is not None:
-                    accept(request)
-                    position = stop
-                    continue
+                return position
             self._receive_frame(
                 Frame(head & 0xFF, flags, stream & MAX_STREAM_ID, buffer[content:stop], buffer[position:stop])
             )
-            fast = self._may_skim()
             position = stop
-        return position
-
-    def _may_skim(self) -> bool:
-        """May a block that begins with the reference for 200 be taken at its first byte?"""
-        return self.ready and self._decoder.stateless and not self._blocks.unfinished
 
     def _receive_frame(self, frame: Frame) -> None:
         kind, stream = frame.kind, frame.stream

@@ -23,6 +23,7 @@ from scheduler.http2.frames import (
     END_STREAM,
     HEADERS,
     MAX_STREAM_ID,
+    PADDED,
     PING,
     RST_STREAM,
     SETTINGS,
@@ -101,6 +102,23 @@ def test_answers_mean_the_same_whole_and_split_at_every_byte() -> None:
 def test_a_200_is_recognised_however_it_is_written(prefix: bytes) -> None:
     client, messages = opened(1)
     assert client.receive(frame(HEADERS, END_STREAM | END_HEADERS, 1, prefix)) == [Succeeded(messages)]
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        frame(DATA, END_STREAM, 1),
+        frame(DATA, END_STREAM | PADDED, 1, b"\0"),
+        frame(DATA, 0, 1) * 2 + frame(DATA, END_STREAM, 1),
+    ],
+)
+def test_a_200_may_end_with_empty_data(end: bytes) -> None:
+    client, messages = opened(2)
+    begun = frame(HEADERS, END_HEADERS, 1, b"\x88\x00\x01a\x01b")
+    other = frame(HEADERS, END_STREAM | END_HEADERS, 3, b"\x88")
+    assert client.receive(begun + end + other) == [Succeeded(messages)]
+    client, messages = opened(2)
+    assert client.receive(begun + other + end) == [Succeeded([messages[1], messages[0]])]
 
 
 def test_a_200_with_a_body_is_taken_at_its_first_byte_too() -> None:
