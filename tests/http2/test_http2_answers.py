@@ -33,9 +33,9 @@ from scheduler.http2.frames import (
 )
 
 
-def server_script() -> tuple[bytes, bytes, int]:
+def server_script(table_size: int) -> tuple[bytes, bytes, int]:
     """What a server sends to a client with nine requests: (its SETTINGS, the rest, how many requests)."""
-    pair = joined()
+    pair = joined(header_table_size=table_size)
     assert pair.start(*(Message(number) for number in range(9))) == 9
     pair.peer.take(pair.client.take_output())
     server = pair.peer.h2
@@ -62,8 +62,8 @@ def server_script() -> tuple[bytes, bytes, int]:
     return frame(SETTINGS, 0, 0), answers + server.data_to_send(), 9
 
 
-def play(pieces: list[bytes], hello: bytes, requests: int) -> tuple[list[int], list[object], bytes]:
-    client: Client = ExpressConnection(stream_limit=1000)
+def play(pieces: list[bytes], hello: bytes, requests: int, table_size: int) -> tuple[list[int], list[object], bytes]:
+    client: Client = ExpressConnection(stream_limit=1000, header_table_size=table_size)
     client.receive(hello)
     client.start(SHAPE, [Message(number) for number in range(requests)], literals)
     client.take_output()
@@ -78,9 +78,10 @@ def play(pieces: list[bytes], hello: bytes, requests: int) -> tuple[list[int], l
     return succeeded, shown, client.take_output()
 
 
-def test_answers_mean_the_same_whole_and_split_at_every_byte() -> None:
-    hello, script, requests = server_script()
-    whole = play([script], hello, requests)
+@pytest.mark.parametrize("table_size", [0, pytest.param(4096, marks=pytest.mark.slow)])
+def test_answers_mean_the_same_whole_and_split_at_every_byte(table_size: int) -> None:
+    hello, script, requests = server_script(table_size)
+    whole = play([script], hello, requests, table_size)
     succeeded, others, output = whole
     assert succeeded == [0, 2, 6]
     assert others == [
@@ -93,9 +94,9 @@ def test_answers_mean_the_same_whole_and_split_at_every_byte() -> None:
         ("Unprocessed", 8, None),
     ]
     assert output == frame(PING, 1, 0, b"whatever") + frame(SETTINGS, 1, 0)
-    assert play([script[at : at + 1] for at in range(len(script))], hello, requests) == whole
+    assert play([script[at : at + 1] for at in range(len(script))], hello, requests, table_size) == whole
     for cut in range(1, len(script)):
-        assert play([script[:cut], script[cut:]], hello, requests) == whole
+        assert play([script[:cut], script[cut:]], hello, requests, table_size) == whole
 
 
 @pytest.mark.parametrize("prefix", [b"\x88", b"\x20\x88", b"\x08\x03200", b"\x48\x03200"])

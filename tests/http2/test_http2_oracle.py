@@ -107,8 +107,10 @@ def test_interleaved_campaigns_arrive_with_their_own_headers(steps: list[tuple[s
 def test_all_campaigns_in_one_connection_keep_their_headers(table_size: int, chance: random.Random) -> None:
     order = [("send", campaign, campaign % len(NAMES), 1) for campaign in range(CAMPAIGNS) for _ in range(2)]
     chance.shuffle(order)
-    order.insert(40, ("token", 0, 0, 0))
-    order.insert(70, ("table", chance.randrange(len(TABLE_SIZES)), 0, 0))
+    for _ in range(2):
+        order.insert(chance.randrange(len(order)), ("token", 0, 0, 0))
+    for number in range(len(TABLE_SIZES)):
+        order.insert(chance.randrange(len(order)), ("table", number, 0, 0))
     check_everything_arrives(joined({SettingCodes.HEADER_TABLE_SIZE: table_size}), order)
 
 
