@@ -236,9 +236,7 @@ class ExpressConnection(Generic[R]):
             stop = content + length
             if stop > end:
                 return position
-            self._receive_frame(
-                Frame(head & 0xFF, flags, stream & MAX_STREAM_ID, buffer[content:stop], buffer[position:stop])
-            )
+            self._receive_frame(Frame(head & 0xFF, flags, stream & MAX_STREAM_ID, buffer[content:stop]))
             position = stop
 
     def _receive_frame(self, frame: Frame) -> None:
