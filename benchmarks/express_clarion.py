@@ -22,9 +22,10 @@ from express_work import (
 from sink_process import WallClock
 
 from scheduler.apns.provider_token import ProviderTokenSource
-from scheduler.apns.request import HeaderSet, PushRequest, PushType
+from scheduler.apns.request import HeaderSet, PushRequest
 from scheduler.apns.results import ACCEPTED_ANSWER, Result
 from scheduler.domain.lanes import Lane
+from scheduler.domain.push_types import PushType
 from scheduler.transport.batches import Batch
 from scheduler.transport.pool import Pool
 from scheduler.transport.tls import Endpoint

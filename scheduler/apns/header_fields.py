@@ -32,19 +32,25 @@ class Shapes:
     def __init__(self, authority: str, *, index_authorization: bool) -> None:
         self._authority = SharedField(b":authority", authority.encode("ascii"))
         self._index_authorization = index_authorization
-        self._token = ""
+        self._token: str | None = None
+        self._tokens = 0
         self._known: dict[HeaderSet, tuple[BlockShape, ...]] = {}
 
-    def of(self, headers: HeaderSet, provider_token: str) -> tuple[BlockShape, ...]:
-        """The four shapes, by `shape_number`. A new provider token makes all of them anew."""
+    @property
+    def only_token(self) -> str | None:
+        """The provider token, if all requests of the link had the same one."""
+        return self._token if self._tokens == 1 else None
+
+    def of(self, headers: HeaderSet, provider_token: str | None) -> tuple[BlockShape, ...]:
+        """The four shapes, by `shape_number`. A new provider token makes all of them anew; None: none is needed."""
         if provider_token != self._token:
             self._token = provider_token
+            self._tokens += 1
             self._known.clear()
         shapes = self._known.get(headers)
         if shapes is None:
-            bearer = f"bearer {provider_token}".encode("ascii")
             fields = (
-                SharedField(b"authorization", bearer, indexed=self._index_authorization),
+                *self._authorization(),
                 SharedField(b"apns-topic", headers.topic.encode("ascii")),
                 SharedField(b"apns-push-type", headers.push_type.encode("ascii")),
                 SharedField(b"apns-priority", b"%d" % headers.priority),
@@ -52,6 +58,12 @@ class Shapes:
             shapes = tuple(BlockShape(self._authority, fields, names) for names in _NAMES)
             self._known[headers] = shapes
         return shapes
+
+    def _authorization(self) -> tuple[SharedField, ...]:
+        if self._token is None:
+            return ()
+        bearer = f"bearer {self._token}".encode("ascii")
+        return (SharedField(b"authorization", bearer, indexed=self._index_authorization),)
 
 
 def literals(request: PushRequest) -> tuple[bytes, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Final, TypeAlias
 
@@ -26,6 +27,7 @@ from scheduler.apns.results import (
     read_answer,
     read_reason_body,
     reason_of,
+    server_time,
 )
 from scheduler.domain.outcomes import UnknownCause
 from scheduler.http2.connection import ExpressConnection
@@ -88,19 +90,22 @@ class LinkLaws:
     def __init__(
         self,
         authority: str,
-        tokens: ProviderTokenSource,
+        tokens: ProviderTokenSource | None,
         now: float,
         *,
         stream_limit: int = STREAM_LIMIT,
         header_table_size: int = 0,
         index_authorization: bool = True,
     ) -> None:
-        """`now` is monotonic seconds, here and below. `index_authorization` off follows the stricter Apple page."""
+        """`tokens` None: a client certificate speaks for us. `now` is monotonic seconds, here and below.
+
+        `index_authorization` off follows the stricter Apple page.
+        """
         self.retirement: Retirement | None = None
         self.stop_app: str | None = None
-        """The reason for which nothing of this app can be sent."""
+        """Why nothing of this app can be sent: APNs' reason, perhaps with more words behind it."""
         self.proved = False
-        """An answer has shown that the provider token is good: more than one stream is allowed."""
+        """An answer has shown that our credentials are good: with a provider token, more than one stream is allowed."""
         self._tokens = tokens
         self._shapes = Shapes(authority, index_authorization=index_authorization)
         self._connection: ExpressConnection[PushRequest] = ExpressConnection(
@@ -127,11 +132,12 @@ class LinkLaws:
         if self.retirement is not None:
             return 0
         room = self._connection.room
-        return room if self.proved else min(room, 1 - self._connection.in_flight)
+        probing = self._tokens is not None and not self.proved
+        return min(room, 1 - self._connection.in_flight) if probing else room
 
     def start(self, headers: HeaderSet, requests: Sequence[PushRequest], now: float) -> int:
         """Start the first of `requests`, as many as there is room for; returns how many."""
-        shapes = self._shapes.of(headers, self._tokens.current())
+        shapes = self._shapes.of(headers, self._tokens.current() if self._tokens is not None else None)
         first, room = 0, self.room
         while first < min(room, len(requests)):
             number = shape_number(requests[first])
@@ -158,9 +164,9 @@ class LinkLaws:
                 case Succeeded(requests):
                     self._proof()
                     ended += [(request, ACCEPTED_ANSWER) for request in requests]
-                case Answered(request, status, _, body):
+                case Answered(request, status, fields, body):
                     answer = read_answer(status, body)
-                    self._obey(answer)
+                    self._obey(answer, server_time(fields))
                     ended.append((request, answer))
                 case Unprocessed(request, refused):
                     cause = UnsentCause.REFUSED if refused else UnsentCause.GOING_AWAY
@@ -235,17 +241,24 @@ class LinkLaws:
         self.proved = True
         self._late = 0
 
-    def _obey(self, answer: Answer) -> None:
+    def _obey(self, answer: Answer, at: datetime | None) -> None:
         wanted = disposition(answer)
+        reason = answer.reason or str(answer.status)
         self._late = 0
         self.proved = self.proved or not wanted.doubts_token
         match wanted.link:
             case LinkAction.KEEP:
                 pass
             case LinkAction.ROTATE:
-                self._tokens.rotate()
-                self.retire(CloseReason.REPLACED, answer.reason or str(answer.status))
+                self._renew_token(reason, at)
+                self.retire(CloseReason.REPLACED, reason)
             case LinkAction.REPLACE:
-                self.retire(CloseReason.REPLACED, answer.reason or str(answer.status))
+                self.retire(CloseReason.REPLACED, reason)
         if wanted.app is AppAction.STOP and self.stop_app is None:
-            self.stop_app = answer.reason or str(answer.status)
+            self.stop_app = reason
+
+    def _renew_token(self, reason: str, at: datetime | None) -> None:
+        """The token is renewed, or our clock is wrong. An answer on a link that has used several may be about any."""
+        wrong_clock = self._tokens.expired(self._shapes.only_token, at) if self._tokens is not None else None
+        if wrong_clock is not None and self.stop_app is None:
+            self.stop_app = f"{reason}: {wrong_clock}"

@@ -19,6 +19,7 @@ from scheduler.domain.errors import OperatorError
 
 REFRESH_AGE: Final = timedelta(minutes=50)
 SHORTEST_LIFE: Final = timedelta(minutes=20)
+TOKEN_LIFE: Final = timedelta(hours=1)
 
 
 class ProviderTokenSource:
@@ -31,7 +32,7 @@ class ProviderTokenSource:
         self.team_id = team_id
         self.key_id = key_id
         self._clock = clock
-        self._key = _load(key_pem, where)
+        self._key = load_signing_key(key_pem, where)
         for name, value in (("team id", team_id), ("key id", key_id)):
             if not value.isalnum() or not value.isascii():
                 raise OperatorError(f"{name} {value!r} is not made of letters and digits", where=where,
@@ -44,12 +45,29 @@ class ProviderTokenSource:
             self._sign()
         return self._token
 
-    def rotate(self) -> bool:
-        """Sign a new token because APNs called this one expired. False, and no change, within 20 minutes."""
-        if self.age < SHORTEST_LIFE:
-            return False
-        self._sign()
-        return True
+    def expired(self, token: str | None, server_time: datetime | None) -> str | None:
+        """APNs called a token expired: the one given, or an unknown one. `server_time` is the answer's `date`.
+
+        The current token is signed anew if it is 20 minutes old. If it is not, no token of ours will ever do:
+        the result says how wrong our clock is.
+        """
+        if token != self._token:
+            return None
+        if self.age >= SHORTEST_LIFE:
+            self._sign()
+            return None
+        signed = f"a provider token signed {int(self.age.total_seconds())} s ago is more than an hour old for APNs"
+        if server_time is None:
+            least = int((TOKEN_LIFE - self.age).total_seconds()) // 60
+            return f"{signed}, so the clock of this machine is wrong by at least {least} minutes"
+        ours = self._clock.now()
+        clocks = (
+            f"this machine's clock shows {ours:%Y-%m-%d %H:%M:%S} UTC, that of APNs {server_time:%Y-%m-%d %H:%M:%S}"
+        )
+        difference = abs(server_time - ours)
+        if difference < SHORTEST_LIFE:
+            return f"{signed}, although the clocks agree: {clocks}"
+        return f"{signed}: {clocks}, a difference of {int(difference.total_seconds()) // 60} minutes"
 
     @property
     def age(self) -> timedelta:
@@ -64,7 +82,8 @@ class ProviderTokenSource:
         self._token = jwt.encode(claims, self._key, algorithm="ES256", headers={"kid": self.key_id})
 
 
-def _load(pem: bytes, where: str) -> EllipticCurvePrivateKey:
+def load_signing_key(pem: bytes, where: str) -> EllipticCurvePrivateKey:
+    """Apple's signing key from the content of its .p8 file (PKCS #8 in PEM). OperatorError says why it is none."""
     hint = "use the .p8 file as it was downloaded from developer.apple.com (Certificates, Identifiers & Profiles, Keys)"
     try:
         key = load_pem_private_key(pem, password=None)

@@ -6,7 +6,7 @@ as text and decided by the group of its status.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 from typing import Final
@@ -35,6 +35,8 @@ class DeviceAction(StrEnum):
     KEEP = "keep"
     RETIRE = "retire"
     """The token is dead, unless it was registered again after the answer's timestamp."""
+    RETIRE_IF_PROVED = "retire_if_proved"
+    """The same, if others have shown that the environment is right: in the wrong one a good token is refused too."""
 
 
 class LinkAction(StrEnum):
@@ -64,6 +66,8 @@ class Disposition:
     app: AppAction = AppAction.GO_ON
     doubts_token: bool = False
     """The answer does not show that the provider token is good, so the link stays at one stream."""
+    advice: str = ""
+    """What someone has to put right; empty where nobody has to. Said once a run, and where its outcomes are shown."""
 
 
 _ACCEPT: Final = Disposition(request=RequestAction.ACCEPT)
@@ -75,40 +79,56 @@ _NEW_LINK: Final = Disposition(request=RequestAction.RESEND, link=LinkAction.REP
 _NEW_TOKEN: Final = Disposition(request=RequestAction.RESEND, link=LinkAction.ROTATE, doubts_token=True)
 _STOP: Final = Disposition(request=RequestAction.HOLD, link=LinkAction.REPLACE, app=AppAction.STOP, doubts_token=True)
 
+
+def _fix(advice: str, wanted: Disposition = _REJECT) -> Disposition:
+    return replace(wanted, advice=advice)
+
+
+_OURS: Final = _fix("Clarion should never send this: please report it, with the log")
+
 TABLE: Final[dict[tuple[int, str], Disposition]] = {
-    (400, "BadCollapseId"): _REJECT,
-    (400, "BadDeviceToken"): _REJECT,  # also said of a good token in the wrong environment: not retired for it
-    (400, "BadExpirationDate"): _REJECT,
-    (400, "BadMessageId"): _REJECT,
-    (400, "BadPriority"): _REJECT,
-    (400, "BadTopic"): _REJECT,
-    (400, "DeviceTokenNotForTopic"): _REJECT,
-    (400, "DuplicateHeaders"): _REJECT,
+    (400, "BadCollapseId"): _fix("shorten `delivery.collapse` to 64 bytes"),
+    (400, "BadDeviceToken"): _fix(
+        "is it a token of the other environment? `apps.NAME.environment` in clarion.yaml says which one is sent to",
+        replace(_REJECT, device=DeviceAction.RETIRE_IF_PROVED),
+    ),
+    (400, "BadExpirationDate"): _OURS,
+    (400, "BadMessageId"): _OURS,
+    (400, "BadPriority"): _fix("give the rule a `delivery.priority` that Apple takes for its type"),
+    (400, "BadTopic"): _fix("`apps.NAME.bundle_id` in clarion.yaml is no bundle id that Apple knows"),
+    (400, "DeviceTokenNotForTopic"): _fix("the token belongs to another app: register it under that one"),
+    (400, "DuplicateHeaders"): _OURS,
     (400, "IdleTimeout"): _NEW_LINK,  # Apple names no reaction; the link is at its end, the request is not
-    (400, "InvalidPushType"): _REJECT,
-    (400, "MissingDeviceToken"): _REJECT,
-    (400, "MissingTopic"): _REJECT,
-    (400, "PayloadEmpty"): _REJECT,
-    (400, "TopicDisallowed"): _REJECT,
-    (403, "BadCertificate"): _STOP,
-    (403, "BadCertificateEnvironment"): _STOP,
-    (403, "BadEnvironmentKeyIdInToken"): _STOP,
+    (400, "InvalidPushType"): _fix("give the rule a `delivery.type` that fits its payload"),
+    (400, "MissingDeviceToken"): _OURS,
+    (400, "MissingTopic"): _OURS,
+    (400, "PayloadEmpty"): _OURS,
+    (400, "TopicDisallowed"): _fix("the key or certificate of the app is not allowed to send to its bundle id"),
+    (403, "BadCertificate"): _fix("Apple does not take the certificate in `auth.certificate_file`", _STOP),
+    (403, "BadCertificateEnvironment"): _fix("the certificate is for the other environment", _STOP),
+    (403, "BadEnvironmentKeyIdInToken"): _fix("the key is for the other environment", _STOP),
     (403, "ExpiredProviderToken"): _NEW_TOKEN,  # pushy found that such a connection does not recover
-    (403, "Forbidden"): _REJECT,
-    (403, "InvalidProviderToken"): _STOP,
-    (403, "MissingProviderToken"): _STOP,
+    (403, "Forbidden"): _fix("Apple forbids this: look at the key's and the app's rights at developer.apple.com"),
+    (403, "InvalidProviderToken"): _fix("`key_id`, `team_id` and `key_file` do not belong together", _STOP),
+    (403, "MissingProviderToken"): _fix("the app has no credentials for Apple: look at its `auth`", _STOP),
     (403, "UnrelatedKeyIdInToken"): _NEW_LINK,  # a connection is bound to the keys of its first request
-    (404, "BadPath"): _REJECT,
-    (405, "MethodNotAllowed"): _REJECT,
+    (404, "BadPath"): _OURS,
+    (405, "MethodNotAllowed"): _OURS,
     (410, "ExpiredToken"): _RETIRE,
     (410, "Unregistered"): _RETIRE,
-    (413, "PayloadTooLarge"): _REJECT,
+    (413, "PayloadTooLarge"): _fix("shorten the texts of the template: Apple takes 4,096 bytes, VoIP 5,120"),
     (429, "TooManyProviderTokenUpdates"): _NEW_LINK,  # keep the token: another one would make it worse
     (429, "TooManyRequests"): _RETRY,  # of one device: the link and the others go on
     (500, "InternalServerError"): _RETRY_LATER,
     (503, "ServiceUnavailable"): _RETRY_LATER,
     (503, "Shutdown"): _NEW_LINK,  # the server leaves, not the service: a new link is usual
 }
+_ADVICE: Final = {reason: wanted.advice for (_, reason), wanted in TABLE.items() if wanted.advice}
+
+
+def advice(reason: str) -> str | None:
+    """What someone has to put right so that a reason does not come again; None where nobody has to."""
+    return _ADVICE.get(reason)
 
 
 def disposition(answer: Answer) -> Disposition:

@@ -8,58 +8,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Final
+
+from scheduler.domain.push_types import PushType
 
 MAX_COLLAPSE_BYTES: Final = 64
 MAX_TOKEN_DIGITS: Final = 512
 _MAX_TOPIC: Final = 255
-_PRIORITIES: Final = (1, 5, 10)
 _HEX: Final = re.compile(r"[0-9A-Fa-f]+")
 _TOPIC: Final = re.compile(r"[!-~]+")
-
-
-class PushType(StrEnum):
-    """`apns-push-type`, and what Apple ties to it."""
-
-    ALERT = "alert"
-    BACKGROUND = "background"
-    LIVE_ACTIVITY = "liveactivity"
-    VOIP = "voip"
-    COMPLICATION = "complication"
-    FILE_PROVIDER = "fileprovider"
-    MDM = "mdm"
-    LOCATION = "location"
-    PUSH_TO_TALK = "pushtotalk"
-    WIDGETS = "widgets"
-    CONTROLS = "controls"
-
-    @property
-    def topic_suffix(self) -> str:
-        """What follows the bundle id in `apns-topic`. (An MDM topic is no bundle id and stands alone.)"""
-        return _SUFFIXES.get(self, "")
-
-    @property
-    def default_priority(self) -> int:
-        """10 means now. A background push must say 5; file provider pushes do by custom."""
-        return 5 if self in (PushType.BACKGROUND, PushType.FILE_PROVIDER) else 10
-
-    @property
-    def payload_limit(self) -> int:
-        """Bytes."""
-        return 5120 if self is PushType.VOIP else 4096
-
-
-_SUFFIXES: Final = {
-    PushType.LIVE_ACTIVITY: ".push-type.liveactivity",
-    PushType.VOIP: ".voip",
-    PushType.COMPLICATION: ".complication",
-    PushType.FILE_PROVIDER: ".pushkit.fileprovider",
-    PushType.LOCATION: ".location-query",
-    PushType.PUSH_TO_TALK: ".voip-ptt",
-    PushType.WIDGETS: ".push-type.widgets",
-    PushType.CONTROLS: ".push-type.controls",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +37,9 @@ class HeaderSet:
             raise ValueError(
                 f"the topic of a {self.push_type} push ends in {self.push_type.topic_suffix!r}, not {self.topic!r}"
             )
-        if self.priority not in _PRIORITIES:
-            raise ValueError(f"priority is 1, 5 or 10, not {self.priority}")
-        if self.push_type is PushType.BACKGROUND and self.priority == 10:
-            raise ValueError("a background push has priority 5 or 1; Apple refuses 10")
+        if self.priority not in self.push_type.priorities:
+            possible = ", ".join(map(str, self.push_type.priorities))
+            raise ValueError(f"the priority of push type {self.push_type} is one of {possible}, not {self.priority}")
 
 
 @dataclass(slots=True)

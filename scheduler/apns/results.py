@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import Final, TypeAlias
 
@@ -64,6 +67,22 @@ def read_answer(status: int, body: bytes) -> Answer:
     timestamp = content.get("timestamp")
     whole = isinstance(timestamp, int) and not isinstance(timestamp, bool) and 0 <= timestamp < 2**63
     return Answer(status, reason_of(content), timestamp if whole and isinstance(timestamp, int) else None)
+
+
+def server_time(headers: Iterable[tuple[bytes, bytes]]) -> datetime | None:
+    """When an answer was made, by the peer's clock: its `date` field (RFC 9110 §6.6.1), if it has a readable one.
+
+    >>> server_time([(b"date", b"Sun, 06 Nov 1994 08:49:37 GMT")])
+    datetime.datetime(1994, 11, 6, 8, 49, 37, tzinfo=datetime.timezone.utc)
+    """
+    for name, value in headers:
+        if name == b"date":
+            try:
+                at = parsedate_to_datetime(value.decode("ascii"))
+                return at.astimezone(UTC) if at.tzinfo else None
+            except (ValueError, OverflowError):
+                return None
+    return None
 
 
 def read_reason_body(body: bytes) -> dict[str, object]:

@@ -48,7 +48,14 @@ def check(
     here = [Path.cwd() / path for path in paths]
     sources = read_folder(session.root)
     with _uncollected():
-        findings = findings_of(sources, session.root, os.environ, here, share=shared_out(os.cpu_count() or 1))
+        findings = findings_of(
+            sources,
+            session.root,
+            os.environ,
+            here,
+            credentials=session.credential_files,
+            share=shared_out(os.cpu_count() or 1),
+        )
     match format:
         case FindingsFormat.JSON:
             print(as_json(findings))

@@ -56,7 +56,7 @@ def make_daemon(session: Session, store: Store, workspace: Workspace) -> Daemon:
     """A daemon that reads the workspace's folder again when it is told to reload, and serves HTTP if it says where."""
 
     def reload() -> Workspace | None:
-        again = load(read_folder(session.root), session.root, os.environ)
+        again = load(read_folder(session.root), session.root, os.environ, session.credential_files)
         errors = again.findings if again.workspace is None else again.not_built
         if errors:
             remark(as_text(errors))

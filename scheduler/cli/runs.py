@@ -7,6 +7,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
+from scheduler.apns.reasons import advice
 from scheduler.cli.output import (
     Format,
     HowMany,
@@ -199,6 +200,10 @@ def _print(found: RunReport) -> None:
         right=("devices",),
         texts=("reason",),
     )
+    for reason in found.reasons.get("rejected", {}):
+        hint = advice(reason)
+        if hint is not None:
+            remark(f"{reason}: {hint}")
     if found.maybe_repeated:
         remark(f"{counted(found.maybe_repeated, 'device')} may have been sent to more than once (same apns-id)")
 

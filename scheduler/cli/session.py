@@ -17,6 +17,7 @@ from scheduler.domain.errors import OperatorError
 if TYPE_CHECKING:  # these take a third of a second to import, and --help needs none of them
     from scheduler.store.database import Store
     from scheduler.workspace.campaign import Campaign
+    from scheduler.workspace.checks.credentials import CredentialFiles
     from scheduler.workspace.loading import LoadResult, Workspace
 
 SETTINGS_FILE = "clarion.yaml"
@@ -61,12 +62,23 @@ class Session:
         """The workspace, if it has no errors."""
         return _without_errors(self.loaded)
 
+    @property
+    def credential_files(self) -> CredentialFiles:
+        """How to look into the keys and certificates that are on this machine."""
+        from scheduler.workspace.checks.credentials import CredentialFiles
+        from scheduler.workspace.folder import content_if_there
+
+        return CredentialFiles(content_if_there, self.clock.now())
+
     @cached_property
     def to_be_obeyed(self) -> Workspace:
         """The workspace, if it also asks for nothing that would change a decision and is not built yet. Commands that
         start rules take this: a delay that nobody keeps would be a notification at once."""
-        workspace = self.workspace
-        unbuilt = self.loaded.not_built
+        from scheduler.workspace.folder import read_folder
+        from scheduler.workspace.loading import load
+
+        loaded = load(read_folder(self.root), self.root, os.environ, self.credential_files)
+        workspace, unbuilt = _without_errors(loaded), loaded.not_built
         if unbuilt:
             raise OperatorError(f"{unbuilt[0].message}{_and_more(len(unbuilt) - 1)}", where=str(unbuilt[0].span),
                                 hint="'clarion check' shows all of them; remove them to run")  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -13,15 +14,23 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from scheduler.cli.output import print_table, remark
+from scheduler.cli.output import HowMany, print_table, remark
 from scheduler.cli.session import InSession, Session
 from scheduler.domain.errors import OperatorError
+from scheduler.simulator.chaos import chaos_script
+from scheduler.simulator.checks import TOPIC_SUFFIXES
+from scheduler.simulator.client_certificates import issue_push_certificate
+from scheduler.simulator.client_watch import ClientWatch
 from scheduler.simulator.devices import Environment
+from scheduler.simulator.fault_schedule import NO_FAULTS
+from scheduler.simulator.fault_script import load_script, script_text
+from scheduler.simulator.faults import Script
 from scheduler.simulator.listening import Listen
 from scheduler.simulator.provider_tokens import TokenKey, load_key
 from scheduler.simulator.records import Statistics
 from scheduler.simulator.server import SimulatorConfig, serve
 from scheduler.simulator.sink import serve_sink
+from scheduler.simulator.verdict import write_verdict
 
 KEY_ID = "ABC123DEFG"
 TEAM_ID = "DEF123GHIJ"
@@ -37,15 +46,26 @@ def simulator(
     log_payloads: bool = False,
     key: list[str] | None = None,
     environment: Environment | None = None,
+    certificate: str | None = None,
+    client_ca: Path | None = None,
+    in_a_row: HowMany | None = None,
+    throttle: bool = False,
+    idle_timeout: Annotated[float | None, Parameter(validator=Number(gt=0))] = None,
+    lint: bool = False,
+    faults: Path | None = None,
+    chaos: int | None = None,
+    verdict: Path | None = None,
+    strict: bool = False,
     ca_file: Path | None = None,
     sink: bool = False,
     session: InSession,
 ) -> int:
-    """An APNs simulator on this machine: TLS, HTTP/2, Apple's checks and reasons. Ctrl-C ends it with a summary.
+    """An APNs simulator on this machine: TLS, HTTP/2, Apple's checks and reasons. Ctrl-C ends it with a summary and a
+    verdict on the client.
 
     It makes its own authority, and a signing key AuthKey_ABC123DEFG.p8 (team DEF123GHIJ) beside it.
 
-    Example: clarion simulator --devices tokens.ndjson --log requests.ndjson
+    Example: clarion simulator --devices tokens.ndjson --log requests.ndjson --faults faults.yaml
 
     Parameters
     ----------
@@ -54,15 +74,35 @@ def simulator(
     host
         The address to listen on.
     devices
-        NDJSON with token, topic, state (valid, unregistered), timestamp. Without it every token is valid.
+        NDJSON with token, topic, state, timestamp, environment. Without it every token is valid.
     log
         One line of NDJSON a request goes here.
     log_payloads
         Log the payloads too.
     key
-        KEYID:TEAMID:FILE, a key whose signatures are checked. May be given several times.
+        KEYID:TEAMID:FILE or KEYID:TEAMID:FILE:SCOPE, a key whose signatures are checked. May be given several times.
     environment
-        Tokens of the other environment are bad.
+        Tokens, keys and certificates of the other environment are bad.
+    certificate
+        Make a client certificate for this bundle id, beside the authority.
+    client_ca
+        PEM: who else may have signed a client's certificate.
+    in_a_row
+        More requests than this one after the other to one device are too many.
+    throttle
+        A refused request takes the stream limit down to 1 until one is accepted.
+    idle_timeout
+        Seconds after which an idle connection is sent away.
+    lint
+        Report defects of payloads, which Apple accepts.
+    faults
+        A YAML script of what goes wrong, and when.
+    chaos
+        A number: make up a script from it, print it to stderr, and run it.
+    verdict
+        Write the verdict here too, as JSON.
+    strict
+        Exit with 1 if the client broke a rule.
     ca_file
         The certificate that clients must trust is written here; default .clarion/simulator/ca.pem in the workspace.
     sink
@@ -71,15 +111,30 @@ def simulator(
     ca_file = ca_file or _folder(session) / "ca.pem"
     keys = {KEY_ID: load_key(make_signing_key(ca_file.parent), TEAM_ID)}
     keys.update(_key(text) for text in key or ())
-    listen = Listen(ca_file=ca_file, host=host, port=port)
-    statistics = Statistics()
+    if certificate is not None:
+        remark(f"client certificate: {make_push_certificate(ca_file, certificate)}")
+    listen = Listen(ca_file=ca_file, host=host, port=port, client_ca_file=client_ca)
+    statistics, watch = Statistics(), ClientWatch()
+    if sink and (faults or chaos is not None or verdict or lint or strict):
+        raise OperatorError("--sink reads no request, so nothing can be checked, judged or made to fail",
+                            hint="leave out --sink, or --faults, --chaos, --verdict, --lint and --strict")  # fmt: skip
     if sink:
         server = partial(serve_sink, listen, clock=session.clock, statistics=statistics)
     else:
         config = SimulatorConfig(
-            listen, devices_file=devices, log_file=log, log_payloads=log_payloads, keys=keys, environment=environment
+            listen,
+            devices_file=devices,
+            log_file=log,
+            log_payloads=log_payloads,
+            keys=keys,
+            environment=environment,
+            in_a_row=in_a_row,
+            throttle=throttle,
+            idle_timeout=idle_timeout,
+            lint=lint,
+            faults=_script(faults, chaos),
         )
-        server = partial(serve, config, clock=session.clock, statistics=statistics)
+        server = partial(serve, config, clock=session.clock, statistics=statistics, watch=watch)
 
     async def until_signal() -> None:
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
@@ -96,7 +151,13 @@ def simulator(
         [("accepted", statistics.accepted), *statistics.reasons.most_common(), ("all", statistics.requests)],
         right=("requests",),
     )
-    return 0
+    if sink:
+        return 0
+    found = watch.verdict()
+    print(found)
+    if verdict is not None:
+        write_verdict(found, verdict)
+    return 1 if strict and not found.obedient else 0
 
 
 def make_signing_key(folder: Path) -> Path:
@@ -114,6 +175,33 @@ def make_signing_key(folder: Path) -> Path:
     return path
 
 
+def make_push_certificate(ca_file: Path, bundle_id: str) -> Path:
+    """A client certificate with its key, for the bundle id and the topics of all push types but `location`, which Apple
+    gives to provider tokens alone. Made anew each time."""
+    suffixes = {suffix for push_type, suffix in TOPIC_SUFFIXES.items() if push_type != b"location" and suffix}
+    topics = sorted(f"{bundle_id}{suffix.decode()}" for suffix in suffixes)
+    pem, path = issue_push_certificate(ca_file, bundle_id, topics=topics), ca_file.parent / f"{bundle_id}.pem"
+    try:
+        path.touch(mode=0o600)
+        path.write_bytes(pem)
+    except OSError as problem:
+        raise OperatorError(f"the certificate cannot be kept: {problem.strerror}", where=str(path),
+                            hint="give a path that can be written: --ca-file FILE") from problem  # fmt: skip
+    return path
+
+
+def _script(faults: Path | None, chaos: int | None) -> Script:
+    if faults is not None and chaos is not None:
+        raise OperatorError("--faults and --chaos are both scripts", hint="give one of them")
+    if faults is not None:
+        return load_script(faults)
+    if chaos is None:
+        return NO_FAULTS
+    script = chaos_script(chaos)
+    remark(f"# --chaos {chaos} is this script:\n{script_text(script)}")
+    return script
+
+
 def _folder(session: Session) -> Path:
     try:
         return session.root / FOLDER
@@ -123,7 +211,12 @@ def _folder(session: Session) -> Path:
 
 def _key(text: str) -> tuple[str, TokenKey]:
     key_id, _, rest = text.partition(":")
-    team, _, file = rest.partition(":")
+    team, _, rest = rest.partition(":")
+    file, _, scope = rest.partition(":")
     if not (key_id and team and file):
         raise OperatorError(f"--key {text!r} is not KEYID:TEAMID:FILE", hint="--key ABC123DEFG:DEF123GHIJ:AuthKey.p8")
-    return key_id, load_key(Path(file), team)
+    words = [word for word in scope.split(",") if word]
+    environments = [Environment(word) for word in words if word in list(Environment)]
+    topics = frozenset(word for word in words if word not in list(Environment))
+    key = load_key(Path(file), team)
+    return key_id, replace(key, environment=environments[0] if environments else None, topics=topics or None)

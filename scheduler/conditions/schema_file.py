@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from scheduler.conditions.types import FieldType, Schema, Section, ValueType
 from scheduler.diagnostics.diagnostic import Diagnostic, did_you_mean, error
 from scheduler.diagnostics.yaml_nodes import MappingNode, Node, ScalarNode, SequenceNode, core_scalar
@@ -124,8 +126,11 @@ class _Reader:
                 if not isinstance(item, ScalarNode):
                     hint = "write each value as one word: `{enum: [free, pro]}`"
                 self._report("schema", "a value of an enum is a word, a number or true or false", item, hint)
-            else:
-                values.append(core_scalar(item.text) if item.plain else item.text)
+                continue
+            value = core_scalar(item.text) if item.plain else item.text
+            if isinstance(value, float) and not math.isfinite(value):
+                self._report("schema", f"'{item.text}' is no number that JSON can hold", item, "no value can equal it")
+            values.append(value)
         return FieldType(ValueType.ENUM, optional=optional, values=tuple(values))
 
     def _flag(self, node: Node) -> bool:

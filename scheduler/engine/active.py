@@ -10,6 +10,7 @@ from scheduler.domain.quantities import Rate
 from scheduler.domain.runs import Recipient, Shard
 from scheduler.engine.orders import RateGrant
 from scheduler.runs.context import RunContext
+from scheduler.runs.first_answers import FirstAnswers
 from scheduler.runs.windows import MAX_WINDOW
 
 MAX_OPEN_WINDOWS = 4
@@ -85,7 +86,10 @@ class ActiveRun:
     open_devices: int = 0
     work_due: datetime | None = None
     stopped: bool = False
-    """Paused or cancelled by someone: nothing more is opened."""
+    """Paused or cancelled: nothing more is opened."""
+    first_answers: FirstAnswers = field(default_factory=FirstAnswers)
+    reported: set[str] = field(default_factory=set)
+    """Reasons of refusals that were said in the log."""
 
     @property
     def seq(self) -> int:

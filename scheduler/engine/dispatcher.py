@@ -225,12 +225,12 @@ class Dispatcher:
         """Whether a run could open a window now, if there were room in its app."""
         if run.stopped or run.open_windows >= MAX_OPEN_WINDOWS or not self._can_send(run.app):
             return False
-        if run.open_devices and run.open_devices + run.window_limit > run.open_limit:
+        if run.open_devices and run.open_devices + self._work.window_limit(run) > run.open_limit:
             return False
         return self._sender.starts_in(run.grants) <= _SOON
 
     def _has_room(self, run: ActiveRun) -> bool:
-        return not self._work.open_devices[run.app] or self._work.room(run.app) >= run.window_limit
+        return not self._work.open_devices[run.app] or self._work.room(run.app) >= self._work.window_limit(run)
 
     def _can_send(self, app: str) -> bool:
         pool = self._sender.pool_of(app)
@@ -245,7 +245,7 @@ class Dispatcher:
                 run.context,
                 self._clock.now(),
                 process=self._process,
-                limit=run.window_limit,
+                limit=self._work.window_limit(run),
             )
         )
         self._work.expect_work(run.seq, taken.next_due)
@@ -256,8 +256,9 @@ class Dispatcher:
 
     async def _open(self, run: ActiveRun) -> None:
         shard = next(shard for shard in run.shards if not shard.is_read)
+        limit = self._work.window_limit(run)
         window = await trio.to_thread.run_sync(
-            partial(open_window, self._store, run.context, shard.value, self._clock.now(), limit=run.window_limit)
+            partial(open_window, self._store, run.context, shard.value, self._clock.now(), limit=limit)
         )
         if window is None:
             run.stopped = True
@@ -292,7 +293,7 @@ class Dispatcher:
     def _window_limit(self, context: RunContext | NoAudience) -> int:
         if isinstance(context, NoAudience):
             return 1
-        return ActiveRun(context, self._work.grants(context)).window_limit
+        return self._work.window_limit(ActiveRun(context, self._work.grants(context)))
 
     def _send(self, window: Window) -> None:
         order = self._work.open(window)

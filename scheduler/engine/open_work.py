@@ -16,6 +16,9 @@ from scheduler.runs.context import RunContext, rate_bounds
 from scheduler.runs.windows import Window
 from scheduler.workspace.settings import App
 
+PROBE_DEVICES = 50
+"""Devices that are open at once in an app of which Apple has not known any token yet."""
+
 
 class OpenWork:
     """Mutable state of the dispatcher and the settler, in the Trio thread alone."""
@@ -27,6 +30,8 @@ class OpenWork:
         """Those of the runs that have shards to read or work rows: few, where there are many small runs."""
         self.windows: dict[int, OpenWindow] = {}
         self.open_devices: Counter[str] = Counter()
+        self.proved: set[str] = set()
+        """Apps of which an answer has shown that they send to the environment of their tokens."""
         self._clock = clock
         self._numbers = 0
         self._ended: set[int] | None = None
@@ -65,7 +70,12 @@ class OpenWork:
 
     def room(self, app: str) -> int:
         """Devices that may be opened in an app now."""
-        return app_open_limit(self.apps[app].rate) - self.open_devices[app]
+        limit = app_open_limit(self.apps[app].rate)
+        return (limit if app in self.proved else min(limit, PROBE_DEVICES)) - self.open_devices[app]
+
+    def window_limit(self, run: ActiveRun) -> int:
+        """Devices in the next window of a run."""
+        return run.window_limit if run.app in self.proved else min(run.window_limit, PROBE_DEVICES)
 
     def open(self, window: Window) -> WindowOrder:
         """Take a decided window in hand; the order for the sender. A window without recipients is settled at once."""

@@ -9,20 +9,18 @@ from uuid import UUID
 
 import trio
 
-from scheduler.apns.provider_token import ProviderTokenSource
 from scheduler.apns.request import PushRequest
 from scheduler.apns.results import Result
 from scheduler.delivery.token_bucket import TokenBucket
 from scheduler.domain.clock import Clock
-from scheduler.domain.errors import OperatorError
 from scheduler.domain.lanes import Lane
 from scheduler.engine.orders import Deliver, RateGrant, WindowOrder
+from scheduler.engine.pools import pools_of
 from scheduler.runs.preparing import Preparation
 from scheduler.runs.versions import Versions
 from scheduler.transport.batches import Batch
 from scheduler.transport.pool import Pool
-from scheduler.transport.tls import Endpoint
-from scheduler.workspace.settings import App, KeyAuth
+from scheduler.workspace.settings import App
 
 CHUNK = 64
 """Devices that are rendered between two checkpoints: about a millisecond and a half."""
@@ -58,7 +56,7 @@ class Sender:
         self._versions = versions
         self._clock = clock
         self._deliver = deliver
-        self._pools = _pools(apps, clock, jitter, self._take_results)
+        self._pools = pools_of(apps, clock, jitter, self._take_results)
         self._queue = _Queue()
         self._rendering: _Rendering | None = None
         self._rendered = 0
@@ -171,40 +169,3 @@ class Sender:
     def _take_results(self, tag: object, ended: list[tuple[PushRequest, Result]]) -> None:
         assert isinstance(tag, int)
         self._deliver(tag, [(request.device, result) for request, result in ended])
-
-
-def _pools(
-    apps: Mapping[str, App],
-    clock: Clock,
-    jitter: Callable[[], float],
-    on_results: Callable[[object, list[tuple[PushRequest, Result]]], None],
-) -> dict[str, Pool]:
-    """Apps with the same endpoint, team and key share their links; all links of a key share its provider token."""
-    tokens: dict[tuple[str, str], ProviderTokenSource] = {}
-    shared: dict[tuple[Endpoint, str, str], Pool] = {}
-    pools: dict[str, Pool] = {}
-    for name, app in apps.items():
-        key = (app.auth.team_id, app.auth.key_id)
-        endpoint = Endpoint(app.host, app.port, app.ca_file)
-        if key not in tokens:
-            tokens[key] = _token_source(app.auth, clock)
-        identity = (endpoint, *key)
-        if identity not in shared:
-            links = max(other.links for other in apps.values() if other.endpoint == app.endpoint)
-            shared[identity] = Pool(
-                endpoint, tokens[key], links=links, clock=clock, jitter=jitter, on_results=on_results, name=name
-            )
-        pools[name] = shared[identity]
-    return pools
-
-
-def _token_source(auth: KeyAuth, clock: Clock) -> ProviderTokenSource:
-    try:
-        pem = auth.key_file.read_bytes()
-    except OSError as problem:
-        raise OperatorError(
-            f"the signing key cannot be read: {problem.strerror}",
-            where=str(auth.key_file),
-            hint="auth.key_file in clarion.yaml names the .p8 file; 'clarion simulator' makes one for itself",
-        ) from problem
-    return ProviderTokenSource(pem, team_id=auth.team_id, key_id=auth.key_id, clock=clock, where=str(auth.key_file))

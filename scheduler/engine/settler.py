@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -10,15 +11,21 @@ from datetime import datetime, timedelta
 import trio
 
 from scheduler.apns.link_laws import RESPONSE_DEADLINE
+from scheduler.apns.reasons import advice
+from scheduler.apns.results import Answer
 from scheduler.domain.clock import Clock
 from scheduler.domain.errors import Bug
 from scheduler.domain.outcomes import OutcomeKind
 from scheduler.domain.runs import LedgerEntry, Recipient, WorkEntry, WorkState
 from scheduler.engine.active import ActiveRun, OpenWindow
 from scheduler.engine.open_work import OpenWork
+from scheduler.runs.first_answers import strangers_note
+from scheduler.runs.pausing import RESUMED
 from scheduler.runs.settling import MAX_SETTLED, Settlement, settle
-from scheduler.runs.verdicts import Report, judge
+from scheduler.runs.verdicts import Report, judge, proves_environment
 from scheduler.store.database import Store
+
+log = logging.getLogger("clarion.engine")
 
 
 @dataclass(slots=True)
@@ -119,11 +126,19 @@ class Settler:
         context, run = window.run.context, window.run
         settlement, now = batch.settlement, self._clock.now()
         replaces = window.from_work or window.handed_over
+        first, proved = run.first_answers, run.app in self._work.proved
         for device, report in reports:
             recipient = window.waiting.pop(device, None)
             if recipient is None:
                 raise Bug(f"run {run.seq}, device {device}: reported twice")
-            verdict = judge(context, recipient, report, now, self._jitter())
+            if not proved and proves_environment(report):
+                self._work.proved.add(run.app)
+                proved = True
+            if first.are_watched and first.show_strangers(report) and context.run.note != RESUMED:
+                settlement.pauses[run.seq] = strangers_note(run.app, self._work.apps[run.app].environment)
+            verdict = judge(context, recipient, report, now, self._jitter(), environment_proved=proved)
+            if isinstance(report, Answer) and report.status >= 400:
+                self._report_once(run, report)
             if replaces:
                 settlement.closed_work.append((run.seq, device))
             match verdict.entry:
@@ -138,6 +153,15 @@ class Settler:
         batch.runs[run.seq] = run
         if not window.waiting:
             self._close(batch, window)
+
+    def _report_once(self, run: ActiveRun, answer: Answer) -> None:
+        """Say once a run what a reason asks someone to put right."""
+        reason = answer.reason or ""
+        hint = advice(reason)
+        if hint is not None and reason not in run.reported:
+            run.reported.add(reason)
+            log.warning("request.refused rule=%s run=%s reason=%s hint=%r",
+                        run.context.run.rule, run.context.run.id, reason, hint)  # fmt: skip
 
     def _give_up(self, batch: _Batch, window: OpenWindow, unsent: set[int]) -> None:
         if window.number not in self._work.windows:
@@ -191,6 +215,10 @@ class Settler:
     def _apply(self, batch: _Batch, over: set[int]) -> None:
         for seq, count in batch.closed.items():
             self._work.close_devices(batch.runs[seq], count)
+        for seq, why in batch.settlement.pauses.items():
+            batch.runs[seq].stopped = True
+            value = batch.runs[seq].context.run
+            log.error("run.paused rule=%s run=%s why=%r", value.rule, value.id, why)
         for seq, run in batch.runs.items():
             if seq in over or (run.stopped and not run.outstanding):
                 self._work.forget(run)

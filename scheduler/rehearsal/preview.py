@@ -174,7 +174,7 @@ def _walk(
         requests, failures = preparation.prepare(window.recipients)
         by_id = {recipient.id: recipient for recipient in window.recipients}
         for number, report in failures:
-            verdict = judge(context, by_id[number], report, now, 0.0)
+            verdict = judge(context, by_id[number], report, now, 0.0, environment_proved=False)
             assert isinstance(verdict.entry, LedgerEntry)
             _count(shown, verdict.entry)
         for request in requests:

@@ -10,12 +10,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TypeAlias
 
 import msgspec
 
+from scheduler.domain.push_types import PushType
+
 _ENCODE = msgspec.json.Encoder().encode
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,17})")
+_SECONDS = re.compile(r"0|[1-9][0-9]{0,10}")
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,17})(\.[0-9]{1,17})?")
 
 
@@ -42,7 +46,12 @@ class EitherOr:
     fields: Mapping[str, Shape]
 
 
-Shape: TypeAlias = LeafType | ListOf | EitherOr
+@dataclass(frozen=True, slots=True)
+class OwnFields:
+    """A mapping of the app's own fields."""
+
+
+Shape: TypeAlias = LeafType | ListOf | EitherOr | OwnFields
 
 
 def _text(text: str) -> bytes:
@@ -79,7 +88,30 @@ def _digit(*digits: str) -> Callable[[str], bytes]:
     return to_json
 
 
+def _number(text: str) -> bytes:
+    if _NUMBER.fullmatch(text.strip()) is None:
+        raise ValueError(text)
+    return text.strip().encode()
+
+
+def _word_true(text: str) -> bytes:
+    if text.strip().lower() != "true":
+        raise ValueError(text)
+    return b"true"
+
+
+def _unix_seconds(text: str) -> bytes:
+    """A number as it is; an instant, as `event.time` is printed, as the number that it is."""
+    if _SECONDS.fullmatch(text.strip()):
+        return text.strip().encode()
+    at = datetime.fromisoformat(text.strip())
+    if at.tzinfo is None:
+        raise ValueError(text)
+    return b"%d" % int(at.timestamp())
+
+
 TEXT = LeafType("a text", _text)
+UNIX_SECONDS = LeafType("UNIX seconds or an instant with its zone", _unix_seconds)
 BADGE = LeafType("a whole number from 0", _badge)
 ONE = LeafType("the number 1", _digit("1"))
 SHARE = LeafType("a number from 0 to 1", _share)
@@ -96,12 +128,13 @@ ALERT: Mapping[str, Shape] = {
     "loc-key": TEXT,
     "loc-args": ListOf(TEXT),
 }
+LOCALISED: Mapping[str, Shape] = {"loc-key": TEXT, "loc-args": ListOf(TEXT)}
 SOUND: Mapping[str, Shape] = {
     "critical": LeafType("0 or 1", _digit("0", "1")),
     "name": TEXT,
     "volume": SHARE,
 }
-APS: Mapping[str, Shape] = {
+_APS: Mapping[str, Shape] = {
     "alert": EitherOr(TEXT, ALERT),
     "badge": BADGE,
     "sound": EitherOr(TEXT, SOUND),
@@ -116,8 +149,39 @@ APS: Mapping[str, Shape] = {
     "relevance-score": SHARE,
     "filter-criteria": TEXT,
 }
-LIVE_ACTIVITY_KEYS = frozenset({
-    "stale-date", "content-state", "timestamp", "event", "dismissal-date", "attributes-type", "attributes",
-    "input-push-channel", "input-push-token", "content-changed",
-})  # fmt: skip
-"""Keys of push types that are not built: Live Activities, widgets, controls."""
+LIVE_ALERT: Mapping[str, Shape] = {
+    "title": EitherOr(TEXT, LOCALISED),
+    "body": EitherOr(TEXT, LOCALISED),
+    "sound": TEXT,
+}
+_LIVE_ACTIVITY: Mapping[str, Shape] = {
+    "event": LeafType("start, update or end", _word("start", "update", "end")),
+    "timestamp": UNIX_SECONDS,
+    "content-state": OwnFields(),
+    "stale-date": UNIX_SECONDS,
+    "dismissal-date": UNIX_SECONDS,
+    "relevance-score": LeafType("a number", _number),
+    "alert": EitherOr(TEXT, LIVE_ALERT),
+    "attributes-type": TEXT,
+    "attributes": OwnFields(),
+    "input-push-channel": TEXT,
+    "input-push-token": ONE,
+}
+"""Apple, "Starting and updating Live Activities with ActivityKit push notifications"."""
+_CHANGED: Mapping[str, Shape] = {"content-changed": LeafType("true", _word_true)}
+
+
+def aps_fields(push_type: PushType) -> Mapping[str, Shape]:
+    """What `aps` may have in a push of a type."""
+    match push_type:
+        case PushType.LIVE_ACTIVITY:
+            return _LIVE_ACTIVITY
+        case PushType.WIDGETS | PushType.CONTROLS:
+            return _CHANGED
+        case _:
+            return _APS
+
+
+def types_that_have(key: str) -> tuple[PushType, ...]:
+    """The push types whose `aps` has a key."""
+    return tuple(kind for kind in PushType if key in aps_fields(kind))

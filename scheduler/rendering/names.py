@@ -89,6 +89,8 @@ class Names:
             return error("unknown-name", f"there is no '{root}' here", span, ended)
         known = (*sorted(self.roots), *sorted(name for name in flow.own if name != "loop"))
         here = f"known here: {', '.join(known)}"
+        if "varargs" in flow.own:
+            here += "; what the text around a macro sets, the macro gets as an argument"
         if root in ROOTS:
             return error("unknown-name", f"`{root}` cannot be used here", span, here)
         hint = self._declared(root, ("event", "user", "device")) if len(path) == 1 else None

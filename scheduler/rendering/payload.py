@@ -13,6 +13,7 @@ from jinja2 import nodes
 
 from scheduler.diagnostics.diagnostic import Diagnostic, error, has_errors
 from scheduler.diagnostics.yaml_nodes import Node
+from scheduler.domain.push_types import PushType
 from scheduler.rendering.fusing import Fused, Texts, Uncompilable, fuse
 from scheduler.rendering.leaf_texts import LeafText, parsed
 from scheduler.rendering.macros import MacroFiles
@@ -131,6 +132,7 @@ def compile_payload(
     with_values: WithValues,
     names: Names,
     default_locale: str,
+    push_type: PushType = PushType.ALERT,
 ) -> tuple[PayloadTemplate | None, list[Diagnostic]]:
     """The template of a rule, or what is wrong with it. `overlays` by canonical locale; `names` without `with`'s."""
     inside = replace(names, with_types=with_values.types)
@@ -146,7 +148,7 @@ def compile_payload(
         merged = base
         for step in reversed(laid):
             merged = overlay(merged, overlays[step])
-        tree, leaves, problems = read_tree(merged)
+        tree, leaves, problems = read_tree(merged, push_type)
         findings.extend(problems)
         for leaf in leaves:
             if id(leaf.node) not in checked:  # variants share most of their leaves

@@ -6,9 +6,19 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from scheduler.diagnostics.diagnostic import Diagnostic, did_you_mean, error, warning
+from scheduler.diagnostics.diagnostic import Diagnostic, did_you_mean, error
 from scheduler.diagnostics.yaml_nodes import MappingNode, Node, ScalarNode, SequenceNode, core_value
-from scheduler.rendering.aps import ALERT, APS, LIVE_ACTIVITY_KEYS, EitherOr, LeafType, ListOf, Shape
+from scheduler.domain.push_types import PushType
+from scheduler.rendering.aps import (
+    ALERT,
+    EitherOr,
+    LeafType,
+    ListOf,
+    OwnFields,
+    Shape,
+    aps_fields,
+    types_that_have,
+)
 from scheduler.rendering.skeleton import ENCODE, Array, Fixed, Hole, Object, Part
 from scheduler.rendering.texts import is_template
 from scheduler.rules.bare_names import bare_name_in_text
@@ -26,12 +36,12 @@ class Leaf:
     type: LeafType | None
 
 
-def read_tree(root: Node) -> tuple[Part, tuple[Leaf, ...], list[Diagnostic]]:
+def read_tree(root: Node, push_type: PushType) -> tuple[Part, tuple[Leaf, ...], list[Diagnostic]]:
     """The fixed part with numbered holes, the leaves in the order of the holes, and what is wrong."""
-    reader = _Reader()
+    reader = _Reader(push_type)
     if not isinstance(root, MappingNode):
         return _NO_JSON, (), [error("wrong-type", "a payload is a mapping with the key `aps`", root.span)]
-    if root.get("aps") is None:
+    if root.get("aps") is None and push_type is not PushType.MDM:
         reader.findings.append(error("wrong-type", "the payload has no `aps`", root.span,
                                      "every notification needs it: `aps: {alert: {…}}`"))  # fmt: skip
     part = reader.payload(root)
@@ -39,7 +49,8 @@ def read_tree(root: Node) -> tuple[Part, tuple[Leaf, ...], list[Diagnostic]]:
 
 
 class _Reader:
-    def __init__(self) -> None:
+    def __init__(self, push_type: PushType) -> None:
+        self.push_type = push_type
         self.leaves: list[Leaf] = []
         self.findings: list[Diagnostic] = []
 
@@ -47,7 +58,7 @@ class _Reader:
         entries: list[tuple[str, Part]] = []
         for key, value in root:
             if key.text == "aps":
-                entries.append(("aps", self._fields(value, APS, "aps")))
+                entries.append(("aps", self._fields(value, aps_fields(self.push_type), "aps")))
             else:
                 entries.append((self._key(key), self._own(value, key.text)))
         return Object(tuple(entries))
@@ -61,13 +72,8 @@ class _Reader:
             shape = fields.get(key.text)
             if shape is not None:
                 entries.append((key.text, self._shaped(value, shape, below)))
-            elif path == "aps" and key.text in LIVE_ACTIVITY_KEYS:
-                self.findings.append(warning("not-yet", f"`{below}` belongs to a push type that is not built yet",
-                                             key.span))  # fmt: skip
-                entries.append((key.text, self._own(value, below)))
             else:
-                message = f"`{path}` has no key '{key.text}'"
-                self.findings.append(error("unknown-key", message, key.span, _key_hint(key.text, fields, path)))
+                self.findings.append(self._unknown_key(key, fields, path))
         return Object(tuple(entries))
 
     def _shaped(self, node: Node, shape: Shape, path: str) -> Part:
@@ -78,10 +84,21 @@ class _Reader:
                 if not isinstance(node, SequenceNode):
                     return self._wrong(node, path, "a list")
                 return Array(tuple(self._typed(one, item, f"{path}[{n}]") for n, one in enumerate(node.items)))
+            case OwnFields():
+                return self._own(node, path) if isinstance(node, MappingNode) else self._wrong(node, path, "a mapping")
             case EitherOr(single=single, fields=fields):
                 if isinstance(node, MappingNode):
                     return self._fields(node, fields, path)
                 return self._typed(node, single, path, also=" or a mapping")
+
+    def _unknown_key(self, key: ScalarNode, fields: Mapping[str, Shape], path: str) -> Diagnostic:
+        others = types_that_have(key.text) if path == "aps" else ()
+        if others:
+            types = " or ".join(f"`type: {one}`" for one in others[:2])
+            message = f"`aps` has no key '{key.text}' in a push of type `{self.push_type}`"
+            return error("unknown-key", message, key.span, f"leave it out, or write {types} in the rule's delivery")
+        message = f"`{path}` has no key '{key.text}'"
+        return error("unknown-key", message, key.span, _key_hint(key.text, fields, path))
 
     def _typed(self, node: Node, leaf_type: LeafType, path: str, also: str = "") -> Part:
         if not isinstance(node, ScalarNode) or node.is_null:

@@ -13,6 +13,7 @@ from scheduler.diagnostics.source import Span
 from scheduler.diagnostics.yaml_nodes import MappingNode, ScalarNode
 from scheduler.diagnostics.yaml_reader import YamlFile
 from scheduler.domain.lanes import Lane
+from scheduler.domain.push_types import PushType
 from scheduler.domain.quantities import Rate
 from scheduler.rules.bare_names import bare_name_in_key
 from scheduler.rules.contradictions import contradictions
@@ -24,6 +25,8 @@ WHEN_ROOTS = frozenset({"event", "previous", "now"})
 WHERE_ROOTS = frozenset({"event", "device", "user", "now", "today"})
 EXIT_ROOTS = frozenset({"event", "exit", "now"})
 ONE_DAY = timedelta(days=1)
+_NOT_TWICE = frozenset({PushType.VOIP, PushType.PUSH_TO_TALK, PushType.LOCATION})
+"""A second ring, or a second question where someone is, does more harm than none."""
 
 
 def compile_rule(file: YamlFile, stem: str, schema: Schema) -> tuple[Rule | None, list[Diagnostic]]:
@@ -205,21 +208,25 @@ class _Compiler:
 
     def _delivery(self) -> Delivery:
         values = self.values
-        push_type = values.get("delivery.type", str, "alert")
-        background = push_type == "background"
-        priority = int(values.get("delivery.priority", str, "5" if background else "10"))
-        if background and priority == 10:
-            self._error("wrong-value", "a background notification cannot have priority 10", "delivery.priority",
-                        "leave it out: it is 5. Apple counts 10 as an error")  # fmt: skip
+        push_type = values.get("delivery.type", PushType, PushType.ALERT)
+        type_node = values.node("delivery.type")
+        priority = int(values.get("delivery.priority", str, str(push_type.priorities[0])))
+        if priority not in push_type.priorities:
+            possible = " or ".join(map(str, push_type.priorities))
+            hint = f"Apple takes {possible}; leave it out: it is {push_type.priorities[0]}"
+            message = f"the priority of type `{push_type}` cannot be {priority}"
+            self._error("wrong-value", message, "delivery.priority", hint)
         collapse = self._template("delivery.collapse")
         supersede = self._template("delivery.supersede")
         if supersede is not None:
             place = values.span("delivery.supersede")
             self.findings.append(note("not-yet", "`delivery.supersede` is stored with each run; it does not act yet",
                                       place))  # fmt: skip
-        default = Collapse.NONE if background else Collapse.DERIVED
+        default = Collapse.DERIVED if push_type is PushType.ALERT else Collapse.NONE
+        unknown = OnUnknown.DROP if push_type in _NOT_TWICE else OnUnknown.RESEND
         return Delivery(
             push_type=push_type,
+            type_node=type_node if isinstance(type_node, ScalarNode) else None,
             priority=priority,
             expires_after=values.get("delivery.expires_after", timedelta, ONE_DAY),
             collapse=default if collapse is None else Collapse.NONE if collapse.text == "none" else collapse,
@@ -227,7 +234,7 @@ class _Compiler:
             lane=values.get("delivery.lane", Lane, Lane.NORMAL),
             rate=values.optional("delivery.rate", Rate),
             max_age=values.get("delivery.max_age", timedelta, ONE_DAY),
-            on_unknown=values.get("delivery.on_unknown", OnUnknown, OnUnknown.RESEND),
+            on_unknown=values.get("delivery.on_unknown", OnUnknown, unknown),
         )
 
     def _condition(self, path: str, roots: frozenset[str]) -> Condition | None:

@@ -13,6 +13,7 @@ from scheduler.conditions.condition import Condition
 from scheduler.diagnostics.source import Span
 from scheduler.diagnostics.yaml_nodes import MappingNode, ScalarNode
 from scheduler.domain.lanes import Lane
+from scheduler.domain.push_types import PushType
 from scheduler.domain.quantities import Rate
 
 
@@ -71,9 +72,10 @@ class Message:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """How it is sent. `expires_after` None is never_store; `push_type` is Apple's word."""
+    """How it is sent. `expires_after` None is never_store."""
 
-    push_type: str
+    push_type: PushType
+    type_node: ScalarNode | None
     priority: int
     expires_after: timedelta | None
     collapse: ScalarNode | Collapse

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from scheduler.domain.lanes import Lane
+from scheduler.domain.push_types import PushType
 from scheduler.rules.fields import Field, Table
 from scheduler.rules.kinds import (
     ANYTHING,
@@ -27,11 +28,6 @@ from scheduler.rules.kinds import (
 from scheduler.rules.records import either, list_of, one_or_list, record
 from scheduler.rules.rule import OnUnknown
 from scheduler.rules.time_kinds import MOMENT, POINT_IN_TIME, SCHEDULE, SINCE, TIME_OF_DAY, ZONE
-
-PUSH_TYPES = ("alert", "background")
-UNBUILT_PUSH_TYPES = (
-    "liveactivity", "voip", "complication", "fileprovider", "mdm", "location", "pushtotalk", "widgets", "controls",
-)  # fmt: skip
 
 _PUSH_WORDS = {"push": "alert", "notification": "alert", "silent": "background", "data": "background"}
 _PRIORITY_WORDS = {"high": "10", "immediate": "10", "normal": "5", "low": "1"}
@@ -94,13 +90,14 @@ _MESSAGE = (
           meaning="Values for the template: texts or templates; a mapping whose keys are all locales is localised."),
 )  # fmt: skip
 _DELIVERY = (
-    Field(path="delivery.type", kind=choice(PUSH_TYPES, UNBUILT_PUSH_TYPES, _PUSH_WORDS), default="alert",
+    Field(path="delivery.type", kind=one_of(PushType, _PUSH_WORDS), default="alert",
           example="background", meaning="The push type."),
-    Field(path="delivery.priority", kind=choice(("10", "5", "1"), meant=_PRIORITY_WORDS), default="10; background 5",
-          example="5", meaning="10 at once, 5 with regard to power, 1 power first."),
+    Field(path="delivery.priority", kind=choice(("10", "5", "1"), meant=_PRIORITY_WORDS),
+          default="10; background and fileprovider 5", example="5",
+          meaning="10 at once, 5 with regard to power, 1 power first."),
     Field(path="delivery.expires_after", kind=EXPIRY, default="1 day",
           example="15 minutes", meaning="From *due*: how long Apple may keep trying. `never_store`: one attempt."),
-    Field(path="delivery.collapse", kind=TEMPLATE, default="derived from the occasion; background none",
+    Field(path="delivery.collapse", kind=TEMPLATE, default="derived from the occasion; of other types than alert none",
           example='"game-{{ event.subject }}"',
           meaning="A later notification with the same text replaces the earlier. At most 64 bytes; or `none`."),
     Field(path="delivery.supersede", kind=TEMPLATE, default="`collapse`, if set without `device` and `user`",
@@ -112,7 +109,8 @@ _DELIVERY = (
           example="500/s", meaning="Starts of this rule: `N/s` or `N/min`."),
     Field(path="delivery.max_age", kind=SOME_TIME, default="1 day",
           example="10 minutes", meaning="From *due* to the commit of the send; later it is `stale`."),
-    Field(path="delivery.on_unknown", kind=one_of(OnUnknown, _UNKNOWN_WORDS), default="resend",
+    Field(path="delivery.on_unknown", kind=one_of(OnUnknown, _UNKNOWN_WORDS),
+          default="resend; voip, pushtotalk and location drop",
           example="drop", meaning="What is done with what may or may not have been sent."),
 )  # fmt: skip
 _UNLESS = record(

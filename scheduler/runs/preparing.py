@@ -11,8 +11,12 @@ from functools import lru_cache
 from typing import TypeAlias
 from uuid import UUID
 
+import msgspec
+
+from scheduler.apns.payload_rules import payload_problems
 from scheduler.apns.request import HeaderSet, PushRequest, check_collapse_id
 from scheduler.domain.ids import apns_ids
+from scheduler.domain.push_types import PushType
 from scheduler.domain.runs import Recipient
 from scheduler.domain.wall_times import local_date
 from scheduler.rendering.renderer import Renderer
@@ -45,9 +49,13 @@ class Preparation:
         requests: list[PushRequest] = []
         failures: list[tuple[int, Report]] = []
         apns_id, collapse_id, expiration = self._apns_id, self._collapse_id, self._expiration
+        is_live = self.headers.push_type is PushType.LIVE_ACTIVITY
         for recipient, payload in zip(recipients, payloads, strict=True):
             if not isinstance(payload, bytes):
                 failures.append((recipient.id, payload))
+                continue
+            if is_live and (misfit := _live_misfit(payload)) is not None:
+                failures.append((recipient.id, misfit))
                 continue
             collapse = collapse_id(recipient)
             if isinstance(collapse, (RenderFailure, BadCollapseId)):
@@ -56,6 +64,14 @@ class Preparation:
             device, token, attempt = recipient.id, recipient.token, recipient.attempts
             requests.append(PushRequest(device, token, apns_id(device), payload, expiration, collapse, attempt))
         return requests, failures
+
+
+@lru_cache(maxsize=64)
+def _live_misfit(payload: bytes) -> RenderFailure | None:
+    """What a Live Activity lacks: `event` may come from the data, and a start needs more than an update. Of other
+    types `check` has said it all."""
+    problem = next(payload_problems(PushType.LIVE_ACTIVITY, msgspec.json.decode(payload)), None)
+    return None if problem is None else RenderFailure(problem.leaf, problem.message)
 
 
 def _no_date(zone: tzinfo | None) -> None:

@@ -28,6 +28,8 @@ class Settlement:
     """(run, shard number) → every device up to here has its row, after this settlement."""
     perhaps_over: list[int] = field(default_factory=list)
     """Runs without an open window."""
+    pauses: dict[int, str] = field(default_factory=dict)
+    """Runs that are to go on only when a hand resumes them, and why."""
 
     @property
     def is_empty(self) -> bool:
@@ -46,6 +48,8 @@ def settle(store: Store, settlement: Settlement, now: datetime, *, process: str)
         ledger.put_work(tx, work, process)
         registry.retire(tx, settlement.retirements)
         run_rows.advance(tx, settlement.cursors)
+        for run in run_rows.in_state(tx, list(settlement.pauses), RunState.RUNNING):
+            run_rows.set_states(tx, [run], RunState.PAUSED, note=settlement.pauses[run], now=now)
         return run_rows.finish(tx, settlement.perhaps_over, now)
 
 

@@ -39,13 +39,22 @@ class Verdict:
     retirement: Retirement | None = None
 
 
-def judge(context: RunContext, recipient: Recipient, report: Report, now: datetime, jitter: float) -> Verdict:
-    """The verdict on one report. `jitter` is in [0, 1)."""
+def judge(
+    context: RunContext,
+    recipient: Recipient,
+    report: Report,
+    now: datetime,
+    jitter: float,
+    *,
+    environment_proved: bool,
+) -> Verdict:
+    """The verdict on one report. `jitter` is in [0, 1). `environment_proved`: other devices of the app have shown that
+    it sends to the environment of its tokens."""
     match report:
         case Answer(status=200):
             return Verdict(_final(context, recipient, ACCEPTED))
         case Answer():
-            return _judge_refusal(context, recipient, report, now, jitter)
+            return _judge_refusal(context, recipient, report, now, jitter, environment_proved=environment_proved)
         case Unsent(cause):
             return _again(context, recipient, now, WorkState.UNSENT, cause, RESEND_PAUSE)
         case Unanswered(cause):
@@ -62,12 +71,26 @@ def judge(context: RunContext, recipient: Recipient, report: Report, now: dateti
             return _suppress(context, recipient, SuppressReason.BAD_COLLAPSE)
 
 
-def _judge_refusal(context: RunContext, recipient: Recipient, answer: Answer, now: datetime, jitter: float) -> Verdict:
+def proves_environment(report: Report) -> bool:
+    """Whether an answer shows that the app sends to the environment of its tokens: Apple knows this one, or knew it."""
+    return isinstance(report, Answer) and report.status in (200, 410)
+
+
+def _judge_refusal(
+    context: RunContext,
+    recipient: Recipient,
+    answer: Answer,
+    now: datetime,
+    jitter: float,
+    *,
+    environment_proved: bool,
+) -> Verdict:
     found = disposition(answer)
     reason = answer.reason or f"status {answer.status}"
     if found.request is RequestAction.REJECT:
         retirement = None
-        if found.device is DeviceAction.RETIRE:
+        retires = found.device is DeviceAction.RETIRE
+        if retires or (found.device is DeviceAction.RETIRE_IF_PROVED and environment_proved):
             at = now if answer.timestamp_ms is None else datetime.fromtimestamp(answer.timestamp_ms / 1000, UTC)
             retirement = Retirement(recipient.id, reason, min(at, now))
         return Verdict(_final(context, recipient, Outcome(OutcomeKind.REJECTED, reason)), retirement)

@@ -45,15 +45,28 @@ def authority(ca_file: Path) -> trustme.CA:
     return ca
 
 
-def server_tls(ca: trustme.CA) -> ssl.SSLContext:
+def server_tls(ca: trustme.CA, client_ca_file: Path | None = None) -> ssl.SSLContext:
     """TLS 1.2 or newer, ALPN h2, a certificate for this machine's names.
 
-    A client that offers no ALPN may still speak HTTP/2, as with Apple; HTTP/1.1 fails at the preface.
+    A client that offers no ALPN may still speak HTTP/2, as with Apple; HTTP/1.1 fails at the preface. A client may
+    show a certificate that `ca` or the authorities of `client_ca_file` (PEM) have signed. OperatorError if that is
+    no good.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["h2"])
     ca.issue_cert(*_NAMES).configure_cert(context)
+    context.verify_mode = ssl.CERT_OPTIONAL
+    ca.configure_trust(context)
+    if client_ca_file is not None:
+        try:
+            context.load_verify_locations(cafile=client_ca_file)
+        except (OSError, ssl.SSLError) as error:
+            raise OperatorError(
+                f"no authority can be read from it: {error}",
+                where=str(client_ca_file),
+                hint="give the certificates (PEM) of whoever signs the clients' certificates",
+            ) from error
     return context
 
 

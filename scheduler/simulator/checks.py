@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Protocol
 
 from scheduler.simulator.devices import Devices, DeviceState, Environment, is_device_token
-from scheduler.simulator.provider_tokens import ConnectionTokens
 from scheduler.simulator.reasons import ACCEPTED, Answer, Reason
 
 PATH_PREFIX = b"/3/device/"
@@ -39,6 +39,9 @@ _TOPIC = re.compile(rb"[A-Za-z0-9._-]+")
 _MESSAGE_ID = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _SECONDS = re.compile(rb"[0-9]{1,18}")
 _PRIORITIES = (b"1", b"5", b"10")
+_FORBIDDEN_PRIORITIES = {b"background": b"10", b"liveactivity": b"1"}
+_ROW_LIFE = 60.0
+"""Seconds after which a row of requests to one device is forgotten. Apple names no number."""
 
 
 class Request:
@@ -74,25 +77,64 @@ def is_message_id(value: bytes) -> bool:
     return _MESSAGE_ID.fullmatch(value) is not None
 
 
+class Credentials(Protocol):
+    """How a connection proves who it is: by provider tokens, or by a client certificate."""
+
+    @property
+    def proved(self) -> bool:
+        """Whether more than one stream may be open."""
+        ...
+
+    @property
+    def default_topic(self) -> bytes | None:
+        """What an absent apns-topic means."""
+        ...
+
+    def refuse(self, authorization: bytes | None, now: float) -> Reason | None:
+        """The reason to refuse a request with this header at `now` (seconds since 1970), None if it is good."""
+        ...
+
+    def allows(self, topic: bytes, suffix: bytes) -> bool:
+        """Whether pushes to this topic are allowed; `suffix` is the part of it that the push type asks for."""
+        ...
+
+
+class Row:
+    """Requests in a row to one device token, over all connections: more than `most` are too many. None is any."""
+
+    def __init__(self, most: int | None = None) -> None:
+        self._most = most
+        self._token: str | None = None
+        self._length = 0
+        self._since = 0.0
+
+    def refuse(self, token: str, now: float) -> Reason | None:
+        if token != self._token or now >= self._since + _ROW_LIFE:
+            self._token, self._length, self._since = token, 0, now
+        self._length += 1
+        return None if self._most is None or self._length <= self._most else Reason.TOO_MANY_REQUESTS
+
+
 @dataclass(frozen=True, slots=True)
 class World:
-    """What the checks know beside the request: the devices (None: every well-formed token is valid), and which of
-    Apple's services this simulator plays (None: both)."""
+    """What the checks know beside the request: the devices (None: every well-formed token is valid), which of
+    Apple's services this simulator plays (None: both), and whom the last requests went to."""
 
     devices: Devices | None = None
     environment: Environment | None = None
+    row: Row = field(default_factory=Row)
 
 
-def judge(world: World, request: Request, tokens: ConnectionTokens, now: float) -> Answer:
-    """Apple's answer to a request on the connection that has shown `tokens`, at `now` (seconds since 1970).
+def judge(world: World, request: Request, credentials: Credentials, now: float) -> Answer:
+    """Apple's answer to a request on the connection with these `credentials`, at `now` (seconds since 1970).
 
-    Pure but for what `tokens` remembers: the same requests get the same answers.
+    Pure but for what `credentials` and the row of requests remember: the same requests get the same answers.
     """
     reason = (
         _method(request)
         or _path(request)
-        or tokens.refuse(request.fields.get(b"authorization"), now)
-        or _headers(request)
+        or credentials.refuse(request.fields.get(b"authorization"), now)
+        or _headers(request, credentials)
     )
     if reason is not None:
         return Answer(reason)
@@ -114,15 +156,19 @@ def _path(request: Request) -> Reason | None:
     return Reason.MISSING_DEVICE_TOKEN if path == PATH_PREFIX else None
 
 
-def _headers(request: Request) -> Reason | None:
+def _headers(request: Request, credentials: Credentials) -> Reason | None:
     """A repeated header comes first: which of its values counts cannot be known."""
     if request.repeated:
         return Reason.DUPLICATE_HEADERS
+    fields = request.fields
+    if credentials.default_topic is not None:
+        fields.setdefault(b"apns-topic", credentials.default_topic)
     for check in _HEADER_CHECKS:
-        reason = check(request.fields)
+        reason = check(fields)
         if reason is not None:
             return reason
-    return None
+    suffix = TOPIC_SUFFIXES[fields.get(b"apns-push-type", b"alert")]
+    return None if credentials.allows(fields[b"apns-topic"], suffix) else Reason.TOPIC_DISALLOWED
 
 
 _Fields = dict[bytes, bytes]
@@ -159,12 +205,11 @@ def _topic_of_push_type(fields: _Fields) -> Reason | None:
 
 
 def _priority(fields: _Fields) -> Reason | None:
-    """apns-priority: 10 (also if missing), 5 or 1. With `background`, 10 "is an error"; its reason is our reading."""
+    """apns-priority: 10 (also if missing), 5 or 1. With `background`, 10 "is an error"; a Live Activity has 5 or 10
+    ("Starting and updating Live Activities with ActivityKit push notifications"). The reason is our reading."""
     value = fields.get(b"apns-priority", b"10")
-    if value not in _PRIORITIES:
-        return Reason.BAD_PRIORITY
-    background = fields.get(b"apns-push-type") == b"background"
-    return Reason.BAD_PRIORITY if background and value == b"10" else None
+    push_type = fields.get(b"apns-push-type", b"alert")
+    return None if value in _PRIORITIES and value != _FORBIDDEN_PRIORITIES.get(push_type) else Reason.BAD_PRIORITY
 
 
 def _expiration(fields: _Fields) -> Reason | None:
@@ -193,6 +238,9 @@ def _device(request: Request, world: World, now: float) -> Answer:
     token = request.device_token or ""
     if not is_device_token(token):
         return Answer(Reason.BAD_DEVICE_TOKEN)
+    too_many = world.row.refuse(token.lower(), now)
+    if too_many is not None:
+        return Answer(too_many)
     if world.devices is None:
         return ACCEPTED
     device = world.devices.get(token.lower())
@@ -200,9 +248,10 @@ def _device(request: Request, world: World, now: float) -> Answer:
         return Answer(Reason.BAD_DEVICE_TOKEN)
     if device.topic is not None and device.topic.encode() != request.fields[b"apns-topic"]:
         return Answer(Reason.DEVICE_TOKEN_NOT_FOR_TOPIC)
-    if device.state is DeviceState.UNREGISTERED:
-        return Answer(Reason.UNREGISTERED, int(now * 1000) if device.timestamp is None else device.timestamp)
-    return ACCEPTED
+    if device.state is DeviceState.VALID:
+        return ACCEPTED
+    reason = Reason.EXPIRED_TOKEN if device.state is DeviceState.EXPIRED else Reason.UNREGISTERED
+    return Answer(reason, int(now * 1000) if device.timestamp is None else device.timestamp)
 
 
 def _payload(request: Request) -> Reason | None:

@@ -16,7 +16,9 @@ import msgspec
 from scheduler.domain.errors import OperatorError
 
 _TOKEN = re.compile(r"(?:[0-9a-fA-F]{2})+")
-_SHAPE = '{"token": "<hex>", "topic": "com.example.app", "state": "valid" or "unregistered", "timestamp": <ms>}'
+_SHAPE = (
+    '{"token": "<hex>", "topic": "com.example.app", "state": "valid", "unregistered" or "expired", "timestamp": <ms>}'
+)
 
 
 class DeviceState(StrEnum):
@@ -24,6 +26,7 @@ class DeviceState(StrEnum):
 
     VALID = "valid"
     UNREGISTERED = "unregistered"
+    EXPIRED = "expired"
 
 
 class Environment(StrEnum):
@@ -37,8 +40,8 @@ class Device(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """One line of the device file.
 
     `topic` is the one `apns-topic` that the token is for; None is any. `timestamp` (milliseconds since 1970) says
-    since when the token is unregistered; None is the moment of the request. A token of another `environment` than
-    the simulator's is a bad token there, as at Apple's.
+    since when the token is unregistered or expired; None is the moment of the request. A token of another
+    `environment` than the simulator's is a bad token there, as at Apple's.
     """
 
     token: str
@@ -50,8 +53,8 @@ class Device(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     def __post_init__(self) -> None:
         if not is_device_token(self.token):
             raise ValueError(f"token {self.token[:80]!r} is not hexadecimal")
-        if self.timestamp is not None and self.state is not DeviceState.UNREGISTERED:
-            raise ValueError("`timestamp` goes with state unregistered only")
+        if self.timestamp is not None and self.state is DeviceState.VALID:
+            raise ValueError("`timestamp` goes with state unregistered or expired only")
 
 
 Devices = Mapping[str, Device]

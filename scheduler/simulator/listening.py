@@ -19,11 +19,12 @@ READ_SIZE = 65536
 @dataclass(frozen=True, slots=True)
 class Listen:
     """An address with TLS. Port 0 is any free port. Clients trust the certificate that is written to `ca_file`
-    (PEM); its key is kept beside it, in `.key`."""
+    (PEM); its key is kept beside it, in `.key`. It may sign clients' certificates too, and so may `client_ca_file`."""
 
     ca_file: Path
     host: str = "127.0.0.1"
     port: int = 2197
+    client_ca_file: Path | None = None
 
 
 Serve = Callable[[trio.SSLStream[trio.SocketStream]], Awaitable[None]]
@@ -36,7 +37,7 @@ async def serve_connections(
 
     OperatorError if the address cannot be had.
     """
-    tls = server_tls(authority(listen.ca_file))
+    tls = server_tls(authority(listen.ca_file), listen.client_ca_file)
     try:
         listeners = await trio.open_tcp_listeners(listen.port, host=listen.host)
     except OSError as error:

@@ -2,7 +2,7 @@
 
 Source: Apple, "Establishing a token-based connection to APNs". A token is a JWT of algorithm ES256 with `kid` in its
 header and `iss` (the team) and `iat` (seconds) in its claims; it is good for one hour and must not change more often
-than every 20 minutes on a connection. The first good token binds its team to the connection.
+than every 20 minutes on a connection. The first good token binds its team and its key's scope to the connection.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 
 from scheduler.domain.errors import OperatorError
+from scheduler.simulator.devices import Environment
 from scheduler.simulator.reasons import Reason
 
 TOKEN_LIFE = 3600
@@ -34,10 +35,19 @@ _REMEMBERED_TOKENS = 256
 
 @dataclass(frozen=True, slots=True)
 class TokenKey:
-    """A key that a team may sign with."""
+    """A key that a team may sign with.
+
+    Since 2025 a key can be for one environment, and for certain topics (bundle ids) instead of the whole team.
+    """
 
     team: str
     public_key: ec.EllipticCurvePublicKey
+    environment: Environment | None = None
+    topics: frozenset[str] | None = None
+
+    def related(self, other: TokenKey) -> bool:
+        """Whether both may be used on one connection: keys of the same scope and environment."""
+        return (self.environment, self.topics) == (other.environment, other.topics)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +104,10 @@ class TokenReader:
             self._read[jwt] = self._parse(jwt)
         return self._read[jwt]
 
+    def key(self, key_id: str) -> TokenKey | None:
+        """The key with this id, if it is known."""
+        return self._keys.get(key_id)
+
     def _parse(self, jwt: bytes) -> ProviderToken | None:
         segments = jwt.split(b".")
         if len(segments) != 3 or not all(_SEGMENT.fullmatch(segment) for segment in segments):
@@ -114,10 +128,15 @@ class TokenReader:
 
 
 class ConnectionTokens:
-    """What one connection has shown of provider tokens so far."""
+    """What one connection has shown of provider tokens so far. With `environment`, keys of the other are refused."""
 
-    def __init__(self, reader: TokenReader) -> None:
+    default_topic: bytes | None = None
+
+    def __init__(self, reader: TokenReader, environment: Environment | None = None) -> None:
         self._reader = reader
+        self._environment = environment
+        self._key: TokenKey | None = None
+        self._wedged = False
         self._current: bytes | None = None
         self._since = 0.0
         self.team: str | None = None
@@ -130,8 +149,11 @@ class ConnectionTokens:
     def refuse(self, authorization: bytes | None, now: float) -> Reason | None:
         """The reason to refuse a request with this header at `now` (seconds since 1970), None if it is good.
 
-        Apple's pages do not say what a token from the future gets: InvalidProviderToken here.
+        Apple's pages do not say what a token from the future gets: InvalidProviderToken here. A connection that has
+        seen an expired token answers ExpiredProviderToken for good, as was observed by the authors of Pushy.
         """
+        if self._wedged:
+            return Reason.EXPIRED_PROVIDER_TOKEN
         if authorization is None or authorization[:7].lower() != b"bearer ":
             return Reason.MISSING_PROVIDER_TOKEN
         jwt = authorization[7:].strip()
@@ -141,14 +163,25 @@ class ConnectionTokens:
         if token is None or token.issued_at > now + TOKEN_LIFE:
             return Reason.INVALID_PROVIDER_TOKEN
         if token.issued_at < now - TOKEN_LIFE:
+            self._wedged = True
             return Reason.EXPIRED_PROVIDER_TOKEN
+        key = self._reader.key(token.key_id)
+        if key is not None and key.environment and self._environment and key.environment is not self._environment:
+            return Reason.BAD_ENVIRONMENT_KEY_ID_IN_TOKEN
         if self.team is not None and token.team != self.team:
             return Reason.INVALID_PROVIDER_TOKEN
+        if key is not None and self._key is not None and not key.related(self._key):
+            return Reason.UNRELATED_KEY_ID_IN_TOKEN
         if jwt != self._current:
             if self._current is not None and now < self._since + UPDATE_INTERVAL:
                 return Reason.TOO_MANY_PROVIDER_TOKEN_UPDATES
-            self._current, self._since, self.team = jwt, now, token.team
+            self._current, self._since, self.team, self._key = jwt, now, token.team, key
         return None
+
+    def allows(self, topic: bytes, suffix: bytes) -> bool:
+        """Whether the key that was used last is for this topic, of which `suffix` is the push type's part."""
+        topics = self._key.topics if self._key else None
+        return topics is None or topic.removesuffix(suffix).decode("latin-1") in topics
 
 
 def _decode(segment: bytes) -> bytes:

@@ -20,8 +20,15 @@ class Reason(StrEnum):
     BAD_MESSAGE_ID = "BadMessageId"
     BAD_PRIORITY = "BadPriority"
     BAD_TOPIC = "BadTopic"
+    BAD_CERTIFICATE = "BadCertificate"
+    BAD_CERTIFICATE_ENVIRONMENT = "BadCertificateEnvironment"
+    BAD_ENVIRONMENT_KEY_ID_IN_TOKEN = "BadEnvironmentKeyIdInToken"
     DEVICE_TOKEN_NOT_FOR_TOPIC = "DeviceTokenNotForTopic"
     DUPLICATE_HEADERS = "DuplicateHeaders"
+    EXPIRED_TOKEN = "ExpiredToken"
+    FORBIDDEN = "Forbidden"
+    IDLE_TIMEOUT = "IdleTimeout"
+    INTERNAL_SERVER_ERROR = "InternalServerError"
     INVALID_PUSH_TYPE = "InvalidPushType"
     MISSING_DEVICE_TOKEN = "MissingDeviceToken"
     MISSING_TOPIC = "MissingTopic"
@@ -33,6 +40,11 @@ class Reason(StrEnum):
     METHOD_NOT_ALLOWED = "MethodNotAllowed"
     UNREGISTERED = "Unregistered"
     PAYLOAD_TOO_LARGE = "PayloadTooLarge"
+    SERVICE_UNAVAILABLE = "ServiceUnavailable"
+    SHUTDOWN = "Shutdown"
+    TOPIC_DISALLOWED = "TopicDisallowed"
+    UNRELATED_KEY_ID_IN_TOKEN = "UnrelatedKeyIdInToken"
+    TOO_MANY_REQUESTS = "TooManyRequests"
     TOO_MANY_PROVIDER_TOKEN_UPDATES = "TooManyProviderTokenUpdates"
 
     @property
@@ -42,14 +54,24 @@ class Reason(StrEnum):
 
 
 _STATUSES = {
+    Reason.BAD_CERTIFICATE: 403,
+    Reason.BAD_CERTIFICATE_ENVIRONMENT: 403,
+    Reason.BAD_ENVIRONMENT_KEY_ID_IN_TOKEN: 403,
     Reason.EXPIRED_PROVIDER_TOKEN: 403,
+    Reason.FORBIDDEN: 403,
     Reason.INVALID_PROVIDER_TOKEN: 403,
     Reason.MISSING_PROVIDER_TOKEN: 403,
+    Reason.UNRELATED_KEY_ID_IN_TOKEN: 403,
     Reason.BAD_PATH: 404,
     Reason.METHOD_NOT_ALLOWED: 405,
+    Reason.EXPIRED_TOKEN: 410,
     Reason.UNREGISTERED: 410,
     Reason.PAYLOAD_TOO_LARGE: 413,
     Reason.TOO_MANY_PROVIDER_TOKEN_UPDATES: 429,
+    Reason.TOO_MANY_REQUESTS: 429,
+    Reason.INTERNAL_SERVER_ERROR: 500,
+    Reason.SERVICE_UNAVAILABLE: 503,
+    Reason.SHUTDOWN: 503,
 }
 
 
@@ -58,17 +80,21 @@ class Answer:
     """What the simulator says to one request: accepted if `reason` is None.
 
     `timestamp` goes with status 410 alone: milliseconds since 1970, when the token was found to be inactive.
+    `given_status` is for answers that a fault makes up, where reason and status need not belong together.
     """
 
-    reason: Reason | None = None
+    reason: str | None = None
     timestamp: int | None = None
+    given_status: int | None = None
 
     @property
     def status(self) -> int:
-        return 200 if self.reason is None else self.reason.status
+        if self.given_status is not None:
+            return self.given_status
+        return 200 if self.reason is None else Reason(self.reason).status
 
     def body(self) -> bytes:
-        """The JSON that Apple sends: empty for 200, else `{"reason": …}` and perhaps `timestamp`."""
+        """The JSON that Apple sends: empty without a reason, else `{"reason": …}` and perhaps `timestamp`."""
         if self.reason is None:
             return b""
         if self.timestamp is None:

@@ -12,14 +12,15 @@ from typing import Self
 import msgspec
 
 from scheduler.domain.errors import OperatorError
-from scheduler.simulator.checks import Request
+from scheduler.simulator.connection import Exchange
 from scheduler.simulator.reasons import Answer
 
 
 class RequestRecord(msgspec.Struct, frozen=True, gc=False):
     """One line of the log: what was asked, as it was sent, and what was answered.
 
-    `bytes` is the size of the payload; `payload` its text, only where the simulator was told to keep it.
+    `bytes` is the size of the payload; `payload` its text, only where the simulator was told to keep it. `faults` and
+    `lint` are there only if there were any.
     """
 
     at: str
@@ -36,16 +37,19 @@ class RequestRecord(msgspec.Struct, frozen=True, gc=False):
     connection: int
     stream: int
     payload: str | msgspec.UnsetType = msgspec.UNSET
+    faults: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
+    lint: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
 def record_of(
-    request: Request, answer: Answer, *, at: str, apns_id: str, connection: int, stream: int, keep_payload: bool
+    exchange: Exchange, *, at: str, connection: int, keep_payload: bool, lint: tuple[str, ...] = ()
 ) -> RequestRecord:
-    """The record of a request that was answered; `at` is the instant in ISO 8601."""
+    """The record of a request that was processed; `at` is the instant in ISO 8601."""
+    request, answer = exchange.request, exchange.answer
     fields = request.fields
     return RequestRecord(
         at=at,
-        apns_id=apns_id,
+        apns_id=exchange.apns_id,
         token=request.device_token,
         topic=_text(fields.get(b"apns-topic")),
         push_type=_text(fields.get(b"apns-push-type")),
@@ -56,8 +60,10 @@ def record_of(
         reason=answer.reason,
         bytes=request.size,
         connection=connection,
-        stream=stream,
+        stream=exchange.stream,
         payload=request.payload.decode("utf-8", "replace") if keep_payload else msgspec.UNSET,
+        faults=exchange.faults or msgspec.UNSET,
+        lint=lint or msgspec.UNSET,
     )
 
 
@@ -80,7 +86,8 @@ class Statistics:
     accepted: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     refused_streams: int = 0
-    """Streams over the announced limit: reset with REFUSED_STREAM, not counted as requests and not logged."""
+    """Streams over the announced limit, or refused by a fault: reset with REFUSED_STREAM, not counted as requests and
+    not logged."""
     connections: int = 0
     first: datetime | None = None
     last: datetime | None = None

@@ -19,7 +19,7 @@ from scheduler.domain.errors import Bug
 from scheduler.http2.frames import DEFAULT_TABLE_SIZE
 from scheduler.transport.batches import Batch, LaneQueue
 from scheduler.transport.link import Counters, Link
-from scheduler.transport.tls import ConnectFailed, Endpoint, TlsStream, client_context
+from scheduler.transport.tls import CertificateFiles, ConnectFailed, Endpoint, TlsStream, client_context
 
 CONNECT_TIMEOUT: Final = 10.0
 """Seconds for TCP, TLS and the server's SETTINGS."""
@@ -59,7 +59,8 @@ class Pool:
     def __init__(
         self,
         endpoint: Endpoint,
-        tokens: ProviderTokenSource,
+        tokens: ProviderTokenSource | None,
+        certificate: CertificateFiles | None = None,
         *,
         links: int,
         clock: Clock,
@@ -67,9 +68,8 @@ class Pool:
         on_results: OnResults,
         name: str,
     ) -> None:
-        """`jitter` gives floats in [0, 1). `on_results` gets a tag and what has ended under it, once per read.
-
-        `name` is for the log.
+        """One of `tokens` and `certificate` speaks for us. `jitter` gives floats in [0, 1). `on_results` gets a tag
+        and what has ended under it, once per read. `name` is for the log.
         """
         self.counters = Counters()
         self.stopped: str | None = None
@@ -79,7 +79,7 @@ class Pool:
         self.last_failure: str | None = None
         """Why the latest attempt to connect failed, or the latest link was closed."""
         self._endpoint = endpoint
-        self._context = client_context(endpoint)
+        self._context = client_context(endpoint, certificate)
         self._tokens = tokens
         self._clock = clock
         self._jitter = jitter

@@ -45,12 +45,20 @@ class Endpoint:
         return f"{self.host}:{self.port}"
 
 
+@dataclass(frozen=True, slots=True)
+class CertificateFiles:
+    """Our certificate and its private key, in PEM and read before: they fit together and have no password."""
+
+    certificate_file: Path
+    key_file: Path
+
+
 class ConnectFailed(RemoteError):
     """No link could be made; the text says why, in words for an operator."""
 
 
-def client_context(endpoint: Endpoint) -> ssl.SSLContext:
-    """TLS 1.2 or later, the server verified, HTTP/2 by ALPN. OperatorError if `ca_file` cannot be used."""
+def client_context(endpoint: Endpoint, certificate: CertificateFiles | None = None) -> ssl.SSLContext:
+    """TLS 1.2 or later, the server verified, HTTP/2 by ALPN. OperatorError if a file cannot be used."""
     try:
         context = ssl.create_default_context(cafile=endpoint.ca_file)
     except (OSError, ssl.SSLError) as error:
@@ -59,6 +67,15 @@ def client_context(endpoint: Endpoint) -> ssl.SSLContext:
             where=str(endpoint.ca_file),
             hint="ca_file is a PEM file of authorities to trust; leave it out for Apple's own servers",
         ) from error
+    if certificate is not None:
+        try:
+            context.load_cert_chain(certificate.certificate_file, certificate.key_file, password="")
+        except (OSError, ssl.SSLError) as error:
+            raise OperatorError(
+                f"cannot use it as a certificate: {error}",
+                where=str(certificate.certificate_file),
+                hint="auth.certificate_file is a PEM file with the certificate first",
+            ) from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["h2"])
     return context

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
-from scheduler.apns.request import PushType
 from scheduler.conditions.condition import Condition
 from scheduler.conditions.types import Schema
 from scheduler.diagnostics.diagnostic import Diagnostic, Severity, error, has_errors, note
 from scheduler.diagnostics.yaml_nodes import ScalarNode
 from scheduler.domain.lanes import Lane
+from scheduler.domain.push_types import PushType
 from scheduler.domain.quantities import Rate
 from scheduler.rendering.fusing import Uncompilable
 from scheduler.rendering.names import Names, check_text, compile_finding
@@ -170,7 +170,7 @@ def join(rule: Rule, parts: Parts, around: Surroundings, version: str, sources: 
         where=audience.where,
         everyone=audience.everyone,
         payload=parts.payload,
-        push_type=PushType(delivery.push_type),
+        push_type=delivery.push_type,
         priority=delivery.priority,
         expires_after=delivery.expires_after,
         collapse=parts.collapse,
@@ -203,7 +203,9 @@ def _payload(rule: Rule, message: Message, around: Surroundings, findings: list[
         return None
     if files.base is None:
         return None
-    payload, problems = compile_payload(files.base, files.overlays, with_values, names, around.default_locale)
+    payload, problems = compile_payload(
+        files.base, files.overlays, with_values, names, around.default_locale, rule.delivery.push_type
+    )
     findings.extend(problems)
     return payload
 

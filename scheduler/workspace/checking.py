@@ -8,6 +8,7 @@ from pathlib import Path
 from scheduler.diagnostics.diagnostic import Diagnostic
 from scheduler.diagnostics.source import Source
 from scheduler.domain.errors import OperatorError
+from scheduler.workspace.checks.credentials import CredentialFiles
 from scheduler.workspace.loading import findings_of
 from scheduler.workspace.rule_loading import Share, one_by_one
 
@@ -18,14 +19,16 @@ def check(
     environ: Mapping[str, str],
     paths: Sequence[Path] | None = None,
     *,
+    credentials: CredentialFiles | None = None,
     share: Share = one_by_one,
 ) -> list[Diagnostic]:
     """The findings of loading a workspace, in reading order. What passes here is what `run` loads.
 
     `paths` keeps the findings in these files and folders; a relative path is below `root`. OperatorError for a path
-    that no file of the workspace is at or below. `share` may let several processes look at the rules.
+    that no file of the workspace is at or below. `credentials`: look into the files of keys and certificates that are
+    there. `share` may let several processes look at the rules.
     """
-    findings = findings_of(sources, root, environ, share)
+    findings = findings_of(sources, root, environ, credentials, share)
     if not paths:
         return list(findings)
     wanted = {file for path in paths for file in _files_at(path, sources, root)}

@@ -36,6 +36,7 @@ FAMILIES: Mapping[str, Mapping[str, str]] = MappingProxyType({
         "contradiction": "Keys that do not fit together",
         "no-audience": "A rule that does not say whom it is for",
         "constant-key": "A name without braces, which is taken as a text",
+        "credentials": "A key or certificate that is not good for what is sent",
         "unknown-app": "An app that clarion.yaml does not have",
         "unknown-category": "A category that clarion.yaml does not have",
         "unknown-template": "A template that is not there",

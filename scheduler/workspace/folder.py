@@ -29,6 +29,14 @@ def read_folder(root: Path) -> Mapping[str, Source]:
     return sources
 
 
+def content_if_there(path: Path) -> bytes | None:
+    """The content of a file that a workspace names, such as a key; None where it cannot be read here."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
+
+
 def _paths(root: Path) -> Iterator[Path]:
     for name in (SETTINGS_PATH, SCHEMA_PATH):
         if (root / name).is_file():

@@ -9,15 +9,26 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeAlias
 
-from scheduler.apns.request import PushType
 from scheduler.conditions import parse
 from scheduler.conditions.types import FieldType, Schema, UnknownName
 from scheduler.diagnostics import yaml_builder, yaml_reader
 from scheduler.diagnostics.source import Source
 from scheduler.diagnostics.yaml_reader import read_yaml
+from scheduler.domain.push_types import PushType
 from scheduler.rendering import names as template_names
 from scheduler.rendering import sandbox
-from scheduler.rendering.aps import ALERT, APS, SOUND, EitherOr, LeafType, ListOf, Shape
+from scheduler.rendering.aps import (
+    ALERT,
+    LIVE_ALERT,
+    LOCALISED,
+    SOUND,
+    EitherOr,
+    LeafType,
+    ListOf,
+    OwnFields,
+    Shape,
+    aps_fields,
+)
 from scheduler.rendering.expression_types import Kind, Type, named
 from scheduler.rendering.filter_results import any_of, how_many
 from scheduler.rendering.names import Names
@@ -125,7 +136,13 @@ _FUNCTIONS: Mapping[str, tuple[str, str]] = {
     "range": ("whole numbers from the first (0) to before the last", "range(1, 4) | list"),
     "abort": ("suppresses this device, with this reason in the ledger", "abort('no news')"),
 }
-_SECTIONS: tuple[tuple[str, Mapping[str, Shape]], ...] = (("aps", APS), ("aps.alert", ALERT), ("aps.sound", SOUND))
+_Sections: TypeAlias = tuple[tuple[str, Mapping[str, Shape]], ...]
+_SECTIONS: _Sections = (("aps", aps_fields(PushType.ALERT)), ("aps.alert", ALERT), ("aps.sound", SOUND))
+_LIVE_SECTIONS: _Sections = (
+    ("aps", aps_fields(PushType.LIVE_ACTIVITY)),
+    ("aps.alert", LIVE_ALERT),
+    ("aps.alert.title", LOCALISED),
+)
 _BOUNDS: tuple[tuple[str, str], ...] = (
     ("a YAML file", f"{yaml_reader.MAX_BYTES // 1_000_000} MB, {yaml_builder.MAX_VALUES:,} values, "
      f"{yaml_builder.MAX_NESTING} levels, {yaml_builder.MAX_ALIASES:,} aliases"),
@@ -162,10 +179,28 @@ def place_rows() -> Rows:
         yield place, _words(roots), _words(roots_of(roots, scheduled=True))
 
 
+def push_type_rows() -> Rows:
+    """What is tied to each push type."""
+    yield "type", "priority, the default first", "topic: the bundle id and", "bytes at most"
+    for kind in PushType:
+        suffix = f"`{kind.topic_suffix}`" if kind.topic_suffix else "nothing"
+        yield f"`{kind}`", ", ".join(map(str, kind.priorities)), suffix, f"{kind.payload_limit:,}"
+
+
 def aps_rows() -> Rows:
-    """The fields of `aps`, those of the same type together."""
+    """The fields of `aps`."""
+    return _field_rows(_SECTIONS)
+
+
+def live_activity_rows() -> Rows:
+    """The fields of `aps` in a push to a Live Activity."""
+    return _field_rows(_LIVE_SECTIONS)
+
+
+def _field_rows(sections: _Sections) -> Rows:
+    """Fields of the same type together."""
     yield "field", "Apple wants"
-    for section, fields in _SECTIONS:
+    for section, fields in sections:
         by_type: dict[str, list[str]] = {}
         for name, shape in fields.items():
             by_type.setdefault(_wanted(shape), []).append(f"`{section}.{name}`")
@@ -241,6 +276,8 @@ def _wanted(shape: Shape) -> str:
             return wanted
         case ListOf(item=item):
             return f"a list; each is {item.wanted}"
+        case OwnFields():
+            return "a mapping of the app's own fields"
         case EitherOr(single=single):
             return f"{single.wanted}, or a mapping with the fields below"
 

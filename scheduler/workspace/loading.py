@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from scheduler.apns.client_certificate import ClientCertificate
 from scheduler.conditions.schema_file import read_schema
 from scheduler.conditions.types import Schema
 from scheduler.diagnostics.diagnostic import Diagnostic, Severity, error, has_errors, in_reading_order
@@ -13,6 +14,7 @@ from scheduler.diagnostics.source import Source
 from scheduler.diagnostics.yaml_reader import read_yaml, readable
 from scheduler.rules.fields import root_mapping
 from scheduler.workspace.campaign import Campaign, is_refused
+from scheduler.workspace.checks.credentials import CredentialFiles, check_auth
 from scheduler.workspace.checks.ignoring import ignore_lists, without_ignored
 from scheduler.workspace.checks.links import check_links
 from scheduler.workspace.checks.overlays import check_overlays
@@ -62,9 +64,12 @@ class LoadResult:
         return tuple(one for one in self.findings if one.severity is not Severity.ERROR and is_refused(one))
 
 
-def load(sources: Mapping[str, Source], root: Path, environ: Mapping[str, str]) -> LoadResult:
-    """The workspace that texts describe. Relative paths of settings are relative to `root`; nothing is opened."""
-    whole = _Whole(sources, root, environ)
+def load(
+    sources: Mapping[str, Source], root: Path, environ: Mapping[str, str], credentials: CredentialFiles | None = None
+) -> LoadResult:
+    """The workspace that texts describe. Relative paths of settings are relative to `root`. Nothing is opened but
+    `credentials`, for who wants to know whether they are good."""
+    whole = _Whole(sources, root, environ, credentials)
     rules = one_by_one(whole.rules, whole.rule_paths)
     findings = whole.findings_with(rules)
     if whole.rules.settings is None or has_errors(findings):
@@ -74,18 +79,28 @@ def load(sources: Mapping[str, Source], root: Path, environ: Mapping[str, str]) 
 
 
 def findings_of(
-    sources: Mapping[str, Source], root: Path, environ: Mapping[str, str], share: Share = one_by_one
+    sources: Mapping[str, Source],
+    root: Path,
+    environ: Mapping[str, str],
+    credentials: CredentialFiles | None = None,
+    share: Share = one_by_one,
 ) -> tuple[Diagnostic, ...]:
     """The findings that `load` would have. `share` may let several processes look at the rules: what they give back
     need not have campaigns."""
-    whole = _Whole(sources, root, environ)
+    whole = _Whole(sources, root, environ, credentials)
     return whole.findings_with(share(whole.rules, whole.rule_paths))
 
 
 class _Whole:
     """What the rules of a workspace have in common, and what can be said only of all of them."""
 
-    def __init__(self, sources: Mapping[str, Source], root: Path, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        sources: Mapping[str, Source],
+        root: Path,
+        environ: Mapping[str, str],
+        credentials: CredentialFiles | None,
+    ) -> None:
         self._findings: list[Diagnostic] = []
         self.sources = {path: self._decoded(source) for path, source in sources.items()}
         self.rule_paths = sorted(path for path in self.sources if _is_rule(path))
@@ -94,7 +109,10 @@ class _Whole:
         schema = self._schema()
         templates = read_templates(self.sources)
         self._findings.extend(templates.findings)
-        self.rules = RuleLoader(settings, schema, templates, self.sources)
+        certificates: dict[str, ClientCertificate] = {}
+        if settings is not None:
+            self._findings.extend(check_auth(settings.apps, credentials, certificates))
+        self.rules = RuleLoader(settings, schema, templates, self.sources, certificates)
 
     def findings_with(self, rules: Sequence[LoadedRule]) -> tuple[Diagnostic, ...]:
         """All findings in reading order, without those that a rule ignores."""

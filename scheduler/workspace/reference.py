@@ -13,16 +13,20 @@ from scheduler.rules.json_schema import json_schema_text
 from scheduler.rules.reference import built_rows, contents, filled, markdown, part_rows, reserved_words, unbuilt_rows
 from scheduler.rules.rule_table import RULE_TABLE
 from scheduler.workspace import language_tables as language
+from scheduler.workspace.apns_tables import reason_rows
 from scheduler.workspace.check_pages import Check, index, page, read_checks
 from scheduler.workspace.folder import read_folder
 from scheduler.workspace.settings_table import SETTINGS_TABLE
 
 REFERENCE_PATH = Path("docs/rules.md")
+APNS_PATH = Path("docs/apns.md")
 CHECKS_PATH = Path("docs/checks")
 _LANGUAGE = {
     "names": language.name_rows,
     "names-where": language.place_rows,
+    "push-types": language.push_type_rows,
     "aps": language.aps_rows,
+    "live-activity": language.live_activity_rows,
     "filters": language.filter_rows,
     "functions": language.function_rows,
     "methods": language.method_rows,
@@ -55,6 +59,12 @@ def reference(text: str) -> str:
     return filled(text, tables)
 
 
+def apns_page(text: str) -> str:
+    """The text of docs/apns.md with its tables made anew."""
+    rows = {"push-types": language.push_type_rows, "reasons": reason_rows}
+    return filled(text, {name: markdown(made()) for name, made in rows.items()})
+
+
 def checks(root: Path) -> Mapping[str, Check]:
     """By code, what the repository at `root` says about it in docs/checks/examples/."""
     files = sorted((root / CHECKS_PATH / "examples").glob("*.yaml"))
@@ -75,8 +85,8 @@ def check_pages(root: Path) -> Mapping[str, str]:
 
 def write(root: Path) -> None:
     """Make the generated files of the repository at `root` anew."""
-    manual = root / REFERENCE_PATH
-    manual.write_text(reference(manual.read_text("utf-8")), "utf-8")
+    for page_path, made in ((REFERENCE_PATH, reference), (APNS_PATH, apns_page)):
+        (root / page_path).write_text(made((root / page_path).read_text("utf-8")), "utf-8")
     for path, text in json_schemas().items():
         (root / path).parent.mkdir(exist_ok=True)
         (root / path).write_text(text, "utf-8")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TypeAlias
 
+from scheduler.apns.client_certificate import ClientCertificate
 from scheduler.conditions.types import Schema
 from scheduler.diagnostics.diagnostic import Diagnostic, did_you_mean, error
 from scheduler.diagnostics.source import Source
@@ -14,6 +15,7 @@ from scheduler.diagnostics.yaml_reader import read_yaml
 from scheduler.rules.compiler import compile_rule
 from scheduler.rules.rule import Ignored, Rule
 from scheduler.workspace.campaign import Campaign, Parts, Surroundings, compile_parts, is_refused, join
+from scheduler.workspace.checks.credentials import check_topic
 from scheduler.workspace.checks.payloads import check_payloads
 from scheduler.workspace.folder import SCHEMA_PATH
 from scheduler.workspace.settings import App, Settings
@@ -38,12 +40,19 @@ class RuleLoader:
     """Loads the rules of a workspace whose settings (None: with an error), types and templates are known."""
 
     def __init__(
-        self, settings: Settings | None, schema: Schema, templates: TemplateFiles, sources: Mapping[str, Source]
+        self,
+        settings: Settings | None,
+        schema: Schema,
+        templates: TemplateFiles,
+        sources: Mapping[str, Source],
+        certificates: Mapping[str, ClientCertificate],
     ) -> None:
         self.settings = settings
         self.schema = schema
         self.templates = templates
         self.sources = sources
+        self.certificates = certificates
+        """By app, those that were looked into."""
 
     def load(self, path: str) -> LoadedRule:
         """The rule of one file."""
@@ -55,6 +64,9 @@ class RuleLoader:
             return LoadedRule(path, tuple(findings), named, ignored=rule.ignored)
         app = self._app(path, rule, self.settings, findings)
         _check_category(rule, self.settings, findings)
+        if app is not None:
+            span = rule.message.template_node.span
+            findings.extend(check_topic(rule, app, self.certificates.get(app.name), span))
         around = self._surroundings(self.settings, app)
         parts, more = compile_parts(rule, around)
         findings.extend(more)

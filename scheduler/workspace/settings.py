@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -47,6 +47,17 @@ class KeyAuth:
     key_file: Path
     key_id: str
     team_id: str
+    place: Span = field(compare=False)
+    """Where it is written."""
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateAuth:
+    """A client certificate in place of a provider token, and its private key; perhaps in the same file."""
+
+    certificate_file: Path
+    key_file: Path
+    place: Span = field(compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +67,7 @@ class App:
     name: str
     bundle_id: str
     environment: Environment
-    auth: KeyAuth
+    auth: KeyAuth | CertificateAuth
     endpoint: Address
     ca_file: Path | None
     links: int
@@ -173,22 +184,32 @@ class _Reader:
             lane_rates={lane: rate for lane, rate in rates.items() if rate is not None},
         )
 
-    def _auth(self, at: str) -> KeyAuth:
+    def _auth(self, at: str) -> KeyAuth | CertificateAuth:
         values = self.values
         written = values.node(f"{at}.auth")
+        place = values.span(f"{at}.auth")
         if written is None and not values.is_misspelt(f"{at}.auth") and isinstance(values.node(at), MappingNode):
             self.findings.append(error("missing-key", f"`{at}.auth` is missing", self._key(at.partition(".")[2]),
                                        "add `auth: {key_file: …, key_id: …, team_id: …}`"))  # fmt: skip
+        certificate = self._path(f"{at}.auth.certificate_file")
+        key_file = self._path(f"{at}.auth.key_file")
+        if certificate is not None:
+            for key in ("key_id", "team_id"):
+                if values.node(f"{at}.auth.{key}") is not None:
+                    message = f"`{at}.auth.{key}` belongs to a signing key, and this is a certificate"
+                    hint = "leave it out, or write {key_file: …, key_id: …, team_id: …}"
+                    self.findings.append(error("wrong-value", message, values.span(f"{at}.auth.{key}"), hint))
+            return CertificateAuth(certificate, key_file or certificate, place)
         if isinstance(written, MappingNode) and values.node(f"{at}.auth.certificate_file") is None:
             for key in ("key_file", "key_id", "team_id"):
                 if values.node(f"{at}.auth.{key}") is None and not values.is_misspelt(f"{at}.auth.{key}"):
-                    place = values.span(f"{at}.auth")
                     self.findings.append(error("missing-key", f"`{at}.auth.{key}` is missing", place,
                                                "auth is {key_file: …, key_id: …, team_id: …}"))  # fmt: skip
         return KeyAuth(
-            key_file=self._path(f"{at}.auth.key_file") or self.root,
+            key_file=key_file or self.root,
             key_id=values.get(f"{at}.auth.key_id", str, ""),
             team_id=values.get(f"{at}.auth.team_id", str, ""),
+            place=place,
         )
 
     def _key(self, name: str) -> Span:

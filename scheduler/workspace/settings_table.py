@@ -160,8 +160,9 @@ _APPS = (
           meaning="The signing key (.p8) from Apple's developer pages."),
     Field(path="apps.*.auth.key_id", kind=_APPLE_KEY, example="ABC123DEFG", meaning="The id of that key."),
     Field(path="apps.*.auth.team_id", kind=_APPLE_KEY, example="DEF123GHIJ", meaning="The id of the developer team."),
-    Field(path="apps.*.auth.certificate_file", kind=TEXT, example="secrets/push.pem", built=False,
-          meaning="A certificate in place of a key."),
+    Field(path="apps.*.auth.certificate_file", kind=TEXT, example="secrets/push.pem",
+          meaning="A push certificate (PEM) in place of key, key id and team id; `key_file` is then its private key, "
+          "by default in the same file."),
     Field(path="apps.*.endpoint", kind=_texts("an address such as https://127.0.0.1:2197", _endpoint),
           default="Apple's", example="https://127.0.0.1:2197",
           meaning="Another server: the simulator, another port, a proxy."),

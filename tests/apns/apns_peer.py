@@ -15,9 +15,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from scheduler.apns.link_laws import Ended, LinkLaws
 from scheduler.apns.provider_token import ProviderTokenSource
-from scheduler.apns.request import HeaderSet, PushRequest, PushType
+from scheduler.apns.request import HeaderSet, PushRequest
 from scheduler.apns.results import Result
 from scheduler.domain.clock import VirtualClock
+from scheduler.domain.push_types import PushType
 
 HEADERS = HeaderSet("com.example.app", PushType.ALERT, 10)
 KEY = ec.generate_private_key(ec.SECP256R1()).private_bytes(

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scheduler.apns.link_laws import CloseReason, Retirement
-from scheduler.apns.request import HeaderSet, PushRequest, PushType
+from scheduler.apns.request import HeaderSet, PushRequest
 from scheduler.apns.results import ACCEPTED_ANSWER, Answer, Unanswered, Unsent, UnsentCause
 from scheduler.domain.outcomes import UnknownCause
+from scheduler.domain.push_types import PushType
 
 NO_ANSWER = Unanswered(UnknownCause.NO_ANSWER)
 

@@ -18,31 +18,33 @@ from scheduler.apns.reasons import (
     DeviceAction,
     LinkAction,
     RequestAction,
+    advice,
     disposition,
     retry_after,
 )
-from scheduler.apns.request import HeaderSet, PushType, check_collapse_id, check_token
+from scheduler.apns.request import HeaderSet, check_collapse_id, check_token
 from scheduler.apns.results import ACCEPTED_ANSWER, Answer, read_answer
 from scheduler.delivery.retry_times import reconnect_delay
 from scheduler.domain.clock import VirtualClock
 from scheduler.domain.errors import OperatorError
+from scheduler.domain.push_types import PushType
 
 # --- requests
 
 
-def test_each_push_type_has_its_suffix_priority_and_limit() -> None:
-    assert {kind.value: (kind.topic_suffix, kind.default_priority, kind.payload_limit) for kind in PushType} == {
-        "alert": ("", 10, 4096),
-        "background": ("", 5, 4096),
-        "liveactivity": (".push-type.liveactivity", 10, 4096),
-        "voip": (".voip", 10, 5120),
-        "complication": (".complication", 10, 4096),
-        "fileprovider": (".pushkit.fileprovider", 5, 4096),
-        "mdm": ("", 10, 4096),
-        "location": (".location-query", 10, 4096),
-        "pushtotalk": (".voip-ptt", 10, 4096),
-        "widgets": (".push-type.widgets", 10, 4096),
-        "controls": (".push-type.controls", 10, 4096),
+def test_each_push_type_has_its_suffix_priorities_and_limit() -> None:
+    assert {kind.value: (kind.topic_suffix, kind.priorities, kind.payload_limit) for kind in PushType} == {
+        "alert": ("", (10, 5, 1), 4096),
+        "background": ("", (5, 1), 4096),
+        "liveactivity": (".push-type.liveactivity", (10, 5), 4096),
+        "voip": (".voip", (10, 5, 1), 5120),
+        "complication": (".complication", (10, 5, 1), 4096),
+        "fileprovider": (".pushkit.fileprovider", (5, 10, 1), 4096),
+        "mdm": ("", (10, 5, 1), 4096),
+        "location": (".location-query", (10, 5, 1), 4096),
+        "pushtotalk": (".voip-ptt", (10, 5, 1), 4096),
+        "widgets": (".push-type.widgets", (10, 5, 1), 4096),
+        "controls": (".push-type.controls", (10, 5, 1), 4096),
     }
 
 
@@ -54,8 +56,14 @@ def test_each_push_type_has_its_suffix_priority_and_limit() -> None:
         ("ä.b", PushType.ALERT, 10, "'ä.b' is not an apns-topic"),
         ("a" * 256, PushType.ALERT, 10, "is not an apns-topic"),
         ("a.b", PushType.VOIP, 10, "the topic of a voip push ends in '.voip', not 'a.b'"),
-        ("a.b", PushType.ALERT, 7, "priority is 1, 5 or 10, not 7"),
-        ("a.b", PushType.BACKGROUND, 10, "a background push has priority 5 or 1; Apple refuses 10"),
+        ("a.b", PushType.ALERT, 7, "the priority of push type alert is one of 10, 5, 1, not 7"),
+        (
+            "a.b.push-type.liveactivity",
+            PushType.LIVE_ACTIVITY,
+            1,
+            "the priority of push type liveactivity is one of 10, 5, not 1",
+        ),
+        ("a.b", PushType.BACKGROUND, 10, "the priority of push type background is one of 5, 1, not 10"),
     ],
 )
 def test_header_set_says_what_is_wrong_with_it(topic: str, push_type: PushType, priority: int, text: str) -> None:
@@ -170,9 +178,19 @@ def test_what_each_reason_does_to_the_request() -> None:
     }
 
 
-def test_only_410_retires_a_device() -> None:
+def test_410_retires_a_device_and_a_bad_token_does_where_the_environment_is_proved() -> None:
     assert by(DeviceAction.RETIRE, "device") == {"ExpiredToken", "Unregistered"}
-    assert disposition(Answer(400, "BadDeviceToken")).device is DeviceAction.KEEP
+    assert by(DeviceAction.RETIRE_IF_PROVED, "device") == {"BadDeviceToken"}
+
+
+def test_whatever_is_final_and_no_news_of_a_device_says_what_to_put_right() -> None:
+    final = {reason for (_, reason), wanted in TABLE.items() if wanted.request is RequestAction.REJECT}
+    stops = by(AppAction.STOP, "app")
+    assert {reason for _, reason in TABLE if advice(reason)} == (final | stops) - {"ExpiredToken", "Unregistered"}
+    assert advice("BadDeviceToken") == (
+        "is it a token of the other environment? `apps.NAME.environment` in clarion.yaml says which one is sent to"
+    )
+    assert advice("NeverHeardOf") is None
 
 
 def test_only_an_expired_provider_token_is_rotated() -> None:
@@ -289,17 +307,40 @@ def test_age_counts_by_the_clock_that_says_more() -> None:
     assert others.current() != other
 
 
-def test_rotation_is_refused_for_twenty_minutes() -> None:
+def test_a_token_that_is_called_expired_is_signed_anew_from_twenty_minutes_on_and_once() -> None:
     clock = VirtualClock(START)
     tokens = source(clock)
     first = tokens.current()
-    clock.advance(20 * 60 - 1)
-    assert not tokens.rotate()
-    assert tokens.current() == first
-    clock.advance(1)
-    assert tokens.rotate()
-    assert tokens.current() != first
-    assert not tokens.rotate()
+    clock.advance(20 * 60)
+    assert tokens.expired(first, None) is None
+    second = tokens.current()
+    assert second != first
+    assert tokens.expired(first, None) is None, "that one is known"
+    assert tokens.current() == second
+
+
+@pytest.mark.parametrize(
+    ("server_is_ahead", "text"),
+    [
+        (None, ", so the clock of this machine is wrong by at least 59 minutes"),
+        (7_384, ": this machine's clock shows 2026-03-01 12:00:40 UTC, that of APNs 2026-03-01 14:03:44, "
+                "a difference of 123 minutes"),
+        (-90_000, ": this machine's clock shows 2026-03-01 12:00:40 UTC, that of APNs 2026-02-28 11:00:40, "
+                  "a difference of 1500 minutes"),
+        (3, ", although the clocks agree: this machine's clock shows 2026-03-01 12:00:40 UTC, "
+            "that of APNs 2026-03-01 12:00:43"),
+    ],
+)  # fmt: skip
+def test_a_new_token_that_is_called_expired_tells_how_wrong_the_clock_is(
+    server_is_ahead: int | None, text: str
+) -> None:
+    clock = VirtualClock(START)
+    tokens = source(clock)
+    first = tokens.current()
+    clock.advance(40)
+    at = None if server_is_ahead is None else clock.now() + timedelta(seconds=server_is_ahead)
+    assert tokens.expired(first, at) == ("a provider token signed 40 s ago is more than an hour old for APNs" + text)
+    assert tokens.current() == first, "another one would be no better"
 
 
 @pytest.mark.parametrize(

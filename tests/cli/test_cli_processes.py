@@ -124,7 +124,8 @@ def test_the_commands_that_init_lists_work_in_their_order(tmp_path: Path) -> Non
     assert [(one.returncode, one.stderr) for one in printed] == [(0, "")] * 3
     assert printed[1].stdout == "settled: 2 accepted; 0 tokens retired\n"
     assert " breaking-news  finished  /newsroom article-1 " in printed[2].stdout
-    assert (code, summary) == (0, "answer    requests\naccepted         2\nall              2\n")
+    assert code == 0
+    assert summary.startswith("answer    requests\naccepted         2\nall              2\nverdict: obedient\n")
     assert len((folder / "requests.ndjson").read_text().splitlines()) == 2
     (run,) = json.loads(ran(folder, "runs", "list", "--format", "json").stdout)
     shown = ran(folder, "runs", "show", run["run"]).stdout
@@ -193,6 +194,17 @@ def test_the_daemon_takes_events_reloads_and_drains(workspace: Path, clarion: Cl
 def test_the_simulator_ends_with_a_summary(workspace: Path, number: signal.Signals) -> None:
     with simulated(workspace, "--sink") as (simulator, _):
         assert simulator.end(number) == (0, "answer    requests\naccepted         0\nall              0\n")
+
+
+def test_the_simulator_prints_the_script_of_chance_and_writes_its_verdict(workspace: Path) -> None:
+    words = ("--chaos", "17", "--verdict", "verdict.json", "--certificate", "com.example.shop", "--strict")
+    with simulated(workspace, *words) as (simulator, _):
+        code, summary = simulator.end()
+    assert code == 0
+    assert "\nverdict: obedient\n" in summary
+    assert "# --chaos 17 is this script:\nfaults:\n  - {" in simulator.err
+    assert json.loads((workspace / "verdict.json").read_text())["obedient"] is True
+    assert "BEGIN CERTIFICATE" in (workspace / ".clarion/simulator/com.example.shop.pem").read_text()
 
 
 def test_a_port_that_is_taken_is_told(workspace: Path) -> None:

@@ -25,6 +25,7 @@ from scheduler.engine.daemon import Ending
 from scheduler.runs.ingest import ingest
 from scheduler.runs.pausing import cancel, pause, resume
 from scheduler.runs.reports import Counts
+from scheduler.simulator.client_certificates import issue_push_certificate
 from scheduler.store.database import open_store
 from scheduler.store.registry_changes import DeviceChange
 from scheduler.workspace.folder import read_folder
@@ -70,7 +71,7 @@ async def test_an_event_becomes_outcomes(nursery: trio.Nursery, tmp_path: Path) 
         assert request["collapse_id"] == run.id.hex
         at.world.ingest(_now(at, "b"))
         await at.run_until_idle()
-        assert at.world.report(at.world.runs()[1]).counts.selected == 3  # the retired one is not meant any more
+        assert 2 not in at.sent()[4:]  # the retired one is not meant any more
 
 
 async def test_events_that_come_while_it_runs_are_sent_at_once(nursery: trio.Nursery, tmp_path: Path) -> None:
@@ -250,3 +251,14 @@ async def test_a_run_goes_on_with_the_version_that_it_began_with(nursery: trio.N
         await at.run_until_idle()
         bodies = sorted(json.loads(line["payload"])["aps"]["alert"]["body"] for line in at.log())
         assert bodies == ["device 1", "device 2", "device 3", "other", "other", "other"]
+
+
+async def test_app_with_a_certificate_sends_without_a_token(nursery: trio.Nursery, tmp_path: Path) -> None:
+    (tmp_path / "push.pem").write_bytes(issue_push_certificate(tmp_path / "ca.pem", BUNDLE_ID))
+    auth = {"certificate_file": "push.pem"}
+    async with place(nursery, tmp_path, {"goal": rule_text()}, app={"auth": auth}) as at:
+        register_many(at.world.store, 3)
+        at.world.ingest(_now(at, "a"))
+        await at.run_until_idle()
+        assert at.world.report(at.world.runs()[0]).counts == _counts(selected=3, accepted=3)
+        assert at.watch.verdict().provider_tokens.distinct == 0

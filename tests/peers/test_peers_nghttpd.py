@@ -8,8 +8,9 @@ import pytest
 from peer_servers import Certificate, nghttpd, sending_to
 from support.sending import requests
 
-from scheduler.apns.request import HeaderSet, PushType
+from scheduler.apns.request import HeaderSet
 from scheduler.apns.results import ACCEPTED_ANSWER, Answer
+from scheduler.domain.push_types import PushType
 
 pytestmark = pytest.mark.peer
 

@@ -10,9 +10,10 @@ from peer_servers import Certificate, node, sending_to
 from support.sending import LOST, requests
 
 from scheduler.apns.link_laws import CloseReason
-from scheduler.apns.request import HeaderSet, PushType
+from scheduler.apns.request import HeaderSet
 from scheduler.apns.results import ACCEPTED_ANSWER, Answer, Unanswered, Unsent, UnsentCause
 from scheduler.domain.outcomes import UnknownCause
+from scheduler.domain.push_types import PushType
 
 pytestmark = pytest.mark.peer
 

@@ -134,7 +134,8 @@ def read(text: str) -> tuple[Rule | None, list[tuple[str, str, str, str | None]]
         (EVENT_RULE + "limits: {reentry: 7 days}\n", "wrong-value", "7 days",
          "`limits.reentry` must be always or never, not '7 days'", "or say more: {after: …}"),
         (EVENT_RULE + "delivery: {type: back}\n", "wrong-value", "back",
-         "`delivery.type` must be alert or background, not 'back'", "write background"),
+         "`delivery.type` must be alert, background, liveactivity, voip, complication, fileprovider, mdm, location, "
+         "pushtotalk, widgets or controls, not 'back'", "write background"),
         (EVENT_RULE.replace("goal}", "goal, once_per: event.subject}", 1), "constant-key", "event.subject",
          "'event.subject' is taken as this text, not as a name", 'for its value write "{{ event.subject }}"'),
         (EVENT_RULE.replace("goal}", "goal, once_per: 'event.subject:event.data.n'}", 1), "constant-key",

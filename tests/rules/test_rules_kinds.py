@@ -6,7 +6,6 @@ from datetime import timedelta
 
 import pytest
 
-from scheduler.apns.request import PushType
 from scheduler.conditions.types import Schema
 from scheduler.diagnostics.source import Source
 from scheduler.diagnostics.yaml_nodes import MappingNode
@@ -18,7 +17,7 @@ from scheduler.rules.fields import Field
 from scheduler.rules.json_schema import rule_json_schema
 from scheduler.rules.reference import filled
 from scheduler.rules.rule import Collapse, OnUnknown, Rule
-from scheduler.rules.rule_table import PUSH_TYPES, RULE_TABLE, UNBUILT_PUSH_TYPES
+from scheduler.rules.rule_table import RULE_TABLE
 
 SMALLEST = """\
 category: sports
@@ -95,6 +94,11 @@ def test_background_has_its_own_defaults() -> None:
     assert (delivery.push_type, delivery.priority, delivery.collapse) == ("background", 5, Collapse.NONE)
 
 
+@pytest.mark.parametrize("push_type", ["voip", "pushtotalk", "location"])
+def test_what_must_not_come_twice_is_dropped_when_its_outcome_is_unknown(push_type: str) -> None:
+    assert compiled(SMALLEST + f"delivery: {{type: {push_type}}}").delivery.on_unknown is OnUnknown.DROP
+
+
 def test_all_problems_come_at_once() -> None:
     text = "trigger: {x: y}\naudience: {}\nmessage: {template: [a]}\ndelivery: {priority: 7, rate: x}\n"
     assert messages(text) == [
@@ -124,10 +128,6 @@ def test_every_unbuilt_field_is_refused_as_not_yet(one: Field) -> None:
 def test_example_of_every_field_is_read(one: Field) -> None:
     values, _ = RULE_TABLE.read(root_of(rule_with(one, one.example)))
     assert values.has(one.path)
-
-
-def test_push_types_are_those_of_apple() -> None:
-    assert {*PUSH_TYPES, *UNBUILT_PUSH_TYPES} == {one.value for one in PushType}
 
 
 def test_json_schema_knows_every_field_and_nothing_else() -> None:

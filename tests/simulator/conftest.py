@@ -15,6 +15,7 @@ import trio
 from simulator_client import NOW, H2Client, connect
 
 from scheduler.domain.clock import VirtualClock
+from scheduler.simulator.client_watch import ClientWatch
 from scheduler.simulator.listening import Listen
 from scheduler.simulator.records import Statistics
 from scheduler.simulator.server import SimulatorConfig, serve
@@ -28,6 +29,7 @@ class Running:
     ca_file: Path
     log_file: Path
     statistics: Statistics
+    watch: ClientWatch
     clock: VirtualClock
 
     def connect(self) -> AbstractAsyncContextManager[H2Client]:
@@ -45,10 +47,10 @@ def start(nursery: trio.Nursery, tmp_path: Path) -> Callable[..., Awaitable[Runn
         if devices is not None:
             config["devices_file"] = tmp_path / "devices.ndjson"
             config["devices_file"].write_text("\n".join(json.dumps(device) for device in devices))
-        clock, statistics = VirtualClock(NOW), Statistics()
+        clock, statistics, watch = VirtualClock(NOW), Statistics(), ClientWatch()
         listen, log = Listen(tmp_path / "ca.pem", port=0), tmp_path / "requests.ndjson"
         settings = SimulatorConfig(listen, log_file=log, **config)
-        port = await nursery.start(partial(serve, settings, clock=clock, statistics=statistics))
-        return Running(port, listen.ca_file, log, statistics, clock)
+        port = await nursery.start(partial(serve, settings, clock=clock, statistics=statistics, watch=watch))
+        return Running(port, listen.ca_file, log, statistics, watch, clock)
 
     return start

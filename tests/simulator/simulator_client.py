@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import ssl
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -102,7 +102,7 @@ class H2Client:
         """Send the preface, and read until the server's SETTINGS are there."""
         self.h2.initiate_connection()
         await self.flush()
-        while not self.stream_limits:
+        while not self.stream_limits and not self.closed:
             await self.read()
 
     async def flush(self) -> None:
@@ -167,6 +167,12 @@ async def receive(stream: trio.abc.ReceiveStream) -> bytes:
         return bytes(await stream.receive_some(65536))
     except trio.BrokenResourceError:
         return b""
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Let the other tasks run until it holds."""
+    while not condition():
+        await trio.lowlevel.checkpoint()
 
 
 @asynccontextmanager

@@ -19,6 +19,7 @@ DEVICES = [
     {"token": RETIRED, "topic": TOPIC, "state": "unregistered", "timestamp": 1767225600000},
     {"token": FOREIGN, "topic": "com.example.other"},
     {"token": "cc", "state": "unregistered"},
+    {"token": "ce", "state": "expired", "timestamp": 1767225600001},
     {"token": "dd"},
     {"token": "ee", "environment": "production"},
 ]
@@ -48,6 +49,8 @@ REFUSED: list[tuple[dict[str, str | None], bytes, int, str]] = [
     ({"apns_priority": "high"}, BODY, 400, "BadPriority"),
     ({"apns_push_type": "background"}, BODY, 400, "BadPriority"),
     ({"apns_push_type": "background", "apns_priority": None}, BODY, 400, "BadPriority"),
+    ({"apns_topic": f"{TOPIC}.push-type.liveactivity", "apns_push_type": "liveactivity", "apns_priority": "1"},
+     BODY, 400, "BadPriority"),
     ({"apns_expiration": "tomorrow"}, BODY, 400, "BadExpirationDate"),
     ({"apns_expiration": "-1"}, BODY, 400, "BadExpirationDate"),
     ({"apns_collapse_id": "x" * 65}, BODY, 400, "BadCollapseId"),
@@ -59,7 +62,7 @@ REFUSED: list[tuple[dict[str, str | None], bytes, int, str]] = [
     ({"path": f"/3/device/{FOREIGN}"}, BODY, 400, "DeviceTokenNotForTopic"),
     ({}, b"", 400, "PayloadEmpty"),
     ({}, b"x" * 4097, 413, "PayloadTooLarge"),
-]
+]  # fmt: skip
 
 ACCEPTED: list[tuple[dict[str, str | None], bytes]] = [
     ({}, BODY),
@@ -101,7 +104,9 @@ async def test_unregistered_is_410_with_the_time_in_milliseconds(start: Any) -> 
     async with simulator.connect() as client:
         known = await client.ask(request_headers(path=f"/3/device/{RETIRED}"))
         unknown_since = await client.ask(request_headers(path="/3/device/cc"))
+        expired = await client.ask(request_headers(path="/3/device/ce"))
     assert (known.status, known.json) == (410, {"reason": "Unregistered", "timestamp": 1767225600000})
+    assert (expired.status, expired.json) == (410, {"reason": "ExpiredToken", "timestamp": 1767225600001})
     assert unknown_since.json == {"reason": "Unregistered", "timestamp": int(NOW.timestamp()) * 1000}
 
 
@@ -128,6 +133,18 @@ async def test_the_apns_id_is_echoed_or_made(start: Any) -> None:
     assert echoed.headers["apns-id"] == APNS_ID
     assert made.headers["apns-id"] != replaced.headers["apns-id"]
     assert [len(part) for part in replaced.headers["apns-id"].split("-")] == [8, 4, 4, 4, 12]
+
+
+async def test_more_in_a_row_to_one_device_than_the_setting_are_too_many(start: Any) -> None:
+    simulator = await start(in_a_row=2)
+    one, other = (request_headers(path=f"/3/device/{token}") for token in ("aa", "bb"))
+    async with simulator.connect() as client, simulator.connect() as second:
+        answers = [await client.ask(one), await second.ask(one), await client.ask(one), await client.ask(other)]
+        answers += [await client.ask(one), await client.ask(one), await client.ask(one)]
+        simulator.clock.advance(60)
+        answers.append(await client.ask(one))
+    assert [answer.status for answer in answers] == [200, 200, 429, 200, 200, 200, 429, 200]
+    assert answers[2].json == {"reason": "TooManyRequests"}
 
 
 STAGES: list[tuple[dict[str, str | None], str]] = [

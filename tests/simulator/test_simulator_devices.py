@@ -26,7 +26,7 @@ def test_a_line_is_a_device() -> None:
 
 
 HINT = (
-    '\n  hint: a line is {"token": "<hex>", "topic": "com.example.app", "state": "valid" or "unregistered", '
+    '\n  hint: a line is {"token": "<hex>", "topic": "com.example.app", "state": "valid", "unregistered" or "expired", '
     '"timestamp": <ms>}; only `token` is needed'
 )
 
@@ -39,7 +39,7 @@ HINT = (
         (b'{"token": "xyz"}', "not a device: token 'xyz' is not hexadecimal"),
         (b'{"token": "aa", "topics": "x"}', "not a device: Object contains unknown field `topics`"),
         (b'{"token": "aa", "state": "dead"}', "not a device: Invalid enum value 'dead' - at `$.state`"),
-        (b'{"token": "aa", "timestamp": 5}', "not a device: `timestamp` goes with state unregistered only"),
+        (b'{"token": "aa", "timestamp": 5}', "not a device: `timestamp` goes with state unregistered or expired only"),
         (b'{"token": "aa", "topic": "\xff"}', None),
     ],
 )

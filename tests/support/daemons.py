@@ -17,6 +17,9 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from scheduler.engine.daemon import Daemon, Ended
 from scheduler.simulator.certificates import authority
+from scheduler.simulator.client_watch import ClientWatch
+from scheduler.simulator.fault_schedule import NO_FAULTS
+from scheduler.simulator.faults import Script
 from scheduler.simulator.listening import Listen
 from scheduler.simulator.provider_tokens import TokenKey
 from scheduler.simulator.records import Statistics
@@ -62,6 +65,7 @@ class Place:
     clock: ShiftedClock
     log_file: Path
     statistics: Statistics = field(default_factory=Statistics)
+    watch: ClientWatch = field(default_factory=ClientWatch)
     reloads: list[Workspace | None] = field(default_factory=list)
 
     def daemon(self) -> Daemon:
@@ -92,11 +96,12 @@ async def place(
     listening: bool = True,
     key: bytes | None = None,
     app: Mapping[str, Any] | None = None,
+    faults: Script = NO_FAULTS,
     **files: Any,
 ) -> AsyncIterator[Place]:
     """A workspace and its simulator. `key` is the PEM that the simulator knows, if not the workspace's own."""
     clock, log_file = ShiftedClock(), folder / "requests.ndjson"
-    port, statistics = 1, Statistics()  # nobody listens on port 1
+    port, statistics, watch = 1, Statistics(), ClientWatch()  # nobody listens on port 1
     if listening:
         known = load_pem_private_key(key or signing_key(), None).public_key()
         config = SimulatorConfig(
@@ -105,14 +110,15 @@ async def place(
             log_payloads=True,
             keys={KEY_ID: TokenKey(TEAM_ID, known)},  # type: ignore[arg-type]
             devices_file=_write(folder / "devices.ndjson", devices) if devices is not None else None,
+            faults=faults,
         )
-        port = await nursery.start(partial(serve, config, clock=clock, statistics=statistics))
+        port = await nursery.start(partial(serve, config, clock=clock, statistics=statistics, watch=watch))
     else:
         authority(folder / "ca.pem")
     write_workspace(folder, rules, settings=settings_text(port=port, app=app), **files)
     world = World(folder, load_workspace(folder), new_store(folder / "clarion.db"), clock)
     try:
-        yield Place(world, clock, log_file, statistics)
+        yield Place(world, clock, log_file, statistics, watch)
     finally:
         world.store.close()
         nursery.cancel_scope.cancel()

@@ -12,12 +12,13 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from scheduler.apns.provider_token import ProviderTokenSource
-from scheduler.apns.request import HeaderSet, PushRequest, PushType
+from scheduler.apns.request import HeaderSet, PushRequest
 from scheduler.apns.results import Result, Unanswered
 from scheduler.delivery.token_bucket import TokenBucket
 from scheduler.domain.clock import Clock, VirtualClock
 from scheduler.domain.lanes import Lane
 from scheduler.domain.outcomes import UnknownCause
+from scheduler.domain.push_types import PushType
 from scheduler.transport.batches import Batch
 from scheduler.transport.pool import Pool
 from scheduler.transport.tls import Endpoint

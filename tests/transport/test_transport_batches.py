@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.apns.request import HeaderSet, PushRequest, PushType
+from scheduler.apns.request import HeaderSet, PushRequest
 from scheduler.delivery.token_bucket import TokenBucket
 from scheduler.domain.lanes import Lane
+from scheduler.domain.push_types import PushType
 from scheduler.domain.quantities import Rate
 from scheduler.transport.batches import Batch, LaneQueue
 

@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from scheduler.apns.request import PushType
 from scheduler.diagnostics.printers import as_text
 from scheduler.diagnostics.source import Source
 from scheduler.domain.errors import OperatorError
+from scheduler.domain.push_types import PushType
 from scheduler.rendering.texts import TextTemplate
 from scheduler.rules.rule import Collapse
 from scheduler.workspace.campaign import Campaign
 from scheduler.workspace.checking import check
 from scheduler.workspace.folder import read_folder
 from scheduler.workspace.loading import LoadResult, Workspace, load
-from scheduler.workspace.reference import REFERENCE_PATH, json_schemas, reference
+from scheduler.workspace.reference import APNS_PATH, REFERENCE_PATH, apns_page, json_schemas, reference
 from scheduler.workspace.versions import SETTINGS_PATH, campaign_from_sources
 
 REPOSITORY = Path(__file__).parents[2]
@@ -77,8 +77,9 @@ def test_the_examples_run_as_they_say() -> None:
 
 
 def test_generated_files_are_fresh() -> None:
-    page = (REPOSITORY / REFERENCE_PATH).read_text("utf-8")
-    assert page == reference(page), "run: python -m scheduler.workspace.reference"
+    for path, made in ((REFERENCE_PATH, reference), (APNS_PATH, apns_page)):
+        page = (REPOSITORY / path).read_text("utf-8")
+        assert page == made(page), "run: python -m scheduler.workspace.reference"
     for path, text in json_schemas().items():
         assert (REPOSITORY / path).read_text("utf-8") == text, "run: python -m scheduler.workspace.reference"
 

@@ -115,6 +115,8 @@ def with_rule(key: str, value: str) -> dict[str, str]:
 def with_settings(key: str, value: str) -> dict[str, str]:
     section = key.partition(".")[0]
     values = {**SETTINGS, key.replace("*", CHOSEN.get(section, "")): value}
+    if key.endswith(".certificate_file"):
+        values = {one: text for one, text in values.items() if not one.endswith(("key_id", "team_id"))}
     return {**PLAIN, "rules/flash-sale.yaml": written(SMALLEST), "clarion.yaml": written(values)}
 
 

@@ -10,8 +10,9 @@ from scheduler.rules.rule import Ignored
 from scheduler.workspace.rule_loading import LoadedRule
 from scheduler.workspace.templates import TemplateFiles
 
-NEVER_IGNORED = frozenset({"not-yet", "unused-ignore", "unused-file"})
-"""`run` refuses to start with the first, the second is about the list itself, and the third about files of no rule."""
+NEVER_IGNORED = frozenset({"credentials", "not-yet", "unused-ignore", "unused-file"})
+"""The first is about clarion.yaml, `run` refuses to start with the second, the third is about the list itself, and the
+fourth about files of no rule."""
 
 
 @dataclass(frozen=True, slots=True)

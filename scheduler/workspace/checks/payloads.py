@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from scheduler.apns.request import PushType
+from scheduler.apns.payload_rules import PayloadProblem, payload_problems
 from scheduler.conditions.types import Schema
 from scheduler.diagnostics.diagnostic import Diagnostic, error, note
 from scheduler.diagnostics.source import Span
@@ -18,7 +18,6 @@ from scheduler.workspace.campaign import Campaign
 from scheduler.workspace.checks.samples import samples
 from scheduler.workspace.templates import TemplateFile
 
-_SHOWN = ("alert", "sound", "badge")
 _EMPTY_LEAF = "where there may be no value, leave the key out: `… | omit`"
 _STEP = re.compile(r"[^.\[\]]+")
 
@@ -26,13 +25,17 @@ _STEP = re.compile(r"[^.\[\]]+")
 def check_payloads(campaign: Campaign, schema: Schema, files: TemplateFile, rule_span: Span) -> Iterator[Diagnostic]:
     """Findings about the payloads of a campaign; `rule_span` is where the rule names its template."""
     sizes: dict[str | None, int] = {}
-    said: set[RenderFailure] = set()
+    said: set[RenderFailure | PayloadProblem] = set()
     for locale in (None, *campaign.payload.locales):
         for sample in samples(campaign.payload.paths, schema, campaign.event):
             payload = campaign.payload.render(locale, sample.scope)
             if isinstance(payload, bytes):
                 sizes[locale] = max(sizes.get(locale, 0), len(payload))
-                yield from _type_findings(payload, campaign.push_type, files, locale, rule_span)
+                for problem in payload_problems(campaign.push_type, msgspec.json.decode(payload)):
+                    if problem not in said:
+                        yield _type_finding(problem, files, locale, rule_span)
+                    if locale is None:
+                        said.add(problem)  # what is wrong with the base is said of the base
             elif isinstance(payload, RenderFailure) and payload not in said:
                 if locale is None:
                     said.add(payload)  # it fails in the same way in all locales that do not replace the leaf
@@ -59,28 +62,11 @@ def _size_findings(sizes: Mapping[str | None, int], limit: int, span: Span) -> I
                     f"Apple takes {limit:,}", span, "shorten its texts; the app can fetch what is long")  # fmt: skip
 
 
-def _type_findings(
-    payload: bytes, push_type: PushType, files: TemplateFile, locale: str | None, rule_span: Span
-) -> Iterator[Diagnostic]:
-    """Apple: "Generating a remote notification", "Pushing background updates to your App"."""
-    content = msgspec.json.decode(payload)
-    aps: Mapping[str, object] = content["aps"]
-    # What is wrong with the base is said of the base, whatever locale it was found in.
-    removed = locale is not None and any(_leaf_span(files, None, f"aps.{key}") for key in _SHOWN)
-    span = _leaf_span(files, locale if removed else None, "aps") or rule_span
-    where = f" in {locale}" if removed else ""
-    if push_type is PushType.ALERT and not any(key in aps for key in _SHOWN):
-        yield error("type-mismatch", "an alert notification shows, sounds or counts: `aps` has no alert, sound or "
-                    f"badge{where}", span, "add one, or write `type: background` in the rule's delivery")  # fmt: skip
-    if push_type is PushType.BACKGROUND:
-        if "content-available" not in aps:
-            place = _leaf_span(files, None, "aps") or span
-            yield error("type-mismatch", "a background notification needs `content-available: 1` in `aps`", place,
-                        "add it")  # fmt: skip
-        for key in (key for key in _SHOWN if key in aps):
-            place = _leaf_span(files, None, f"aps.{key}") or _leaf_span(files, locale, f"aps.{key}") or span
-            yield error("type-mismatch", f"a background notification cannot have `{key}`: it shows nothing", place,
-                        "remove it, or write `type: alert` in the rule's delivery")  # fmt: skip
+def _type_finding(problem: PayloadProblem, files: TemplateFile, locale: str | None, rule_span: Span) -> Diagnostic:
+    """At the leaf, else at the whole `aps`; `locale` is None for what is wrong with the base already."""
+    where = f" in {locale}" if locale else ""
+    span = _leaf_span(files, locale, problem.leaf) or _leaf_span(files, locale, "aps") or rule_span
+    return error("type-mismatch", f"{problem.message}{where}", span, problem.hint)
 
 
 def _leaf_span(files: TemplateFile, locale: str | None, leaf: str) -> Span | None:
