@@ -11,11 +11,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from simulator_client import KEY, TOPIC
 
 from scheduler.apns.provider_token import ProviderTokenSource
-from scheduler.apns.request import HeaderSet, PushRequest
+from scheduler.apns.request import HeaderSet, PushRequest, PushType
 from scheduler.apns.results import Answer, Result
 from scheduler.domain.ids import apns_ids
 from scheduler.domain.lanes import Lane
-from scheduler.domain.push_types import PushType
 from scheduler.simulator.provider_tokens import TokenKey
 from scheduler.transport.batches import Batch
 from scheduler.transport.pool import Pool
