@@ -19,7 +19,10 @@ demo: $(STAMP) ## the whole way of an event in about a minute: simulator, device
 	@$(VENV)/bin/clarion demo
 
 test: $(STAMP) ## every test, in parallel
-	@$(PYTHON) -m pytest -n $(WORKERS) --dist loadgroup -m "not long" tests
+	@$(PYTHON) -m pytest -n $(WORKERS) --dist loadgroup -m "not long and not peer" tests
+
+test-peers: $(STAMP) ## links to servers that none of us wrote: nghttpd, nghttpx, Node's http2
+	@$(PYTHON) -m pytest -m peer tests/peers
 
 test-long: $(STAMP) ## full examples and chaos
 	@CLARION_HYPOTHESIS=long $(PYTHON) -m pytest -n $(WORKERS) --dist loadgroup tests
@@ -30,7 +33,7 @@ check: $(STAMP) ## format, lint, types, layers, fast tests, the example campaign
 	@$(VENV)/bin/codespell -q 3 scheduler docs benchmarks fuzz README.md CHANGELOG.md CONTRIBUTING.md
 	@$(VENV)/bin/lint-imports --no-logo
 	@$(VENV)/bin/mypy
-	@CLARION_HYPOTHESIS=check $(PYTHON) -m pytest -n $(WORKERS) --dist loadgroup -m "not slow and not long" tests
+	@CLARION_HYPOTHESIS=check $(PYTHON) -m pytest -n $(WORKERS) --dist loadgroup -m "not slow and not long and not peer" tests
 	@$(VENV)/bin/clarion check --strict
 
 fix: $(STAMP) ## format and repair what can be repaired by a machine
@@ -46,11 +49,12 @@ bench: $(STAMP) ## the benchmarks, with the peers measured in the same run
 
 .PHONY: fuzz
 fuzz: SECONDS ?= 600
-fuzz: $(STAMP) ## any bytes in the files of a workspace, ten minutes of chance (SECONDS=60 for one)
-	@$(PYTHON) -m fuzz.fuzz_check --seconds $(SECONDS)
+fuzz: TARGET ?= check frames
+fuzz: $(STAMP) ## any bytes in a workspace's files and from a server, ten minutes of chance each (TARGET=frames SECONDS=60)
+	@for target in $(TARGET); do $(PYTHON) -m fuzz.fuzz_$$target --seconds $(SECONDS) || exit 1; done
 
 lock: ## resolve the dependencies anew into hashed locks
 	@$(VENV)/bin/pip-compile --quiet --strip-extras --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --allow-unsafe -o requirements.lock pyproject.toml
 	@$(VENV)/bin/pip-compile --quiet --strip-extras --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --allow-unsafe --extra dev -o requirements-dev.lock pyproject.toml
 
-.PHONY: help setup demo test test-long check fix bench lock
+.PHONY: help setup demo test test-peers test-long check fix bench lock

@@ -9,101 +9,46 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import logging
-import resource
-import ssl
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 import trio
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from sink_process import WallClock
+from express_clarion import CAMPAIGNS, send_and_watch_memory, send_at_full_speed, send_evenly
+from express_work import (
+    KEY_ID,
+    MESSAGE,
+    PAYLOAD,
+    PRIVATE_KEY,
+    PRIVATE_KEY_PEM,
+    TEAM,
+    TOPIC,
+    WARM_UP,
+    Stopwatch,
+    Target,
+    apns_id,
+    device_token,
+)
 
-from scheduler.apns.provider_token import ProviderTokenSource
-from scheduler.apns.request import HeaderSet, PushRequest
-from scheduler.apns.results import ACCEPTED_ANSWER, Result
-from scheduler.domain.lanes import Lane
-from scheduler.domain.push_types import PushType
-from scheduler.transport.batches import Batch
-from scheduler.transport.pool import Pool
-from scheduler.transport.tls import Endpoint
-
-TOPIC, KEY_ID, TEAM = "com.example.shop", "KEY1234567", "TEAM123456"
-PAYLOAD_BYTES = 250
-WARM_UP = 500
 PEER_STREAMS = 50
-"""Requests that a peer keeps open: h2 looks at every open stream for each new one, so more makes it slower."""
-
-WINDOW, WINDOWS = 1000, 4
-"""Devices of a window, and windows that Clarion has open at once."""
-
-PRIVATE_KEY = ec.generate_private_key(ec.SECP256R1())
-PRIVATE_KEY_PEM = PRIVATE_KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
-
-
-@dataclass(frozen=True)
-class Target:
-    """Where to send, and how many."""
-
-    port: int
-    ca_file: str
-    requests: int
-
-    def tls(self) -> ssl.SSLContext:
-        context = ssl.create_default_context(cafile=self.ca_file)
-        context.set_alpn_protocols(["h2"])
-        return context
-
-
-class Stopwatch:
-    """Wall time and CPU time of this process from `start` on."""
-
-    def start(self) -> None:
-        self._seconds, self._cpu = time.perf_counter(), _cpu()
-
-    def report(self, requests: int) -> None:
-        seconds, cpu = time.perf_counter() - self._seconds, _cpu() - self._cpu
-        print(json.dumps({"requests": requests, "seconds": seconds, "cpu": cpu}))
-
-
-def _cpu() -> float:
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
-
-
-def _message(body: str) -> dict[str, object]:
-    return {"aps": {"alert": {"title": "The sale is on", "body": body}, "sound": "default"}}
-
-
-MESSAGE = _message("x" * (PAYLOAD_BYTES - len(json.dumps(_message("")))))
-PAYLOAD = json.dumps(MESSAGE).encode()
-
-
-def device_token(number: int) -> str:
-    return f"{number:064x}"
-
-
-def apns_id(number: int) -> str:
-    digits = f"{number:032x}"
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+"""Requests that h2 keeps open, in aioapns and alone: it looks at every open stream for each new one, so more makes it
+slower."""
 
 
 async def send_with_aioapns(target: Target) -> None:
     """aioapns as it comes, on one connection.
 
-    It finds a response's request by the `apns-id` that Apple sends back. The sink reads no headers and sends none,
-    so each response event is given the id of its stream before aioapns sees it: a look-up in a dictionary.
+    It finds a response's request by the `apns-id` that Apple sends back, and takes any DATA for a reason in JSON. The
+    sinks send no ids, so each response event is given that of its stream before aioapns sees it, by a look-up in a
+    dictionary; and nghttpd's empty DATA frames, of which Apple sends none, are dropped.
     """
     from aioapns import APNs, NotificationRequest, PushType
     from aioapns.connection import APNsProductionClientProtocol
     from h2.connection import H2Connection
-    from h2.events import Event, ResponseReceived
+    from h2.events import DataReceived, Event, ResponseReceived
 
     class Answered(H2Connection):
         request_streams: dict[int, str]
@@ -113,7 +58,7 @@ async def send_with_aioapns(target: Target) -> None:
             for event in events:
                 if isinstance(event, ResponseReceived):
                     event.headers.append((b"apns-id", self.request_streams.pop(event.stream_id).encode()))
-            return events
+            return [event for event in events if not isinstance(event, DataReceived) or event.data]
 
     class Protocol(APNsProductionClientProtocol):
         APNS_SERVER, APNS_PORT = "localhost", target.port
@@ -203,48 +148,6 @@ async def send_with_h2(target: Target) -> None:
         stopwatch.report(target.requests)
 
 
-async def send_with_clarion(target: Target) -> None:
-    """The pool with one link, fed with windows as the engine does: four of 1,000 devices are open."""
-    clock = WallClock()
-    tokens = ProviderTokenSource(PRIVATE_KEY_PEM.encode(), team_id=TEAM, key_id=KEY_ID, clock=clock)
-    headers = HeaderSet(TOPIC, PushType.ALERT, 10)
-    total = WARM_UP + target.requests
-    open_windows = trio.Semaphore(WINDOWS)
-    remaining: dict[object, int] = {}
-    accepted = 0
-
-    def on_results(window: object, results: list[tuple[PushRequest, Result]]) -> None:
-        nonlocal accepted
-        accepted += sum(result == ACCEPTED_ANSWER for _, result in results)
-        remaining[window] -= len(results)
-        if not remaining[window]:
-            open_windows.release()
-
-    async def send(first: int, until: int) -> None:
-        for start in range(first, until, WINDOW):
-            await open_windows.acquire()
-            numbers = range(start, min(start + WINDOW, until))
-            requests = [PushRequest(number, device_token(number), apns_id(number), PAYLOAD) for number in numbers]
-            remaining[start] = len(requests)
-            pool.submit(Batch(headers, requests, lane=Lane.NORMAL, buckets=(), tag=start))
-        for _ in range(WINDOWS):
-            await open_windows.acquire()
-        for _ in range(WINDOWS):
-            open_windows.release()
-
-    endpoint = Endpoint("localhost", target.port, Path(target.ca_file))
-    pool = Pool(endpoint, tokens, links=1, clock=clock, jitter=lambda: 0.5, on_results=on_results, name="benchmark")
-    stopwatch = Stopwatch()
-    async with trio.open_nursery() as nursery:
-        await nursery.start(pool.run)
-        await send(0, WARM_UP)
-        stopwatch.start()
-        await send(WARM_UP, total)
-        stopwatch.report(target.requests)
-        nursery.cancel_scope.cancel()
-    assert accepted == total, f"{accepted} of {total} accepted; {pool.last_failure}"
-
-
 def _on_uvloop(target: Target) -> None:
     import uvloop
 
@@ -252,12 +155,14 @@ def _on_uvloop(target: Target) -> None:
 
 
 SENDERS: dict[str, Callable[[Target], object]] = {
-    "clarion": lambda target: trio.run(send_with_clarion, target),
+    "clarion": lambda target: trio.run(send_at_full_speed, target),
+    "clarion-40": lambda target: trio.run(send_at_full_speed, target, CAMPAIGNS),
+    "clarion-memory": lambda target: trio.run(send_and_watch_memory, target),
     "aioapns": lambda target: asyncio.run(send_with_aioapns(target)),
     "aioapns-uvloop": _on_uvloop,
     "h2": lambda target: trio.run(send_with_h2, target),
 }
-"""What `express.py` compares, by name."""
+"""By name; `express.py` compares them."""
 
 
 def main() -> None:
@@ -266,8 +171,13 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--ca", required=True)
     parser.add_argument("--requests", type=int, required=True)
+    parser.add_argument("--rate", type=float, help="requests a second, for clarion alone; without it full speed")
     options = parser.parse_args()
-    SENDERS[options.sender](Target(options.port, options.ca, options.requests))
+    target = Target(options.port, options.ca, options.requests)
+    if options.rate:
+        trio.run(partial(send_evenly, target, options.rate))
+    else:
+        SENDERS[options.sender](target)
 
 
 if __name__ == "__main__":

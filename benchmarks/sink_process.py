@@ -39,6 +39,7 @@ class Sink:
 
     port: int
     ca_file: Path
+    process: int
     requests: int = 0
 
     @classmethod
@@ -50,7 +51,7 @@ class Sink:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None
         try:
-            sink = cls(int(process.stdout.readline()), ca_file)
+            sink = cls(int(process.stdout.readline()), ca_file, process.pid)
             yield sink
             process.send_signal(signal.SIGTERM)
             sink.requests = int(process.stdout.readline())

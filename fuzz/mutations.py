@@ -1,4 +1,4 @@
-"""Bytes that are nearly a file of a workspace: others with a few mistakes in them. One seed makes the same bytes."""
+"""Bytes that are nearly right: others with a few mistakes in them. One seed makes the same bytes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from random import Random
 
 LONGEST = 20_000
-TOKENS: Sequence[bytes] = tuple(
+WORKSPACE_TOKENS: Sequence[bytes] = tuple(
     token.encode("utf-8", "surrogateescape")
     for token in (
         # YAML
@@ -33,10 +33,11 @@ TOKENS: Sequence[bytes] = tuple(
 
 
 class Mutator:
-    """Makes new bytes of old ones, by chance that `seed` fixes."""
+    """Makes new bytes of old ones, by chance that `seed` fixes; `tokens` are what it puts into them."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, tokens: Sequence[bytes]) -> None:
         self.random = Random(seed)
+        self._tokens = tokens
         self._ways: Sequence[Callable[[bytes], bytes]] = (
             self._with_token, self._with_token, self._with_token, self._without_some, self._with_some_twice,
             self._with_lines_moved, self._with_another_byte, self._with_token_often, self._cut, self._indented,
@@ -60,7 +61,7 @@ class Mutator:
 
     def _with_token(self, content: bytes) -> bytes:
         at = self._place(content)
-        return content[:at] + self.random.choice(TOKENS) + content[at + self.random.choice([0, 0, 1, 5]) :]
+        return content[:at] + self.random.choice(self._tokens) + content[at + self.random.choice([0, 0, 1, 5]) :]
 
     def _without_some(self, content: bytes) -> bytes:
         start, end = self._stretch(content)
@@ -83,7 +84,7 @@ class Mutator:
 
     def _with_token_often(self, content: bytes) -> bytes:
         at = self._place(content)
-        return content[:at] + self.random.choice(TOKENS) * self.random.choice([2, 10, 200, 2_000]) + content[at:]
+        return content[:at] + self.random.choice(self._tokens) * self.random.choice([2, 10, 200, 2_000]) + content[at:]
 
     def _cut(self, content: bytes) -> bytes:
         return content[: self._place(content)]

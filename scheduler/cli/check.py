@@ -72,12 +72,14 @@ def check(
 
 @contextmanager
 def _uncollected() -> Iterator[None]:
-    """Nearly all that a check makes is kept until its end, which is near: to look for cycles is a fifth of its time."""
+    """Nearly all that a check makes is kept until its end, which is near: to look for cycles is a fifth of its time.
+    So is what was made before; frozen, it is not looked through at the end of the process either."""
     was_on = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
+        gc.freeze()
         if was_on:
             gc.enable()
 

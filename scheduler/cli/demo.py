@@ -18,9 +18,9 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from scheduler.cli.output import print_table
 from scheduler.cli.session import InSession, Session
 from scheduler.cli.simulator import KEY_ID, TEAM_ID, make_signing_key
+from scheduler.cli.tables import print_table
 from scheduler.diagnostics.printers import as_text
 from scheduler.domain.errors import OperatorError
 from scheduler.domain.events import Event

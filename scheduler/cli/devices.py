@@ -6,18 +6,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from scheduler.cli.output import (
-    Format,
-    HowMany,
-    confirmed,
-    counted,
-    print_details,
-    print_json,
-    print_table,
-    progress_bar,
-    remark,
-)
+from scheduler.cli.output import Format, HowMany, confirmed, counted, print_json, remark
 from scheduler.cli.session import InSession, Session
+from scheduler.cli.tables import print_details, print_table, progress_bar
 from scheduler.diagnostics.diagnostic import did_you_mean
 from scheduler.domain.errors import OperatorError
 from scheduler.runs import registering

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from scheduler.cli.output import Format, local, print_json, print_table, remark
+from scheduler.cli.output import Format, local, print_json, remark
 from scheduler.cli.session import InSession
+from scheduler.cli.tables import print_table
 from scheduler.runs.keys import create_key, read_scopes, revoke_key
 from scheduler.runs.keys import list_keys as stored_keys
 

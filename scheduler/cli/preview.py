@@ -10,8 +10,9 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from scheduler.cli.emit import EventFile, read_one_event
-from scheduler.cli.output import Format, one_line, print_json, print_table, progress_bar, remark
+from scheduler.cli.output import Format, one_line, print_json, remark
 from scheduler.cli.session import InSession
+from scheduler.cli.tables import print_table, progress_bar
 from scheduler.rehearsal.preview import Preview, Sample, latest_event, preview
 from scheduler.store.audience import highest_device
 

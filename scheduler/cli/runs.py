@@ -8,18 +8,9 @@ from functools import partial
 from typing import Any
 
 from scheduler.apns.reasons import advice
-from scheduler.cli.output import (
-    Format,
-    HowMany,
-    counted,
-    local,
-    one_line,
-    print_details,
-    print_json,
-    print_table,
-    remark,
-)
+from scheduler.cli.output import Format, HowMany, counted, local, one_line, print_json, remark
 from scheduler.cli.session import InSession
+from scheduler.cli.tables import print_details, print_table
 from scheduler.domain.runs import Run
 from scheduler.runs import pausing
 from scheduler.runs.reports import RunReport, report

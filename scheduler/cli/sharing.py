@@ -7,7 +7,6 @@ import os
 import pickle
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from scheduler.diagnostics.source import Source
 from scheduler.workspace.rule_loading import LoadedRule, RuleLoader, Share, one_by_one
@@ -17,7 +16,7 @@ _WORTH_IT = 40
 
 
 def shared_out(processors: int) -> Share:
-    """How to load rules with so many processors. What the copies give back has no campaigns."""
+    """How to look at rules with so many processors."""
 
     def share(loader: RuleLoader, paths: Sequence[str]) -> list[LoadedRule]:
         count = min(processors, len(paths) // _WORTH_IT)
@@ -44,9 +43,8 @@ class _Copy:
             return
         status = 1
         try:  # whatever happens, the copy must not go on with what its original does next
-            rules = [replace(rule, campaign=None) for rule in one_by_one(loader, paths)]
             with os.fdopen(writable, "wb") as pipe:
-                pipe.write(_pickled(rules))
+                pipe.write(_pickled(one_by_one(loader, paths)))
             status = 0
         except BaseException:
             sys.excepthook(*sys.exc_info())

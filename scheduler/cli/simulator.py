@@ -14,17 +14,17 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from scheduler.cli.output import HowMany, print_table, remark
+from scheduler.cli.output import HowMany, remark
 from scheduler.cli.session import InSession, Session
+from scheduler.cli.tables import print_table
 from scheduler.domain.errors import OperatorError
 from scheduler.simulator.chaos import chaos_script
 from scheduler.simulator.checks import TOPIC_SUFFIXES
 from scheduler.simulator.client_certificates import issue_push_certificate
 from scheduler.simulator.client_watch import ClientWatch
 from scheduler.simulator.devices import Environment
-from scheduler.simulator.fault_schedule import NO_FAULTS
 from scheduler.simulator.fault_script import load_script, script_text
-from scheduler.simulator.faults import Script
+from scheduler.simulator.faults import NO_FAULTS, Script
 from scheduler.simulator.listening import Listen
 from scheduler.simulator.provider_tokens import TokenKey, load_key
 from scheduler.simulator.records import Statistics
@@ -52,7 +52,7 @@ def simulator(
     throttle: bool = False,
     idle_timeout: Annotated[float | None, Parameter(validator=Number(gt=0))] = None,
     lint: bool = False,
-    faults: Path | None = None,
+    script: Path | None = None,
     chaos: int | None = None,
     verdict: Path | None = None,
     strict: bool = False,
@@ -65,7 +65,7 @@ def simulator(
 
     It makes its own authority, and a signing key AuthKey_ABC123DEFG.p8 (team DEF123GHIJ) beside it.
 
-    Example: clarion simulator --devices tokens.ndjson --log requests.ndjson --faults faults.yaml
+    Example: clarion simulator --devices tokens.ndjson --log requests.ndjson --script faults.yaml
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def simulator(
         Seconds after which an idle connection is sent away.
     lint
         Report defects of payloads, which Apple accepts.
-    faults
+    script
         A YAML script of what goes wrong, and when.
     chaos
         A number: make up a script from it, print it to stderr, and run it.
@@ -115,9 +115,9 @@ def simulator(
         remark(f"client certificate: {make_push_certificate(ca_file, certificate)}")
     listen = Listen(ca_file=ca_file, host=host, port=port, client_ca_file=client_ca)
     statistics, watch = Statistics(), ClientWatch()
-    if sink and (faults or chaos is not None or verdict or lint or strict):
+    if sink and (script or chaos is not None or verdict or lint or strict):
         raise OperatorError("--sink reads no request, so nothing can be checked, judged or made to fail",
-                            hint="leave out --sink, or --faults, --chaos, --verdict, --lint and --strict")  # fmt: skip
+                            hint="leave out --sink, or --script, --chaos, --verdict, --lint and --strict")  # fmt: skip
     if sink:
         server = partial(serve_sink, listen, clock=session.clock, statistics=statistics)
     else:
@@ -132,7 +132,7 @@ def simulator(
             throttle=throttle,
             idle_timeout=idle_timeout,
             lint=lint,
-            faults=_script(faults, chaos),
+            faults=_script(script, chaos),
         )
         server = partial(serve, config, clock=session.clock, statistics=statistics, watch=watch)
 
@@ -190,11 +190,11 @@ def make_push_certificate(ca_file: Path, bundle_id: str) -> Path:
     return path
 
 
-def _script(faults: Path | None, chaos: int | None) -> Script:
-    if faults is not None and chaos is not None:
-        raise OperatorError("--faults and --chaos are both scripts", hint="give one of them")
-    if faults is not None:
-        return load_script(faults)
+def _script(file: Path | None, chaos: int | None) -> Script:
+    if file is not None and chaos is not None:
+        raise OperatorError("--script and --chaos are two scripts", hint="give one of them")
+    if file is not None:
+        return load_script(file)
     if chaos is None:
         return NO_FAULTS
     script = chaos_script(chaos)

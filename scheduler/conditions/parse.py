@@ -9,7 +9,7 @@ from jinja2 import TemplateSyntaxError, nodes
 from scheduler.conditions.binding import bound
 from scheduler.conditions.checking import Checker
 from scheduler.conditions.condition import Condition
-from scheduler.conditions.jinja_positions import Extents, OffsetEnvironment, offset_of, parse_expression
+from scheduler.conditions.jinja_positions import Extents, OffsetEnvironment, children_of, offset_of, parse_expression
 from scheduler.conditions.syntax_problems import explained
 from scheduler.conditions.types import Schema
 from scheduler.diagnostics.diagnostic import Diagnostic, error, has_errors
@@ -86,7 +86,7 @@ def _levels(tree: nodes.Expr) -> int:
     while waiting:
         node, level = waiting.pop()
         deepest = max(deepest, level)
-        for child in node.iter_child_nodes():
+        for child in children_of(node):
             continues = type(child) is type(node) and isinstance(node, nodes.And | nodes.Or | nodes.Getattr)
             waiting.append((child, level if continues else level + 1))
     return deepest

@@ -12,7 +12,7 @@ one request.
 
 The mean answer time costs nothing per request: by Little's law it is the time that all open requests have spent open,
 divided by the number of answers. The reasons for the constants are in
-docs/adr/0014-stream-limit-and-addresses.md.
+docs/adr/0015-stream-limit-and-addresses.md.
 """
 
 from __future__ import annotations

@@ -49,6 +49,8 @@ def misread_key(node: ScalarNode) -> Iterator[Diagnostic]:
     """What is suspicious about a key without quotes: nothing invisible belongs in it."""
     if _DASH_WITHOUT_SPACE.match(node.text):
         yield syntax_error("there is no space behind the dash", node.span, f"write - {node.text[1:]}: …")
+    if node.text.isascii():
+        return
     for place, char in zip(node.places, node.text, strict=False):
         if not char.isascii() and unicodedata.category(char) in ("Zs", "Cf"):
             yield odd_space(node.span.source, place)

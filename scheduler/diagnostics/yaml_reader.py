@@ -51,6 +51,8 @@ def readable(source: Source) -> tuple[Source, Diagnostic | None]:
     """
     if source.text.startswith(_BYTE_ORDER_MARK):
         source = Source(source.path, source.text.lstrip(_BYTE_ORDER_MARK))
+    if "\0" not in source.text and not _UNDECODED.search(source.text):
+        return source, None
     encoding = next((name for head, name in _OTHER_ENCODINGS if re.match(head, source.text)), None)
     if encoding is not None:
         content = source.text.encode("utf-8", "surrogateescape")

@@ -14,6 +14,7 @@ import hpack
 
 from scheduler.http2.frames import (
     DEFAULT_TABLE_SIZE,
+    DEFAULT_WINDOW,
     END_HEADERS,
     END_STREAM,
     HEADERS,
@@ -50,6 +51,11 @@ class PartialAnswer:
     received: int = 0
     """Bytes that count for the stream's window; no more than the first 4,096 of the body are kept."""
 
+    @property
+    def is_enough(self) -> bool:
+        """Nothing more of it is wanted, and the window, which is never opened again, would stop the peer soon."""
+        return self.received > DEFAULT_WINDOW // 2
+
     def take_headers(self, headers: Headers, *, ends: bool) -> None:
         """An interim answer, the final one, or its trailers (RFC 9113 §8.1)."""
         if self.status is not None:
@@ -62,9 +68,11 @@ class PartialAnswer:
         elif ends or status == 101:
             raise MalformedAnswerError(f"status {status} as the last word")
 
-    def take_body(self, content: bytes) -> None:
+    def take_body(self, content: bytes, size: int) -> None:
+        """`size` is what counts for the window, padding included (RFC 9113 §6.9.1)."""
         if self.status is None:
             raise MalformedAnswerError("DATA before the answer's headers")
+        self.received += size
         if len(self.body) < _BODY_KEPT:
             self.body += content[: _BODY_KEPT - len(self.body)]
 
@@ -115,12 +123,12 @@ class HeaderDecoder:
     def decode(self, block: bytes) -> Headers:
         try:
             return tuple((bytes(name), bytes(value)) for name, value in self._decoder.decode(block, raw=True))
-        except hpack.InvalidTableIndexError as error:
-            if self.stateless:
-                raise TableIgnoredError from error
-            raise RemoteProtocolError(f"header block: {error}", ErrorCode.COMPRESSION_ERROR) from error
         except (hpack.HPACKError, IndexError, ValueError) as error:
-            raise RemoteProtocolError(f"header block: {error}", ErrorCode.COMPRESSION_ERROR) from error
+            if self.stateless and isinstance(error, hpack.InvalidTableIndexError | hpack.InvalidTableSizeError):
+                raise TableIgnoredError from error
+            # hpack's own text may have an address of our memory in it; this one is also told to the peer.
+            text = f"header block {block[:32].hex()} cannot be decoded: {type(error).__name__}"
+            raise RemoteProtocolError(text, ErrorCode.COMPRESSION_ERROR) from error
 
 
 def _status(headers: Headers) -> int:

@@ -8,10 +8,9 @@ Every started request comes back exactly once: in an event, or from `cancel` or 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final, Generic
+from typing import Generic
 
 from scheduler.http2.answers import (
-    STATUS_200,
     BlockAssembly,
     HeaderDecoder,
     MalformedAnswerError,
@@ -30,11 +29,11 @@ from scheduler.http2.events import (
     Succeeded,
     Unprocessed,
 )
+from scheduler.http2.flow_control import Bodies, Credit
 from scheduler.http2.frames import (
     ACK,
     CONTINUATION,
     DATA,
-    DEFAULT_WINDOW,
     END_HEADERS,
     END_STREAM,
     FRAME_HEAD_SIZE,
@@ -53,14 +52,11 @@ from scheduler.http2.frames import (
     check_place,
     goaway,
     rst_stream,
-    window_update,
+    too_long,
     without_padding,
 )
 from scheduler.http2.header_encoder import BlockShape, HeaderEncoder
-from scheduler.http2.sending import Bodies
-
-_WHOLE: Final = END_STREAM | END_HEADERS
-_CREDIT_AT: Final = DEFAULT_WINDOW // 2
+from scheduler.http2.skimming import skim
 
 
 class ExpressConnection(Generic[R]):
@@ -85,7 +81,7 @@ class ExpressConnection(Generic[R]):
         self._blocks = BlockAssembly()
         self._events: list[Event[R]] = []
         self._succeeded: list[R] = []
-        self._uncredited = 0
+        self._credit = Credit()
         self._failed = False
         self._buffer = b""
         self._out = [self._take_control()]
@@ -225,53 +221,31 @@ class ExpressConnection(Generic[R]):
         return self._events
 
     def _read(self, buffer: bytes) -> int:
-        """The loop over frames; the answer that nearly all are goes no further than this. Returns what it used."""
+        """The loop over frames; returns how much it used. Nearly all answers go no further than `skim`."""
         position, end = 0, len(buffer)
-        unpack, take, accept = HEAD.unpack_from, self._open.pop, self._succeeded.append
-        fast, partial, waiting = self._may_skim(), self._partial, self._bodies.waiting
-        while end - position >= FRAME_HEAD_SIZE:
-            head, flags, stream = unpack(buffer, position)
+        while True:
+            if self.ready and self._decoder.stateless and not self._blocks.unfinished:
+                position = skim(buffer, position, self._open, self._partial, self._bodies.waiting, self._succeeded)
+            if end - position < FRAME_HEAD_SIZE:
+                return position
+            head, flags, stream = HEAD.unpack_from(buffer, position)
             length = head >> 8
             if length > MAX_FRAME_SIZE:
-                raise RemoteProtocolError(f"a frame of {length} bytes", ErrorCode.FRAME_SIZE_ERROR)
+                raise too_long(length, buffer)
             content = position + FRAME_HEAD_SIZE
             stop = content + length
             if stop > end:
-                break
-            if (
-                fast
-                and head & 0xFF == HEADERS
-                and flags == _WHOLE
-                and length
-                and buffer[content] == STATUS_200
-                and not (partial and stream in partial)
-                and not (waiting and stream in waiting)
-            ):
-                request = take(stream, None)
-                if request is not None:
-                    accept(request)
-                    position = stop
-                    continue
-            self._receive_frame(
-                Frame(head & 0xFF, flags, stream & MAX_STREAM_ID, buffer[content:stop], buffer[position:stop])
-            )
-            fast = self._may_skim()
+                return position
+            self._receive_frame(Frame(head & 0xFF, flags, stream & MAX_STREAM_ID, buffer[content:stop]))
             position = stop
-        return position
-
-    def _may_skim(self) -> bool:
-        """May a block that begins with the reference for 200 be taken at its first byte?"""
-        return self.ready and self._decoder.stateless and not self._blocks.unfinished
 
     def _receive_frame(self, frame: Frame) -> None:
         kind, stream = frame.kind, frame.stream
-        check_place(kind, stream, len(frame.payload))
+        check_place(kind, stream, len(frame.payload), self._next_stream)
         if not self.ready and (kind != SETTINGS or frame.flags & ACK):
             raise RemoteProtocolError("the first frame is not SETTINGS")
         if self._blocks.unfinished and kind != CONTINUATION:
             raise RemoteProtocolError("a header block is interrupted")
-        if stream and (stream >= self._next_stream or stream % 2 == 0) and kind <= CONTINUATION:
-            raise RemoteProtocolError(f"stream {stream} was never opened")
         try:
             self._dispatch(frame)
         except MalformedAnswerError:
@@ -301,41 +275,36 @@ class ExpressConnection(Generic[R]):
                 self._decoder.decode(block)  # the table has to follow, also where nobody waits any more
             return
         answer = self._partial.get(stream)
-        if answer is None:
-            if ends and self._decoder.stateless and is_plain_success(block):
-                self._finish(stream, PartialAnswer(status=200))
-                return
-            answer = PartialAnswer()
-        answer.take_headers(self._decoder.decode(block), ends=ends)
-        self._partial[stream] = answer
+        if answer is None and self._decoder.stateless and is_plain_success(block):
+            answer = PartialAnswer(status=200)
+        else:
+            answer = answer or PartialAnswer()
+            answer.take_headers(self._decoder.decode(block), ends=ends)
         if ends:
             self._finish(stream, answer)
+        else:
+            self._partial[stream] = answer
 
     def _receive_data(self, frame: Frame) -> None:
         content = without_padding(frame)
-        self._uncredited += len(frame.payload)  # padding counts (RFC 9113 §6.9.1)
-        if self._uncredited >= _CREDIT_AT:
-            self._out.append(window_update(0, self._uncredited))
-            self._uncredited = 0
+        self._out.append(self._credit.take(len(frame.payload)))
         if frame.stream not in self._open:
             return
         answer = self._partial.setdefault(frame.stream, PartialAnswer())
-        answer.received += len(frame.payload)
-        if answer.received > DEFAULT_WINDOW:
-            raise RemoteProtocolError("an answer larger than its window", ErrorCode.FLOW_CONTROL_ERROR)
-        answer.take_body(content)
+        answer.take_body(content, len(frame.payload))
         if frame.flags & END_STREAM:
             self._finish(frame.stream, answer)
+        elif answer.is_enough:
+            self._finish(frame.stream, answer, cut_short=True)
 
     def _receive_reset(self, frame: Frame) -> None:
         if frame.stream not in self._open:
             return  # also a NO_ERROR behind a complete answer (RFC 9113 §8.1)
         code = int.from_bytes(frame.payload, "big")
-        request = self._end(frame.stream)
         if code == ErrorCode.REFUSED_STREAM:
-            self._events.append(Unprocessed(request, refused=True))
+            self._give_back(frame.stream, code, refused=True)
         else:
-            self._events.append(Reset(request, code))
+            self._events.append(Reset(self._end(frame.stream), code))
 
     def _receive_window_update(self, frame: Frame) -> None:
         increment = int.from_bytes(frame.payload, "big") & MAX_STREAM_ID
@@ -343,11 +312,13 @@ class ExpressConnection(Generic[R]):
             if not increment:
                 raise RemoteProtocolError("WINDOW_UPDATE by 0")
             self._bodies.credit_connection(increment)
+            self._go_on()
         elif not increment and frame.stream in self._open:
             self._reset(frame.stream, ErrorCode.PROTOCOL_ERROR)
         elif not self._bodies.credit_stream(frame.stream, increment):
             self._reset(frame.stream, ErrorCode.FLOW_CONTROL_ERROR)
-        self._go_on()
+        else:
+            self._out.append(self._bodies.go_on_with(frame.stream))
 
     def _receive_control(self, frame: Frame) -> None:
         self._control.receive(frame)
@@ -367,11 +338,17 @@ class ExpressConnection(Generic[R]):
         self._last_stream = min(self._last_stream, last)
         code = int.from_bytes(frame.payload[4:8], "big")
         self._events.append(GoingAway(self._last_stream, code, frame.payload[8:]))
-        beyond = [stream for stream in self._open if stream > self._last_stream]
-        self._events.extend(Unprocessed(self._end(stream), refused=False) for stream in beyond)
+        for stream in [stream for stream in self._open if stream > self._last_stream]:
+            self._give_back(stream, code, refused=False)
 
-    def _finish(self, stream: int, answer: PartialAnswer) -> None:
-        if stream in self._bodies.waiting:  # answered before we were done: nobody needs the rest
+    def _give_back(self, stream: int, code: int, *, refused: bool) -> None:
+        """The peer says that it did not look at it. Behind the beginning of an answer that proves nothing."""
+        begun = stream in self._partial
+        request = self._end(stream)
+        self._events.append(Reset(request, code) if begun else Unprocessed(request, refused=refused))
+
+    def _finish(self, stream: int, answer: PartialAnswer, *, cut_short: bool = False) -> None:
+        if cut_short or stream in self._bodies.waiting:  # answered before we were done: nobody needs the rest
             self._out.append(rst_stream(stream, ErrorCode.CANCEL))
         request = self._end(stream)
         if answer.status == 200:

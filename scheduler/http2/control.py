@@ -90,7 +90,7 @@ class Control:
         elif control.kind == SETTINGS and control.payload:
             raise RemoteProtocolError("SETTINGS acknowledged with a payload", ErrorCode.FRAME_SIZE_ERROR)
         if not self._going_away:
-            self._feed(control.raw)
+            self._feed(frame(*control))
         elif settings:
             self.output += frame(SETTINGS, ACK, 0)
         elif control.kind == PING and not control.flags & ACK:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from enum import IntEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from scheduler.domain.errors import RemoteError
 
@@ -92,15 +91,13 @@ class TableIgnoredError(RemoteProtocolError):
         super().__init__("the peer ignores SETTINGS_HEADER_TABLE_SIZE=0", ErrorCode.COMPRESSION_ERROR)
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """One whole frame; `raw` has its head too."""
+class Frame(NamedTuple):
+    """One whole frame. Made for each that is not skimmed, so a tuple: a frozen dataclass takes longer to make."""
 
     kind: int
     flags: int
     stream: int
     payload: bytes
-    raw: bytes
 
 
 def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
@@ -121,8 +118,18 @@ def goaway(code: ErrorCode, text: str = "") -> bytes:
     return frame(GOAWAY, 0, 0, bytes(4) + code.to_bytes(4, "big") + text.encode())
 
 
-def check_place(kind: int, stream: int, length: int) -> None:
-    """Is a frame of this type and length allowed on this stream (RFC 9113 §6)? Unknown types are, anywhere."""
+def too_long(length: int, read: bytes) -> RemoteProtocolError:
+    """The error for a frame of more than we accept; `read` may show a server that does not know HTTP/2 at all."""
+    if read.startswith(b"HTTP/1."):
+        return RemoteProtocolError(f"the server speaks {read[:8].decode('ascii', 'replace')}, not HTTP/2")
+    return RemoteProtocolError(f"a frame of {length} bytes", ErrorCode.FRAME_SIZE_ERROR)
+
+
+def check_place(kind: int, stream: int, length: int, next_stream: int) -> None:
+    """Is a frame of this type and length allowed on this stream (RFC 9113 §6)? Unknown types are, anywhere.
+
+    Streams from `next_stream` on are idle, and so are the server's own; PRIORITY alone may speak of them (§6.3).
+    """
     if kind > CONTINUATION:
         return
     if kind == PUSH_PROMISE:
@@ -135,17 +142,20 @@ def check_place(kind: int, stream: int, length: int) -> None:
         or (kind == GOAWAY and length < 8)
     ):
         raise RemoteProtocolError(f"a frame of type {kind} with {length} bytes", ErrorCode.FRAME_SIZE_ERROR)
+    if stream and (stream >= next_stream or stream % 2 == 0) and kind != PRIORITY:
+        raise RemoteProtocolError(f"stream {stream} was never opened")
 
 
 def without_padding(frame: Frame) -> bytes:
     """The content of a DATA or HEADERS frame (RFC 9113 §6.1, §6.2)."""
     start, end = 0, len(frame.payload)
     if frame.flags & PADDED:
-        if not frame.payload:
-            raise RemoteProtocolError("a padded frame without a pad length", ErrorCode.FRAME_SIZE_ERROR)
-        start, end = 1, end - frame.payload[0]
+        start, end = 1, end - (frame.payload[0] if frame.payload else 0)
     if frame.kind == HEADERS and frame.flags & HAS_PRIORITY:
         start += 5
+    if start > len(frame.payload):
+        text = f"a frame of type {frame.kind} is too short for its flags"
+        raise RemoteProtocolError(text, ErrorCode.FRAME_SIZE_ERROR)
     if end < start:
         raise RemoteProtocolError("padding is longer than its frame")
     return frame.payload[start:end]

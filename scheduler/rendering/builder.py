@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from jinja2 import nodes
 from jinja2.visitor import NodeTransformer
 
+from scheduler.conditions.jinja_positions import children_of
 from scheduler.domain.json_values import Json
-from scheduler.rendering.leaf_texts import LeafText, ParsedText, children_of, copy_of, parsed, single_expression
+from scheduler.rendering.leaf_texts import LeafText, ParsedText, copy_of, parsed, single_expression
 from scheduler.rendering.macros import MacroFiles, calls_of, imports_of
 from scheduler.rendering.paths import Path, path_of
 from scheduler.rendering.sandbox import AS_JSON, BOUNDED, COUNTED, JOINED
@@ -17,7 +18,7 @@ from scheduler.rendering.sandbox import AS_JSON, BOUNDED, COUNTED, JOINED
 _PREFIX = "_path_"
 STEPS = "_steps"
 """The variable that holds the steps which a render may still do."""
-_CHEAP_FILTERS = frozenset({
+CHEAP_FILTERS = frozenset({
     "abs", "count", "d", "default", "first", "float", "format", "int", "last", "length", "omit", "round", "string",
     AS_JSON, BOUNDED, COUNTED, JOINED,
 })  # fmt: skip
@@ -220,7 +221,7 @@ class _Rewriter(NodeTransformer):
 
     def visit_Filter(self, node: nodes.Filter) -> nodes.Node:  # noqa: N802
         self.generic_visit(node)
-        if node.node is not None and node.name not in _CHEAP_FILTERS:
+        if node.node is not None and node.name not in CHEAP_FILTERS:
             node.node = self._counted(node.node)
         return node
 

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from jinja2 import nodes
 
+from scheduler.conditions.jinja_positions import children_of
 from scheduler.diagnostics.diagnostic import Diagnostic, did_you_mean, error
 from scheduler.diagnostics.yaml_nodes import ScalarNode
 from scheduler.rendering import other_languages
@@ -117,7 +118,7 @@ class ExpressionCheck:
             case nodes.Dict(items=pairs):
                 return self._mapping(pairs, flow)
             case _:
-                for child in node.iter_child_nodes():
+                for child in children_of(node):
                     self.type_of(child, flow)
                 return ANYTHING
 
@@ -226,7 +227,7 @@ class ExpressionCheck:
     def _below(self, node: nodes.Getattr | nodes.Getitem, flow: Flow) -> Type:
         outer = self.type_of(node.node, flow)
         if isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Slice):
-            for bound in node.arg.iter_child_nodes():
+            for bound in children_of(node.arg):
                 self.needed(bound, flow)
             if outer.only(Kind.TEXT, Kind.LIST):
                 return outer

@@ -180,10 +180,10 @@ class _Fusing:
 
     def _place(self, number: int, leaf: LeafText, texts: Texts) -> int:
         """Note that a variant has a leaf, once for all variants to which it is worth the same."""
-        parts = parsed(leaf.text).parts
-        asked = {part.name for part in parts if isinstance(part, nodes.Name)}
-        if any(isinstance(part, nodes.Import | nodes.FromImport | nodes.Include) for part in parts):
-            asked.update((*texts.constants, *texts.computed))
+        text = parsed(leaf.text)
+        asked: Collection[str] = text.names
+        if any(isinstance(part, nodes.Import | nodes.FromImport | nodes.Include) for part in text.parts):
+            asked = {*texts.constants, *texts.computed}
         constants = {name: value for name, value in texts.constants.items() if name in asked}
         computed = {name: value for name, value in texts.computed.items() if name in asked}
         seen = tuple((name, id(value)) for name, value in (*constants.items(), *computed.items()))
@@ -214,7 +214,7 @@ class _Fusing:
     def _view(self, number: int, template: Template) -> Fused:
         builder, places = self.builder, self.places[number]
         paths = tuple(path for path in builder.names if number in builder.readers[path])
-        printed = sorted(places)
+        printed = sorted(set(places))
         return Fused(
             paths=paths,
             names=tuple(builder.names[path] for path in paths),
@@ -222,7 +222,7 @@ class _Fusing:
             macro_texts=builder.macro_texts,
             _number=number,
             _order=None if printed == places else tuple(printed.index(place) for place in places),
-            _count=len(places),
+            _count=len(printed),
             _labels=tuple(builder.labels),
             _starts=tuple(builder.starts),
             _counts_steps=builder.counts_steps,

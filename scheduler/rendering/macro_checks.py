@@ -13,12 +13,15 @@ from scheduler.diagnostics.yaml_nodes import ScalarNode
 from scheduler.rendering.macros import Import, MacroFile, MacroFiles, calls_of, imports_of
 from scheduler.rendering.paths import dotted, extent, reads
 
+_ASKED_FOR = (nodes.Import, nodes.FromImport, nodes.Include, nodes.Macro)
 _THIRD_FILE = "put what both need into a third file"
 
 
 def check_imports(parts: Sequence[nodes.Node], node: ScalarNode, macros: MacroFiles) -> Iterator[Diagnostic]:
     """The findings about the imports of a text, about the calls of what it imports, and about what those read that
     they do not see."""
+    if not any(isinstance(part, _ASKED_FOR) for part in parts):
+        return
     yield from _not_constant(parts, node)
     called: dict[str, nodes.Macro] = {}
     modules: dict[str, MacroFile] = {}

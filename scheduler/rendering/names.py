@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from jinja2 import TemplateSyntaxError, nodes
 
-from scheduler.conditions.jinja_positions import offset_of
+from scheduler.conditions.jinja_positions import children_of, offset_of
 from scheduler.conditions.name_checks import ROOTS
 from scheduler.conditions.types import FieldType, Schema, UnknownName
 from scheduler.diagnostics.diagnostic import Diagnostic, did_you_mean, error, has_errors
@@ -64,7 +64,7 @@ class Names:
             return error("wrong-type", f"{named(kind)} has no parts", _span(text, part))
         if len(words) < len(path):  # below the index of a list
             kind = kind.item if kind.item is not None and len(words) + 1 == len(path) else ANYTHING
-        return replace(kind, absent=absent)
+        return kind if absent is kind.absent else replace(kind, absent=absent)
 
     def _why_missing(self, words: tuple[str, ...], found: FieldType, flow: Flow) -> Why | None:
         root = words[0]
@@ -186,6 +186,8 @@ def _grammar_findings(node: ScalarNode, names: Names) -> list[Diagnostic]:
 def _grammar_finding(part: nodes.Node, node: ScalarNode, names: Names, local: frozenset[str]) -> Diagnostic | None:
     """What is wrong with one part of a template, whatever its names are worth."""
     match part:
+        case nodes.Name(ctx="load") | nodes.Getattr() | nodes.TemplateData() | nodes.Const() | nodes.Output():
+            return None  # most parts are one of these
         case nodes.Extends() | nodes.Block():
             word = type(part).__name__.lower()
             return error("template-syntax", f"`{word}` has no meaning in a leaf", _statement_span(node, part, word),
@@ -235,14 +237,14 @@ def _too_deep(node: ScalarNode) -> Diagnostic:
 
 
 def _loop_depth(loop: nodes.Node) -> int:
-    return 1 + max((_loop_depth(inner) for child in loop.iter_child_nodes() for inner in _loops(child)), default=0)
+    return 1 + max((_loop_depth(inner) for child in children_of(loop) for inner in _loops(child)), default=0)
 
 
 def _loops(node: nodes.Node) -> Iterator[nodes.Node]:
     if isinstance(node, nodes.For):
         yield node
     else:
-        for child in node.iter_child_nodes():
+        for child in children_of(node):
             yield from _loops(child)
 
 

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from jinja2 import Undefined, nodes
 
-from scheduler.conditions.jinja_positions import Extents
+from scheduler.conditions.jinja_positions import Extents, children_of
 from scheduler.rendering.sandbox import ENVIRONMENT
 
 Path: TypeAlias = tuple[str | int, ...]
@@ -66,7 +66,7 @@ def reads(tree: nodes.Node) -> Iterator[tuple[Path, nodes.Node]]:
     if path is not None:
         yield path, tree
         return
-    children = list(tree.iter_child_nodes())
+    children = children_of(tree)
     if isinstance(tree, nodes.Call):
         callee = tree.node
         called = [callee.node] if isinstance(callee, nodes.Getattr) else []  # a plain name is a function

@@ -23,6 +23,7 @@ from scheduler.rendering.paths import PERSONAL, Path, dotted, look_up
 from scheduler.rendering.results import Aborted, RenderFailure
 from scheduler.rendering.skeleton import ENCODE, Part, chunks
 from scheduler.rendering.tree import Leaf, read_tree
+from scheduler.rendering.unfused import Fuse, Unfused
 from scheduler.rendering.with_values import Constant, WithValues
 
 MAX_KNOWN_LOCALES = 10_000
@@ -34,7 +35,7 @@ class Variant:
     """The payload of one chain of locales. `personal` are the paths that differ from device to device."""
 
     chain: tuple[str, ...]
-    fused: Fused | None
+    fused: Fused | Unfused | None
     fixed: tuple[tuple[str, Path, object], ...]
     personal: tuple[tuple[str, Path, object], ...]
     """(variable, path, what stands for missing)."""
@@ -62,23 +63,22 @@ class Variant:
             try:
                 pieces.append(leaf.to_json(part))
             except UnicodeEncodeError:
-                return RenderFailure(leaf.path, "the text contains half of a surrogate pair")
+                return RenderFailure(leaf.text.label, "the text contains half of a surrogate pair")
             except ValueError:
-                return RenderFailure(leaf.path, f"must be {leaf.wanted}, not {_short(part)}")
+                return RenderFailure(leaf.text.label, f"must be {leaf.wanted}, not {_short(part)}")
             pieces.append(after)
         return b"".join(pieces)
 
 
 @dataclass(frozen=True, slots=True)
 class _CompiledLeaf:
-    path: str
+    text: LeafText
     wanted: str
     to_json: Callable[[str], bytes]
-    is_json: bool
     omittable: bool
 
     def omits(self, part: str) -> bool:
-        return self.omittable and (not part or (self.is_json and part == _OMITTED_JSON))
+        return self.omittable and (not part or (self.text.as_json and part == _OMITTED_JSON))
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +133,7 @@ def compile_payload(
     names: Names,
     default_locale: str,
     push_type: PushType = PushType.ALERT,
+    fuse: Fuse = fuse,
 ) -> tuple[PayloadTemplate | None, list[Diagnostic]]:
     """The template of a rule, or what is wrong with it. `overlays` by canonical locale; `names` without `with`'s."""
     inside = replace(names, with_types=with_values.types)
@@ -159,15 +160,18 @@ def compile_payload(
     if has_errors(findings) or has_errors(with_values.findings):
         return None, findings
     base_chain = fallbacks(default_locale)
+    compiled_leaves = {leaf: _leaf(leaf) for _, leaves in trees.values() for leaf in leaves}
     specs: dict[object, _Spec] = {}
     spec_of: dict[tuple[str, ...], object] = {}
     for steps in chains:
         laid = tuple(step for step in steps if step in overlays)
         chosen = with_values.chosen([*steps, *base_chain])
         key = spec_of[steps] = laid, tuple(id(value) for value in chosen.values())
-        specs.setdefault(key, _Spec(steps, *trees[laid], chosen))
+        if key not in specs:
+            tree, leaves = trees[laid]
+            specs[key] = _Spec(steps, tree, tuple(compiled_leaves[leaf] for leaf in leaves), chosen)
     try:
-        compiled = dict(zip(specs, _compile(list(specs.values()), names.macros), strict=True))
+        compiled = dict(zip(specs, _compile(list(specs.values()), names.macros, fuse), strict=True))
     except Uncompilable as problem:
         found = [compile_finding(leaf.node, names.macros) for _, leaves in trees.values() for leaf in leaves]
         causes = dict.fromkeys(one for one in found if one is not None)
@@ -183,31 +187,29 @@ class _Spec:
 
     steps: tuple[str, ...]
     tree: Part
-    leaves: tuple[Leaf, ...]
+    leaves: tuple[_CompiledLeaf, ...]
     chosen: Mapping[str, Constant | LeafText]
 
     def texts(self) -> Texts:
-        leaves = tuple(LeafText(leaf.path, leaf.node.text, _leaf(leaf).is_json) for leaf in self.leaves)
         constants = {name: value.value for name, value in self.chosen.items() if isinstance(value, Constant)}
         computed = {name: value for name, value in self.chosen.items() if isinstance(value, LeafText)}
-        return Texts(leaves, constants, computed)
+        return Texts(tuple(leaf.text for leaf in self.leaves), constants, computed)
 
 
-def _compile(specs: Sequence[_Spec], macros: MacroFiles) -> Iterator[Variant]:
+def _compile(specs: Sequence[_Spec], macros: MacroFiles, fuse: Fuse) -> Iterator[Variant]:
     """The variants, all of one function."""
     functions = fuse([spec.texts() for spec in specs], macros)
     for spec, fused in zip(specs, functions, strict=True):
-        leaves = tuple(_leaf(leaf) for leaf in spec.leaves)
         variables = list(zip(fused.names, fused.paths, fused.absent, strict=True))
         yield Variant(
             chain=spec.steps,
-            fused=fused if leaves else None,
+            fused=fused if spec.leaves else None,
             fixed=tuple(variable for variable in variables if variable[1][0] not in PERSONAL),
             personal=tuple(variable for variable in variables if variable[1][0] in PERSONAL),
-            _leaves=leaves,
+            _leaves=spec.leaves,
             _tree=spec.tree,
             _chunks=chunks(spec.tree),
-            _omittable=any(leaf.omittable for leaf in leaves),
+            _omittable=any(leaf.omittable for leaf in spec.leaves),
         )
 
 
@@ -215,10 +217,10 @@ def _leaf(leaf: Leaf) -> _CompiledLeaf:
     text = parsed(leaf.node.text)
     keeps_type = leaf.type is None and text.expression is not None
     omittable = any(isinstance(part, nodes.Filter) and part.name == "omit" for part in text.parts)
+    leaf_text = LeafText(leaf.path, leaf.node.text, as_json=keeps_type)
     if leaf.type is not None:
-        return _CompiledLeaf(leaf.path, leaf.type.wanted, leaf.type.to_json, is_json=False, omittable=omittable)
-    to_json = str.encode if keeps_type else ENCODE
-    return _CompiledLeaf(leaf.path, "a value", to_json, is_json=keeps_type, omittable=omittable)
+        return _CompiledLeaf(leaf_text, leaf.type.wanted, leaf.type.to_json, omittable)
+    return _CompiledLeaf(leaf_text, "a value", str.encode if keeps_type else ENCODE, omittable)
 
 
 def _short(text: str) -> str:

@@ -95,7 +95,7 @@ class PayloadEnvironment(OffsetEnvironment, ImmutableSandboxedEnvironment):
     intercepted_binops = frozenset({"+", "*", "**", "%"})
 
     def __init__(self) -> None:
-        super().__init__(undefined=MissingValue, autoescape=False, finalize=_finalize, keep_trailing_newline=True)
+        super().__init__(undefined=MissingValue, autoescape=False, finalize=finalize, keep_trailing_newline=True)
         self.filters = {name: self.filters[name] for name in _FILTERS}
         self.filters.update({"default": _default, "d": _default, "format": _format, "replace": _replace, "omit": _omit})
         self.filters.update({"round": _round, AS_JSON: _as_json, JOINED: _joined, BOUNDED: _bounded})
@@ -129,7 +129,7 @@ class PayloadEnvironment(OffsetEnvironment, ImmutableSandboxedEnvironment):
         """No `"…".format()`: it pads without bound. is_safe_attribute refuses it by name."""
         return
 
-    def call_binop(self, context: Context, operator: str, left: object, right: object) -> object:
+    def call_binop(self, context: Context | None, operator: str, left: object, right: object) -> object:
         if operator == "**":
             raise SecurityError("`**` is not available in templates")
         if operator == "*":
@@ -186,7 +186,7 @@ def joined(pieces: Iterator[str]) -> str:
     return "".join(parts)
 
 
-def _finalize(value: object) -> object:
+def finalize(value: object) -> object:
     """What `{{ … }}` prints. A list or mapping is a mistake in a text, and null is missing."""
     if type(value) is str or type(value) is int:
         return value
@@ -212,7 +212,7 @@ def _as_json(value: object) -> str:
 
 def _joined(values: list[object]) -> str:
     """`a ~ b`, bounded."""
-    return joined(str(_finalize(value)) for value in values)
+    return joined(str(finalize(value)) for value in values)
 
 
 def _default(value: object, otherwise: object = "", also_empty: bool = False) -> object:
@@ -275,7 +275,7 @@ def _format(text: object, *values: object) -> str:
     if _WIDE_FORMAT.search(str(text)):
         raise SecurityError("a width in `format` has at most two digits")
     for value in values:
-        _finalize(value)
+        finalize(value)
     return str(text) % values
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from jinja2 import nodes
 
+from scheduler.conditions.jinja_positions import children_of
 from scheduler.diagnostics.diagnostic import Diagnostic
 from scheduler.diagnostics.yaml_nodes import ScalarNode
 from scheduler.rendering.expression_check import ExpressionCheck, Roots
@@ -128,7 +129,7 @@ class TemplateCheck(ExpressionCheck):
             case nodes.ExprStmt():
                 self.type_of(node.node, flow)
             case _:
-                self.body(list(node.iter_child_nodes()), flow)
+                self.body(children_of(node), flow)
 
     def _if(self, node: nodes.If, flow: Flow) -> None:
         ways: list[Flow] = []

@@ -10,6 +10,7 @@ from scheduler.rendering.leaf_texts import LeafText
 from scheduler.rendering.macros import NO_MACROS, MacroFiles
 from scheduler.rendering.paths import PERSONAL, dotted, look_up
 from scheduler.rendering.results import Aborted, Missing, RenderFailure
+from scheduler.rendering.unfused import Fuse, Unfused
 
 
 def is_template(text: str) -> bool:
@@ -24,7 +25,7 @@ class TextTemplate:
     source_text: str
     constant: str | None
     label: str
-    _fused: Fused | None
+    _fused: Fused | Unfused | None
 
     @property
     def variables(self) -> tuple[str, ...]:
@@ -64,7 +65,9 @@ class TextTemplate:
                 raise AssertionError(texts)
 
 
-def compile_texts(texts: Mapping[str, str], macros: MacroFiles = NO_MACROS) -> dict[str, TextTemplate]:
+def compile_texts(
+    texts: Mapping[str, str], macros: MacroFiles = NO_MACROS, fuse: Fuse = fuse
+) -> dict[str, TextTemplate]:
     """Checked texts as templates, by their places in failures (`trigger.once_per`): all of them become one function.
     May raise Uncompilable."""
     labels = [label for label, text in texts.items() if is_template(text)]

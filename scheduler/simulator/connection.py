@@ -30,8 +30,9 @@ from h2.settings import SettingCodes
 
 from scheduler.simulator.checks import Credentials, Request, is_message_id
 from scheduler.simulator.client_watch import ClientWatch, ConnectionWatch
-from scheduler.simulator.fault_schedule import NO_FAULTS, ConnectionFaults, FaultSchedule
+from scheduler.simulator.fault_schedule import ConnectionFaults, FaultSchedule
 from scheduler.simulator.faults import (
+    NO_FAULTS,
     Action,
     AnswerWith,
     ChangeSettings,
@@ -100,7 +101,9 @@ class ServerConnection:
     ) -> None:
         self.number = number
         self.closed = False
-        """Send what `take` gives, then close: in order, or as `cut` says."""
+        """Send what was given out last, then close: in order, or as `cut` says."""
+        self.dismissed = False
+        """It is ended by this side: by a fault, for a breach, for idleness."""
         self.cut: CutBy | None = None
         self.reading = True
         self.refused_streams = 0
@@ -159,17 +162,15 @@ class ServerConnection:
         """
         self.watch.at, self.watch.now = at, now
         self._last_activity = at
-        exchanges: list[Exchange] = []
         try:
-            for stream in self._apply(self._line.receive(data)):
-                exchange = self._process(stream, now, at)
-                if exchange is not None:
-                    exchanges.append(exchange)
-            self._settle(at)
+            events = self._line.receive(data)
         except ProtocolError as breach:
             self.watch.breach(type(breach).__name__, str(breach))
-            self.closed = True
-        return exchanges, self._line.take()
+            self._dismiss()
+            return [], self._line.take()
+        processed = [self._process(stream, now, at) for stream in self._apply(events)]
+        self._settle(at)
+        return [exchange for exchange in processed if exchange is not None], self._line.take()
 
     def _apply(self, events: list[Event]) -> list[int]:
         """Take in what happened; the streams whose request is complete, in order."""
@@ -194,13 +195,14 @@ class ServerConnection:
                 case SettingsAcknowledged():
                     self._line.acknowledged()
                 case PingAckReceived():
-                    self.watch.ping(answered=True)
+                    self.watch.ping_answered()
                     self._ping_answered(event.ping_data)
                 case ConnectionTerminated():
                     self.closed = True
-        for stream in over_limit:
-            self._line.reset(stream, ErrorCodes.REFUSED_STREAM)
-        self.refused_streams += len(over_limit)
+        if not self.closed:
+            for stream in over_limit:
+                self._line.reset(stream, ErrorCodes.REFUSED_STREAM)
+            self.refused_streams += len(over_limit)
         return complete
 
     def _start(self, event: RequestReceived, over_limit: set[int]) -> None:
@@ -288,7 +290,7 @@ class ServerConnection:
             self._line.announce({SettingCodes.MAX_CONCURRENT_STREAMS: limit})
         if self._going and not self._lingering and not self._busy:
             self._lingering = True
-            self._after(at + LINGER, self._close)
+            self._after(at + LINGER, self._dismiss)
 
     def _limit(self) -> int:
         if self._scripted_limit is not None:
@@ -302,6 +304,8 @@ class ServerConnection:
 
     def _disturb(self, action: Action, at: float) -> None:
         """Carry out what concerns the whole connection."""
+        if self.closed or self.cut is not None:
+            return
         self.watch.disturbed()
         line = self._line
         match action:
@@ -323,6 +327,7 @@ class ServerConnection:
                 self._until(action.seconds, at, partial(setattr, line, "muted", False))
             case Cut():
                 self.cut = action.how
+                self.dismissed = True
                 self.closed = action.how is not CutBy.HALF
             case ChangeSettings():
                 line.announce(action.values())
@@ -353,8 +358,8 @@ class ServerConnection:
             self._last_stream, self._draining = self._highest, None
             self._going = self._goaway_seen = True
 
-    def _close(self) -> None:
-        self.closed = True
+    def _dismiss(self) -> None:
+        self.closed = self.dismissed = True
 
     def _until(self, seconds: float | None, at: float, then: Callable[[], None]) -> None:
         if seconds is not None:

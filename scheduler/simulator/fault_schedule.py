@@ -65,6 +65,3 @@ class ConnectionFaults:
     def _strikes(self, fault: Fault) -> bool:
         number = self._schedule.requests if fault.connection is None else self._requests
         return fault.request is not None and fault.request <= number < fault.request + fault.times
-
-
-NO_FAULTS = Script()

@@ -243,5 +243,8 @@ class Script:
     faults: tuple[Fault, ...] = ()
 
 
+NO_FAULTS = Script()
+
+
 def _debug_data(reason: str | None) -> bytes:
     return b"" if reason is None else msgspec.json.encode({"reason": reason})

@@ -59,7 +59,7 @@ class Line:
         self._sent_limits: deque[int | None] = deque([UNPROVED_STREAMS])
         self._h2.initiate_connection()
         self._h2.sent_settings.append({})
-        watch.settings(acknowledged=False)
+        watch.settings_sent()
 
     def receive(self, data: bytes) -> list[Event]:
         """What the client's bytes mean to h2; ProtocolError if they break HTTP/2."""
@@ -89,12 +89,12 @@ class Line:
         limit = settings.get(SettingCodes.MAX_CONCURRENT_STREAMS)
         self.limit = self.limit if limit is None else limit
         self._sent_limits.append(limit)
-        self._watch.settings(acknowledged=False)
+        self._watch.settings_sent()
         self._raw(frame.serialize())
 
     def acknowledged(self) -> None:
         """The client has acknowledged the eldest SETTINGS that it had not."""
-        self._watch.settings(acknowledged=True)
+        self._watch.settings_acknowledged()
         limit = self._sent_limits.popleft() if self._sent_limits else None
         self.known_limit = self.known_limit if limit is None else limit
 
@@ -107,7 +107,7 @@ class Line:
             self._raw(struct.pack(">BHBBI", 0, 4, _UNKNOWN_FRAME, 0, one) + b"what")
 
     def ping(self, payload: bytes = b"are you?") -> None:
-        self._watch.ping(answered=False)
+        self._watch.ping_sent()
         self._raw(PingFrame(0, opaque_data=payload).serialize())
 
     def go_away(self, last_stream: int, error: int, debug: bytes) -> None:

@@ -165,11 +165,11 @@ class ConnectionTokens:
         if token.issued_at < now - TOKEN_LIFE:
             self._wedged = True
             return Reason.EXPIRED_PROVIDER_TOKEN
+        if self.team is not None and token.team != self.team:
+            return Reason.INVALID_PROVIDER_TOKEN
         key = self._reader.key(token.key_id)
         if key is not None and key.environment and self._environment and key.environment is not self._environment:
             return Reason.BAD_ENVIRONMENT_KEY_ID_IN_TOKEN
-        if self.team is not None and token.team != self.team:
-            return Reason.INVALID_PROVIDER_TOKEN
         if key is not None and self._key is not None and not key.related(self._key):
             return Reason.UNRELATED_KEY_ID_IN_TOKEN
         if jwt != self._current:

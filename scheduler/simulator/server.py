@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import socket
 import struct
 from collections.abc import Mapping
@@ -19,8 +20,8 @@ from scheduler.simulator.client_certificates import read_certificate
 from scheduler.simulator.client_watch import ClientWatch
 from scheduler.simulator.connection import LINGER, Exchange, ServerConnection
 from scheduler.simulator.devices import Environment, load_devices
-from scheduler.simulator.fault_schedule import NO_FAULTS, FaultSchedule
-from scheduler.simulator.faults import CutBy, Script
+from scheduler.simulator.fault_schedule import FaultSchedule
+from scheduler.simulator.faults import NO_FAULTS, CutBy, Script
 from scheduler.simulator.lint import defects_of
 from scheduler.simulator.listening import READ_SIZE, Listen, serve_connections
 from scheduler.simulator.provider_tokens import ConnectionTokens, TokenKey, TokenReader
@@ -117,8 +118,11 @@ class _Simulator:
         )
         try:
             await self._converse(stream, connection)
+        except trio.Cancelled:
+            connection.dismissed = True
+            raise
         finally:
-            connection.watch.closed(trio.current_time(), by_client=not connection.closed)
+            connection.watch.closed(trio.current_time(), by_client=not connection.dismissed)
 
     def _credentials(self, stream: _TlsStream) -> Credentials:
         certificate = stream.getpeercert(binary_form=True)
@@ -183,7 +187,7 @@ class _Simulator:
 async def _next_bytes(stream: _TlsStream, connection: ServerConnection) -> bytes | None:
     """What the client sends, empty at its end; None when something is due before."""
     due = connection.due
-    with trio.CancelScope(deadline=trio.current_time() + 1e9 if due is None else due):
+    with trio.CancelScope(deadline=math.inf if due is None else due):
         if not connection.reading:
             await trio.sleep_forever()
         return bytes(await stream.receive_some(READ_SIZE))

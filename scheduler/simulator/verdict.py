@@ -16,8 +16,8 @@ from scheduler.domain.errors import OperatorError
 
 
 @dataclass(frozen=True, slots=True)
-class Rate:
-    """How fast requests were started. The peaks are over any stretch of that length."""
+class Starts:
+    """How requests were started. The peaks are over any stretch of that length."""
 
     requests: int
     """Requests that were opened, also those that were refused."""
@@ -65,7 +65,7 @@ class Finding:
 class Verdict:
     """What a simulator saw of its clients."""
 
-    rate: Rate
+    starts: Starts
     connections: Connections
     provider_tokens: ProviderTokens
     settings_sent: int
@@ -90,10 +90,11 @@ class Verdict:
 
 
 def _lines(verdict: Verdict) -> list[str]:
-    rate, connections, tokens = verdict.rate, verdict.connections, verdict.provider_tokens
+    starts, connections, tokens = verdict.starts, verdict.connections, verdict.provider_tokens
     lines = [
         f"verdict: {'obedient' if verdict.obedient else 'NOT obedient'}",
-        f"  starts: {rate.requests} requests, at most {rate.peak_second} in a second, {rate.peak_100_ms} in 100 ms",
+        f"  starts: {starts.requests} requests, at most {starts.peak_second} in a second, "
+        f"{starts.peak_100_ms} in 100 ms",
         f"  connections: {connections.opened} opened, {connections.closed_by_client} closed by the client, "
         f"at most {connections.most_open} at once, {connections.peak_minute} opened in a minute",
         f"  provider tokens: {tokens.distinct}, at most {tokens.most_on_one_connection} on one connection",

@@ -14,10 +14,11 @@ from scheduler.diagnostics.yaml_nodes import ScalarNode
 from scheduler.domain.lanes import Lane
 from scheduler.domain.push_types import PushType
 from scheduler.domain.quantities import Rate
-from scheduler.rendering.fusing import Uncompilable
+from scheduler.rendering.fusing import Uncompilable, fuse
 from scheduler.rendering.names import Names, check_text, compile_finding
 from scheduler.rendering.payload import PayloadTemplate, compile_payload
 from scheduler.rendering.texts import TextTemplate, compile_texts
+from scheduler.rendering.unfused import Fuse
 from scheduler.rendering.with_values import read_with
 from scheduler.rules.compiler import roots_of
 from scheduler.rules.rule import Collapse, Message, OnUnknown, Rule
@@ -89,6 +90,8 @@ class Surroundings:
     """The IANA name of the zone of people who have none of their own."""
     app: str
     """The app of the rule; "" when that is not known."""
+    fuse: Fuse = fuse
+    """How its templates become functions: this shapes no send, only who makes code when."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +207,13 @@ def _payload(rule: Rule, message: Message, around: Surroundings, findings: list[
     if files.base is None:
         return None
     payload, problems = compile_payload(
-        files.base, files.overlays, with_values, names, around.default_locale, rule.delivery.push_type
+        files.base,
+        files.overlays,
+        with_values,
+        names,
+        around.default_locale,
+        rule.delivery.push_type,
+        fuse=around.fuse,
     )
     findings.extend(problems)
     return payload
@@ -218,6 +227,7 @@ class _Texts:
         self.scheduled = rule.trigger.scheduled
         self.schema = around.schema
         self.macros = around.templates.macros
+        self.fuse = around.fuse
         self.findings = findings
         self.nodes: dict[str, ScalarNode] = {}
         """By label, the texts that can be compiled."""
@@ -238,7 +248,7 @@ class _Texts:
     def compiled(self) -> Mapping[str, TextTemplate]:
         """The texts without an error, by their labels."""
         try:
-            return compile_texts({label: node.text for label, node in self.nodes.items()}, self.macros)
+            return compile_texts({label: node.text for label, node in self.nodes.items()}, self.macros, self.fuse)
         except Uncompilable:
             found = (compile_finding(node, self.macros) for node in self.nodes.values())
             self.findings.extend(one for one in found if one is not None)

@@ -69,7 +69,7 @@ def load(
 ) -> LoadResult:
     """The workspace that texts describe. Relative paths of settings are relative to `root`. Nothing is opened but
     `credentials`, for who wants to know whether they are good."""
-    whole = _Whole(sources, root, environ, credentials)
+    whole = _Whole(sources, root, environ, credentials, to_run=True)
     rules = one_by_one(whole.rules, whole.rule_paths)
     findings = whole.findings_with(rules)
     if whole.rules.settings is None or has_errors(findings):
@@ -85,9 +85,9 @@ def findings_of(
     credentials: CredentialFiles | None = None,
     share: Share = one_by_one,
 ) -> tuple[Diagnostic, ...]:
-    """The findings that `load` would have. `share` may let several processes look at the rules: what they give back
-    need not have campaigns."""
-    whole = _Whole(sources, root, environ, credentials)
+    """The findings that `load` would have, without what only a run needs: campaigns, and code of most templates.
+    `share` may let several processes look at the rules."""
+    whole = _Whole(sources, root, environ, credentials, to_run=False)
     return whole.findings_with(share(whole.rules, whole.rule_paths))
 
 
@@ -100,6 +100,8 @@ class _Whole:
         root: Path,
         environ: Mapping[str, str],
         credentials: CredentialFiles | None,
+        *,
+        to_run: bool,
     ) -> None:
         self._findings: list[Diagnostic] = []
         self.sources = {path: self._decoded(source) for path, source in sources.items()}
@@ -112,7 +114,7 @@ class _Whole:
         certificates: dict[str, ClientCertificate] = {}
         if settings is not None:
             self._findings.extend(check_auth(settings.apps, credentials, certificates))
-        self.rules = RuleLoader(settings, schema, templates, self.sources, certificates)
+        self.rules = RuleLoader(settings, schema, templates, self.sources, certificates, to_run=to_run)
 
     def findings_with(self, rules: Sequence[LoadedRule]) -> tuple[Diagnostic, ...]:
         """All findings in reading order, without those that a rule ignores."""

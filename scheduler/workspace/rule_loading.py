@@ -12,6 +12,8 @@ from scheduler.conditions.types import Schema
 from scheduler.diagnostics.diagnostic import Diagnostic, did_you_mean, error
 from scheduler.diagnostics.source import Source
 from scheduler.diagnostics.yaml_reader import read_yaml
+from scheduler.rendering.fusing import fuse
+from scheduler.rendering.unfused import unfused
 from scheduler.rules.compiler import compile_rule
 from scheduler.rules.rule import Ignored, Rule
 from scheduler.workspace.campaign import Campaign, Parts, Surroundings, compile_parts, is_refused, join
@@ -26,7 +28,7 @@ from scheduler.workspace.versions import source_texts, version_of
 @dataclass(frozen=True, slots=True)
 class LoadedRule:
     """What became of a rule's file: everything that is wrong, and what the rule uses and ignores, as far as it could
-    be read. `campaign` is None if there is an error."""
+    be read. `campaign` is None if there is an error, or if the rule was only to be looked at."""
 
     path: str
     findings: tuple[Diagnostic, ...]
@@ -37,7 +39,10 @@ class LoadedRule:
 
 
 class RuleLoader:
-    """Loads the rules of a workspace whose settings (None: with an error), types and templates are known."""
+    """Loads the rules of a workspace whose settings (None: with an error), types and templates are known.
+
+    `to_run`: whether campaigns are wanted, whose templates are code. Else rules are looked at, which finds the same.
+    """
 
     def __init__(
         self,
@@ -46,6 +51,8 @@ class RuleLoader:
         templates: TemplateFiles,
         sources: Mapping[str, Source],
         certificates: Mapping[str, ClientCertificate],
+        *,
+        to_run: bool,
     ) -> None:
         self.settings = settings
         self.schema = schema
@@ -53,6 +60,7 @@ class RuleLoader:
         self.sources = sources
         self.certificates = certificates
         """By app, those that were looked into."""
+        self.to_run = to_run
 
     def load(self, path: str) -> LoadedRule:
         """The rule of one file."""
@@ -73,15 +81,15 @@ class RuleLoader:
         files = self.templates.named(rule.message.template)
         if parts is None or app is None or files is None:
             return LoadedRule(path, tuple(findings), named, ignored=rule.ignored)
-        campaign = self._campaign(path, rule, parts, around, files)
         if not any(map(is_refused, more)):
-            findings.extend(check_payloads(campaign, self.schema, files, rule.message.template_node.span))
+            findings.extend(check_payloads(rule, parts.payload, self.schema, files))
+        campaign = self._campaign(path, rule, parts, around, files) if self.to_run else None
         return LoadedRule(path, tuple(findings), named, parts.macro_paths, rule.ignored, campaign)
 
     def _surroundings(self, settings: Settings, app: App | None) -> Surroundings:
-        return Surroundings(
-            self.schema, self.templates, settings.locale, settings.time_zone, app.name if app is not None else ""
-        )
+        name = app.name if app is not None else ""
+        make = fuse if self.to_run else unfused
+        return Surroundings(self.schema, self.templates, settings.locale, settings.time_zone, name, make)
 
     def _campaign(self, path: str, rule: Rule, parts: Parts, around: Surroundings, files: TemplateFile) -> Campaign:
         texts = source_texts(

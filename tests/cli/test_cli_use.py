@@ -200,9 +200,9 @@ def test_the_simulator_says_what_is_wrong_with_its_files(workspace: Path, clario
     for words, message in {
         "--key x": "error: --key 'x' is not KEYID:TEAMID:FILE\n  hint: --key ABC123DEFG:DEF123GHIJ:AuthKey.p8\n",
         "--key A:B:nope.p8": "error: nope.p8: not a readable key: ",
-        "--faults nope": "error: nope: the fault script cannot be read: No such file or directory\n",
-        "--faults file": "error: file:1:1: ",
-        "--faults file --chaos 1": "error: --faults and --chaos are both scripts\n  hint: give one of them\n",
+        "--script nope": "error: nope: the fault script cannot be read: No such file or directory\n",
+        "--script file": "error: file:1:1: ",
+        "--script file --chaos 1": "error: --script and --chaos are two scripts\n  hint: give one of them\n",
         "--sink --chaos 1": "error: --sink reads no request, so nothing can be checked, judged or made to fail\n",
         "--client-ca file": "error: file: no authority can be read from it: ",
         "--devices nope": "error: nope: the device file cannot be read: No such file or directory\n",

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from fuzz import fuzz_check
-from fuzz.fuzz_check import FUZZED, Fuzzer, seeds_of
-from fuzz.mutations import LONGEST, Mutator
+from fuzz.fuzz_check import FUZZED, Check, WorkspaceFiles, seeds_of
+from fuzz.fuzzer import Fuzzer
+from fuzz.mutations import LONGEST, WORKSPACE_TOKENS, Mutator
 from scheduler.diagnostics.diagnostic import Diagnostic, error
 from scheduler.diagnostics.source import Source, Span
 
 
 @pytest.mark.slow
 def test_any_bytes_in_any_file_of_a_workspace_are_checked_without_a_crash() -> None:
-    failure = Fuzzer(seed=0).failure(runs=200)
+    failure = Fuzzer(WorkspaceFiles(), seed=0).failure(runs=200)
     assert failure is None, failure.broken.story
 
 
@@ -27,7 +27,7 @@ def test_there_are_seeds_for_every_kind_of_file(path: str) -> None:
 
 def test_one_seed_makes_the_same_bytes_and_no_more_than_twenty_kilobytes() -> None:
     seeds = seeds_of("rules/tested.yaml")
-    first, second = Mutator(7), Mutator(7)
+    first, second = Mutator(7, WORKSPACE_TOKENS), Mutator(7, WORKSPACE_TOKENS)
     contents = [first.mutated(seeds[0], seeds) for _ in range(200)]
     assert contents == [second.mutated(seeds[0], seeds) for _ in range(200)]
     assert len(set(contents)) > 150
@@ -60,18 +60,15 @@ def says_nothing(files: Mapping[str, Source]) -> Sequence[Diagnostic]:
         (says_nothing, "a finding says nothing: "),
     ],
 )
-def test_broken_promise_is_found_and_made_as_small_as_it_gets(
-    check: fuzz_check.Check, what: str, tmp_path: Path
-) -> None:
-    failure = Fuzzer(seed=0, check=check).failure(runs=5_000)
+def test_broken_promise_is_found_and_made_as_small_as_it_gets(check: Check, what: str, tmp_path: Path) -> None:
+    failure = Fuzzer(WorkspaceFiles(check), seed=0).failure(runs=5_000)
     assert failure is not None
     assert failure.content == b"\0"
     assert what in failure.broken.story
     assert failure.write(tmp_path).read_bytes() == b"\0"
 
 
-def test_an_answer_that_takes_too_long_is_a_broken_promise(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fuzz_check, "MOST_SECONDS", -1.0)
-    failure = Fuzzer(seed=0, check=lambda files: ()).failure(runs=1)
+def test_an_answer_that_takes_too_long_is_a_broken_promise() -> None:
+    failure = Fuzzer(WorkspaceFiles(lambda files: (), most_seconds=-1.0), seed=0).failure(runs=1)
     assert failure is not None
     assert failure.broken.story == "took 0.0 s of CPU time"

@@ -10,7 +10,8 @@ import h2.events
 import h2.settings
 
 from scheduler.http2.connection import ExpressConnection
-from scheduler.http2.events import Event, Succeeded
+from scheduler.http2.events import Event, Failed, Succeeded
+from scheduler.http2.frames import SETTINGS, frame
 from scheduler.http2.header_encoder import BlockShape, SharedField, string_literal
 
 AUTHORITY = SharedField(b":authority", b"api.push.example")
@@ -119,3 +120,31 @@ def joined(settings: dict[int, int] | None = None, *, header_table_size: int = 0
     pair = Joined(ExpressConnection(stream_limit=stream_limit, header_table_size=header_table_size), Peer(settings))
     pair.exchange()
     return pair
+
+
+Client = ExpressConnection[Message]
+
+
+def opened(count: int, settings: bytes = b"", **options: int) -> tuple[Client, list[Message]]:
+    """A client with the peer's SETTINGS and `count` streams in flight: 1, 3, 5…"""
+    client: Client = ExpressConnection(**{"stream_limit": 1000, **options})
+    client.receive(frame(SETTINGS, 0, 0, settings))
+    messages = [Message(number) for number in range(count)]
+    assert client.start(SHAPE, messages, literals) == count
+    client.take_output()
+    return client, messages
+
+
+def setting(code: h2.settings.SettingCodes, value: int) -> bytes:
+    return int(code).to_bytes(2, "big") + value.to_bytes(4, "big")
+
+
+def flat(events: list[Event[Message]]) -> tuple[list[int], list[object]]:
+    """Events without how the successes were grouped by reads."""
+    succeeded = [message.number for event in events if isinstance(event, Succeeded) for message in event.requests]
+    return succeeded, [event for event in events if not isinstance(event, Succeeded)]
+
+
+def failure(events: list[Event[Message]]) -> str:
+    assert isinstance(events[-1], Failed)
+    return str(events[-1].error)

@@ -6,51 +6,11 @@ import random
 from collections.abc import Iterable
 
 import pytest
+from campaigns import CAMPAIGNS, NAMES, TABLE_SIZES, Campaigns, meant
 from h2.settings import SettingCodes
-from http2_peer import AUTHORITY, Joined, Message, joined, literals
+from http2_peer import Joined, Message, joined, literals
 from hypothesis import given
 from hypothesis import strategies as st
-
-from scheduler.http2.header_encoder import BlockShape, SharedField
-
-TABLE_SIZES = (0, 64, 200, 700, 1500, 4096, 65536)
-CAMPAIGNS = 48
-NAMES = ((b"apns-id",), (b"apns-id", b"apns-expiration"), (b"apns-id", b"apns-expiration", b"apns-collapse-id"), ())
-
-
-class Campaigns:
-    """Header sets that differ in topic and priority; a new token makes new shapes of all."""
-
-    def __init__(self) -> None:
-        self._token = 0
-        self._shapes: dict[tuple[int, int], BlockShape] = {}
-
-    def refresh_token(self) -> None:
-        self._token += 1
-        self._shapes.clear()
-
-    def shape(self, campaign: int, names: int) -> BlockShape:
-        key = campaign, names
-        if key not in self._shapes:
-            fields = (
-                SharedField(b"authorization", b"bearer %d." % self._token + b"%x" * 60, indexed=campaign % 7 != 0),
-                SharedField(b"apns-topic", b"com.example.%d" % campaign + b"x" * (campaign % 40)),
-                SharedField(b"apns-push-type", b"alert" if campaign % 2 else b"background"),
-                SharedField(b"apns-priority", b"%d" % (campaign % 11)),
-            )
-            self._shapes[key] = BlockShape(AUTHORITY, fields, NAMES[names])
-        return self._shapes[key]
-
-
-def meant(shape: BlockShape, message: Message) -> list[tuple[bytes, bytes]]:
-    pseudo = [
-        (b":method", b"POST"),
-        (b":scheme", b"https"),
-        (shape.authority.name, shape.authority.value),
-        (b":path", message.path),
-    ]
-    shared = [(each.name, each.value) for each in shape.fields]
-    return [*pseudo, *shared, *zip(shape.names, message.values, strict=True)]
 
 
 def check_everything_arrives(pair: Joined, steps: Iterable[tuple[str, int, int, int]]) -> None:
@@ -107,8 +67,10 @@ def test_interleaved_campaigns_arrive_with_their_own_headers(steps: list[tuple[s
 def test_all_campaigns_in_one_connection_keep_their_headers(table_size: int, chance: random.Random) -> None:
     order = [("send", campaign, campaign % len(NAMES), 1) for campaign in range(CAMPAIGNS) for _ in range(2)]
     chance.shuffle(order)
-    order.insert(40, ("token", 0, 0, 0))
-    order.insert(70, ("table", chance.randrange(len(TABLE_SIZES)), 0, 0))
+    for _ in range(2):
+        order.insert(chance.randrange(len(order)), ("token", 0, 0, 0))
+    for number in range(len(TABLE_SIZES)):
+        order.insert(chance.randrange(len(order)), ("table", number, 0, 0))
     check_everything_arrives(joined({SettingCodes.HEADER_TABLE_SIZE: table_size}), order)
 
 

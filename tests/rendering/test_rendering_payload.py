@@ -69,6 +69,11 @@ def failure(template: PayloadTemplate, **scope: object) -> str:
     return str(result)
 
 
+def test_keys_with_dots_are_no_paths() -> None:
+    template = payload(json.dumps({"aps": {"alert": "A"}, "a.b": "{{ user.id }}", "a": {"b": "{{ user.id }}"}}))
+    assert rendered(template, {"user": {"id": "u"}}) == {"aps": {"alert": "A"}, "a.b": "u", "a": {"b": "u"}}
+
+
 def test_payload_is_compact_json_in_utf_8_without_html_escapes() -> None:
     result = title("{{ user.id }} & <b>").render(None, {"user": {"id": "Zoë"}})
     assert result == '{"aps":{"alert":{"title":"Zoë & <b>"}}}'.encode()

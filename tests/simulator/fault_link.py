@@ -15,10 +15,15 @@ from scheduler.simulator.checks import World, judge
 from scheduler.simulator.client_watch import ClientWatch
 from scheduler.simulator.connection import Exchange, ServerConnection
 from scheduler.simulator.fault_schedule import FaultSchedule
-from scheduler.simulator.faults import Fault, Script
+from scheduler.simulator.faults import Action, Fault, Script
 from scheduler.simulator.provider_tokens import ConnectionTokens, TokenReader
 
 BODY = b'{"aps":{"alert":"hello"}}'
+
+
+def at_request(number: int, action: Action, times: int = 1) -> Fault:
+    """A fault at the N-th request."""
+    return Fault(action=action, request=number, times=times)
 
 
 class FaultLink:

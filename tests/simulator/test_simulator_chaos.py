@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 
 from fault_link import BODY, FaultLink
 from hypothesis import given
 from hypothesis import strategies as st
+from simulator_client import NOW
 
 from scheduler.simulator.chaos import chaos_script
 
@@ -42,3 +44,31 @@ def test_every_request_ends_in_at_most_one_way_and_the_log_knows_which(seed: int
     for last, _, _ in link.goaways():
         assert all(stream <= last for stream in processed)
     assert link.watch.verdict().obedient, str(link.watch.verdict())
+
+
+@given(
+    seed=st.integers(0, 10**6),
+    changes=st.lists(st.tuples(st.integers(0, 2000), st.binary(min_size=1, max_size=4)), max_size=6),
+    cuts=st.lists(st.integers(0, 2000), max_size=6),
+)
+def test_no_bytes_of_a_client_make_the_simulator_fail(
+    seed: int, changes: list[tuple[int, bytes]], cuts: list[int]
+) -> None:
+    """They end in answers, or in a breach that ends the connection; never in an exception of ours."""
+    link = FaultLink(*chaos_script(seed, requests=6, seconds=1.0, faults=6).faults)
+    link.overrun()
+    for _ in range(6):
+        link.open()
+    link.client.ping(b"12345678")
+    sent = bytearray(link.client.data_to_send())
+    for position, written in changes:
+        sent[position % len(sent) : position % len(sent) + len(written)] = written
+    pieces = sorted({0, *(cut % len(sent) for cut in cuts), len(sent)})
+    for start, end in pairwise(pieces):
+        if link.server.closed:
+            break
+        link.server.receive(bytes(sent[start:end]), NOW.timestamp(), link.at)
+        link.at += 0.3
+        link.server.tick(link.at)
+    for finding in link.watch.verdict().findings:
+        assert finding.count

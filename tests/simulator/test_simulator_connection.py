@@ -184,6 +184,19 @@ async def test_the_clients_goaway_closes_the_connection(start: Any) -> None:
     assert simulator.statistics.requests == 1
 
 
+async def test_a_goaway_behind_a_request_over_the_limit_is_no_breach(start: Any) -> None:
+    simulator = await start()
+    async with simulator.connect() as client:
+        client.h2.remote_settings[h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS] = 100
+        client.h2.remote_settings.acknowledge()
+        client.open(request_headers(), BODY)
+        client.open(request_headers(), BODY)
+        await client.stream.send_all(client.h2.data_to_send() + GoAwayFrame(0).serialize())
+        while not client.closed:
+            await client.read()
+    assert [finding.rule for finding in simulator.watch.verdict().findings] == ["stream-limit"]
+
+
 class _InMemory:
     """A stock client and the server's side, with no network between them."""
 

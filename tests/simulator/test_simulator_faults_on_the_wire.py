@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
 import trio.testing
-from simulator_client import H2Client, Response, request_headers, until
+from hyperframe.frame import GoAwayFrame
+from simulator_client import NOW, H2Client, Response, connect, request_headers, until
 from trio.testing import MockClock
 
+from scheduler.domain.clock import VirtualClock
+from scheduler.simulator.client_watch import ClientWatch
 from scheduler.simulator.faults import Cut, CutBy, Delay, Fault, GoAway, Script, Stall, Stalled
+from scheduler.simulator.listening import Listen
+from scheduler.simulator.server import SimulatorConfig, serve
 
 BODY = b'{"aps":{}}'
 
@@ -55,6 +62,25 @@ async def test_a_cut_ends_the_connection_as_it_says_and_lets_out_what_was_answer
     assert [line["status"] for line in simulator.log()] == [200, 200]
 
 
+async def test_who_ended_a_connection_is_told_apart(tmp_path: Path) -> None:
+    watch = ClientWatch()
+    faults = script(Fault(action=Cut(), request=1, connection=4))
+    config = SimulatorConfig(Listen(tmp_path / "ca.pem", port=0), faults=faults)
+    async with trio.open_nursery() as nursery:
+        port = await nursery.start(partial(serve, config, clock=VirtualClock(NOW), watch=watch))
+        async with connect(port, tmp_path / "ca.pem") as says_goodbye:
+            await says_goodbye.stream.send_all(GoAwayFrame(0).serialize())
+            await _end_of(says_goodbye)
+        async with connect(port, tmp_path / "ca.pem") as leaves:
+            await leaves.ask()
+        async with connect(port, tmp_path / "ca.pem"), connect(port, tmp_path / "ca.pem") as is_cut:
+            await is_cut.ask()
+            await until(lambda: watch.verdict().connections.closed_by_client == 2)
+            nursery.cancel_scope.cancel()
+    connections = watch.verdict().connections
+    assert (connections.opened, connections.closed_by_client, connections.most_open) == (4, 2, 2)
+
+
 async def test_a_delayed_answer_comes_when_its_seconds_have_passed(
     start: Callable[..., Awaitable[Any]], mock_clock: MockClock, nursery: trio.Nursery
 ) -> None:
@@ -69,6 +95,7 @@ async def test_a_delayed_answer_comes_when_its_seconds_have_passed(
         nursery.start_soon(ask)
         await until(simulator.log)
         mock_clock.jump(29.9)
+        await trio.testing.wait_all_tasks_blocked()
         assert answered == []
         mock_clock.jump(0.1)
         await until(lambda: answered)

@@ -19,7 +19,7 @@ from scheduler.simulator.devices import parse_devices
 from scheduler.simulator.fault_script import ACTIONS, read_script
 from scheduler.simulator.faults import Fault
 from scheduler.simulator.reasons import Reason
-from scheduler.simulator.verdict import Connections, Finding, ProviderTokens, Rate, Verdict
+from scheduler.simulator.verdict import Connections, Finding, ProviderTokens, Starts, Verdict
 from tests.support.markdown_page import Block, Row, Section, read_page
 
 PAGE = Path(__file__).parents[2] / "docs" / "simulator.md"
@@ -111,7 +111,7 @@ def test_every_reason_of_the_checks_is_known_and_has_its_status() -> None:
 def test_the_verdict_on_the_page_is_how_one_looks() -> None:
     (block,) = blocks("", "The verdict")
     verdict = Verdict(
-        Rate(5000, 812, 97),
+        Starts(5000, 812, 97),
         Connections(3, 1, 2, 3, 0),
         ProviderTokens(1, 1, 0),
         settings_sent=7,

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 from fault_link import BODY, FaultLink
+from h2.connection import H2Connection
 from hpack import Decoder, Encoder, HeaderTuple, NeverIndexedHeaderTuple
 from hyperframe.frame import DataFrame, HeadersFrame
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from simulator_client import NOW, provider_token, request_headers
 
@@ -27,13 +28,14 @@ def rules(verdict: Verdict) -> list[tuple[str, bool, int]]:
 def test_of_nobody_there_is_nothing_to_say() -> None:
     verdict = ClientWatch().verdict()
     assert verdict.obedient
-    assert (verdict.findings, verdict.rate.requests) == ((), 0)
+    assert (verdict.findings, verdict.starts.requests) == ((), 0)
 
 
 @given(
     steps=st.lists(st.floats(0, 2, allow_nan=False).map(lambda step: round(step, 2)), max_size=40),
     length=st.sampled_from([0.1, 1.0]),
 )
+@example(steps=[0.0, 1.0], length=1.0)
 def test_a_peak_is_the_most_in_any_stretch(steps: list[float], length: float) -> None:
     peak, moments, now = Peak(length), [], 0.0
     for step in steps:
@@ -51,8 +53,8 @@ def test_starts_are_counted_by_the_second_and_the_tenth() -> None:
     for at, count in ((0.5, 3), (0.95, 2), (1.2, 4), (7.0, 1)):
         link.at = at
         link.ask(count)
-    rate = link.watch.verdict().rate
-    assert (rate.requests, rate.peak_second, rate.peak_100_ms) == (11, 9, 4)
+    starts = link.watch.verdict().starts
+    assert (starts.requests, starts.peak_second, starts.peak_100_ms) == (11, 9, 4)
 
 
 def test_connections_are_counted_and_those_that_end_soon_are_advised_against() -> None:
@@ -102,6 +104,15 @@ def test_streams_over_a_limit_that_was_acknowledged_are_a_breach_and_others_are_
     link.overrun()
     link.ask()
     assert rules(link.watch.verdict()) == [("stream-limit", True, 1), ("repeated", False, 1)]
+
+
+def test_streams_that_were_opened_before_the_limit_could_be_known_are_refused_and_no_breach() -> None:
+    link = FaultLink()
+    link.client = H2Connection()
+    link.client.initiate_connection()
+    link.ask(3)
+    assert link.server.refused_streams == 2
+    assert link.watch.verdict().obedient
 
 
 def test_headers_are_counted_by_representation_and_ids_must_not_enter_the_table_twice() -> None:
@@ -163,7 +174,7 @@ def test_the_verdict_is_written_as_words_and_as_json(tmp_path: Path) -> None:
     write_verdict(verdict, tmp_path / "verdict.json")
     written = json.loads((tmp_path / "verdict.json").read_text())
     assert written["obedient"] is True
-    assert written["rate"] == {"requests": 2, "peak_second": 2, "peak_100_ms": 2}
+    assert written["starts"] == {"requests": 2, "peak_second": 2, "peak_100_ms": 2}
     assert written["headers"]["apns-priority"] == {"incremental": 1, "indexed": 1}
     assert written["findings"] == [{"rule": "repeated", "breach": False, "count": 1, "text": verdict.findings[0].text}]
     with pytest.raises(OperatorError) as error:

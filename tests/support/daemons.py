@@ -18,8 +18,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from scheduler.engine.daemon import Daemon, Ended
 from scheduler.simulator.certificates import authority
 from scheduler.simulator.client_watch import ClientWatch
-from scheduler.simulator.fault_schedule import NO_FAULTS
-from scheduler.simulator.faults import Script
+from scheduler.simulator.faults import NO_FAULTS, Script
 from scheduler.simulator.listening import Listen
 from scheduler.simulator.provider_tokens import TokenKey
 from scheduler.simulator.records import Statistics

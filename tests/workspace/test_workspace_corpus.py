@@ -21,6 +21,7 @@ from scheduler.diagnostics.source import Source
 from scheduler.workspace.checking import check
 from scheduler.workspace.codes import CODES
 from scheduler.workspace.folder import read_folder
+from scheduler.workspace.loading import load
 
 CORPUS = Path(__file__).parents[1] / "rules_corpus"
 EXAMPLES = {path: source.text for path, source in read_folder(CORPUS.parents[1]).items()}
@@ -82,6 +83,13 @@ def test_defect_is_said_exactly(case: str) -> None:
 def test_good_file_has_no_finding_but_what_is_not_built(case: str) -> None:
     findings = findings_of(files_of("good", case))
     assert [finding for finding in findings if finding.code != "not-yet"] == []
+
+
+@pytest.mark.parametrize("kind", ["bad", "good"])
+def test_check_finds_without_making_code_what_loading_finds_that_makes_it(kind: str) -> None:
+    for case in cases(kind):
+        files = files_of(kind, case)
+        assert as_text(findings_of(files)) == as_text(load(files, Path("/w"), {}).findings), case
 
 
 def test_corpus_is_as_large_as_promised() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -11,6 +12,7 @@ from scheduler.diagnostics.printers import as_text
 from scheduler.diagnostics.source import Source
 from scheduler.domain.errors import OperatorError
 from scheduler.domain.push_types import PushType
+from scheduler.rendering.sandbox import ENVIRONMENT
 from scheduler.rendering.texts import TextTemplate
 from scheduler.rules.rule import Collapse
 from scheduler.workspace.campaign import Campaign
@@ -233,6 +235,17 @@ def test_an_overlay_without_texts_is_a_warning() -> None:
     assert [f"{one.severity} {one.span} {one.message}" for one in result.findings if one.code == "overlay-texts"] == [
         "warning templates/sale.de.yaml:1:1 the overlay for de replaces none of title, subtitle and body"
     ]
+
+
+def test_check_of_plain_templates_makes_no_code_and_loading_makes_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_code(*_: object, **__: object) -> NoReturn:
+        raise AssertionError("code is made")
+
+    monkeypatch.setattr(ENVIRONMENT, "compile", no_code)
+    sources = {path: Source(path, text) for path, text in FILES.items()}
+    assert {finding.code for finding in check(sources, Path("/w"), {})} == {"may-be-missing", "unused-file"}
+    with pytest.raises(AssertionError, match="code is made"):
+        load(sources, Path("/w"), {})
 
 
 def test_paths_narrow_what_check_says() -> None:

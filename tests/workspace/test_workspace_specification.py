@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
+from scheduler.diagnostics.printers import as_text
 from scheduler.diagnostics.source import Source
 from scheduler.diagnostics.yaml_nodes import core_value
 from scheduler.diagnostics.yaml_reader import read_yaml
@@ -17,6 +18,7 @@ from scheduler.rules.json_schema import json_schema_of
 from scheduler.rules.rule_table import RULE_TABLE
 from scheduler.workspace.checking import check
 from scheduler.workspace.folder import read_folder
+from scheduler.workspace.loading import load
 from scheduler.workspace.settings_table import SETTINGS_TABLE
 
 TESTS = Path(__file__).parents[1]
@@ -49,6 +51,7 @@ def problems(validator: Draft202012Validator, value: Json) -> list[str]:
 def test_examples_of_the_specification_have_no_finding_but_what_is_not_built() -> None:
     findings = check(read_folder(SPECIFICATION), SPECIFICATION, {})
     assert {one.code for one in findings} == {"not-yet"}
+    assert as_text(findings) == as_text(load(read_folder(SPECIFICATION), SPECIFICATION, {}).findings)
 
 
 @pytest.mark.parametrize("path", GOOD_RULES, ids=str)

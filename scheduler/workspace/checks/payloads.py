@@ -13,8 +13,9 @@ from scheduler.diagnostics.diagnostic import Diagnostic, error, note
 from scheduler.diagnostics.source import Span
 from scheduler.diagnostics.yaml_nodes import MappingNode, Node, SequenceNode
 from scheduler.rendering.overlays import fallbacks
+from scheduler.rendering.payload import PayloadTemplate
 from scheduler.rendering.results import RenderFailure
-from scheduler.workspace.campaign import Campaign
+from scheduler.rules.rule import Rule
 from scheduler.workspace.checks.samples import samples
 from scheduler.workspace.templates import TemplateFile
 
@@ -22,26 +23,28 @@ _EMPTY_LEAF = "where there may be no value, leave the key out: `… | omit`"
 _STEP = re.compile(r"[^.\[\]]+")
 
 
-def check_payloads(campaign: Campaign, schema: Schema, files: TemplateFile, rule_span: Span) -> Iterator[Diagnostic]:
-    """Findings about the payloads of a campaign; `rule_span` is where the rule names its template."""
+def check_payloads(rule: Rule, payload: PayloadTemplate, schema: Schema, files: TemplateFile) -> Iterator[Diagnostic]:
+    """Findings about the payloads of a rule, that of its message in all locales."""
+    rule_span, push_type = rule.message.template_node.span, rule.delivery.push_type
     sizes: dict[str | None, int] = {}
     said: set[RenderFailure | PayloadProblem] = set()
-    for locale in (None, *campaign.payload.locales):
-        for sample in samples(campaign.payload.paths, schema, campaign.event):
-            payload = campaign.payload.render(locale, sample.scope)
-            if isinstance(payload, bytes):
-                sizes[locale] = max(sizes.get(locale, 0), len(payload))
-                for problem in payload_problems(campaign.push_type, msgspec.json.decode(payload)):
+    people = samples(payload.paths, schema, rule.trigger.event)
+    for locale in (None, *payload.locales):
+        for sample in people:
+            rendered = payload.render(locale, sample.scope)
+            if isinstance(rendered, bytes):
+                sizes[locale] = max(sizes.get(locale, 0), len(rendered))
+                for problem in payload_problems(push_type, msgspec.json.decode(rendered)):
                     if problem not in said:
                         yield _type_finding(problem, files, locale, rule_span)
                     if locale is None:
                         said.add(problem)  # what is wrong with the base is said of the base
-            elif isinstance(payload, RenderFailure) and payload not in said:
+            elif isinstance(rendered, RenderFailure) and rendered not in said:
                 if locale is None:
-                    said.add(payload)  # it fails in the same way in all locales that do not replace the leaf
-                span = _leaf_span(files, locale, payload.leaf) or rule_span
-                yield _render_finding(payload, locale, span, declared=sample.declared)
-    yield from _size_findings(sizes, campaign.push_type.payload_limit, rule_span)
+                    said.add(rendered)  # it fails in the same way in all locales that do not replace the leaf
+                span = _leaf_span(files, locale, rendered.leaf) or rule_span
+                yield _render_finding(rendered, locale, span, declared=sample.declared)
+    yield from _size_findings(sizes, push_type.payload_limit, rule_span)
 
 
 def _render_finding(failure: RenderFailure, locale: str | None, span: Span, *, declared: bool) -> Diagnostic:

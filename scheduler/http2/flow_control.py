@@ -1,8 +1,9 @@
-"""Flow control of what we send (RFC 9113 §5.2, §6.9): the connection's window, and bodies that wait for one."""
+"""Flow control (RFC 9113 §5.2, §6.9): the connection's windows in both directions, and bodies that wait for one."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from scheduler.http2.frames import (
     DATA,
@@ -13,7 +14,28 @@ from scheduler.http2.frames import (
     ErrorCode,
     RemoteProtocolError,
     frame,
+    window_update,
 )
+
+_CREDIT_AT: Final = DEFAULT_WINDOW // 2
+
+
+class Credit:
+    """The connection's window for what comes. What has come is credited back once it is half of the window.
+
+    A stream's window is never opened again: an answer that would need it is cut short.
+    """
+
+    def __init__(self) -> None:
+        self._uncredited = 0
+
+    def take(self, size: int) -> bytes:
+        """So much of DATA has come, padding included; what to write for it, if anything."""
+        self._uncredited += size
+        if self._uncredited < _CREDIT_AT:
+            return b""
+        size, self._uncredited = self._uncredited, 0
+        return window_update(0, size)
 
 
 @dataclass(slots=True)
@@ -68,8 +90,13 @@ class Bodies:
         body.window += increment
         return body.window <= MAX_WINDOW
 
+    def go_on_with(self, stream: int) -> bytes:
+        """The next frames of one body, if it waits."""
+        body = self.waiting.get(stream)
+        return b"" if body is None else self._advance(stream, body)
+
     def go_on(self) -> bytes:
-        """The next frames of what waits, in the order in which it came."""
+        """The next frames of all that waits, in the order in which it came."""
         return b"".join([self._advance(stream, body) for stream, body in list(self.waiting.items())])
 
     def _advance(self, stream: int, body: _Waiting) -> bytes:

@@ -1,17 +1,14 @@
-"""Each fault does exactly what it says, at its moment, to its connection, and to nothing else."""
+"""Faults of whole connections: each does exactly what it says, for as long as it says."""
 
 from __future__ import annotations
 
 import pytest
-from fault_link import BODY, FaultLink
+from fault_link import BODY, FaultLink, at_request
 from h2.errors import ErrorCodes
-from hyperframe.frame import ExtensionFrame, HeadersFrame, PingFrame, SettingsFrame, WindowUpdateFrame
+from hyperframe.frame import DataFrame, ExtensionFrame, HeadersFrame, PingFrame, SettingsFrame, WindowUpdateFrame
 from simulator_client import TOPIC, request_headers
 
-from scheduler.simulator.fault_schedule import FaultSchedule
 from scheduler.simulator.faults import (
-    Action,
-    AnswerWith,
     ChangeSettings,
     CloseWindow,
     Cut,
@@ -21,107 +18,14 @@ from scheduler.simulator.faults import (
     Fault,
     GoAway,
     IgnoreTableSize,
-    Informational,
     Ping,
-    Refuse,
-    Reset,
-    Script,
     Stall,
     Stalled,
     Streams,
-    Trailers,
     UnknownFrame,
     UnknownSetting,
 )
 from scheduler.simulator.reasons import Reason
-
-
-def at_request(number: int, action: Action, times: int = 1) -> Fault:
-    return Fault(action=action, request=number, times=times)
-
-
-def test_without_faults_nothing_happens() -> None:
-    link = FaultLink().proved()
-    assert link.server.due is None
-    assert link.ended() == {1}
-    assert [exchange.faults for exchange in link.exchanges] == [()]
-
-
-def test_a_fault_strikes_its_request_and_as_many_after_it_as_it_says() -> None:
-    link = FaultLink(at_request(3, AnswerWith(reason=Reason.SHUTDOWN), times=2)).proved()
-    streams = link.ask(4)
-    assert [link.statuses(stream) for stream in streams] == [["200"], ["503"], ["503"], ["200"]]
-    assert link.body(streams[1]) == b'{"reason":"Shutdown"}'
-    assert [exchange.faults for exchange in link.exchanges] == [(), (), ("answer",), ("answer",), ()]
-
-
-def test_an_answer_may_have_any_status_reason_and_timestamp_or_no_body() -> None:
-    link = FaultLink(
-        at_request(1, AnswerWith(status=418, reason="Teapot", timestamp=7)), at_request(2, AnswerWith(status=500))
-    )
-    first, second = link.ask()[0], link.ask()[0]
-    assert (link.statuses(first), link.body(first)) == (["418"], b'{"reason":"Teapot","timestamp":7}')
-    assert (link.statuses(second), link.body(second)) == (["500"], b"")
-    assert link.ended() == {first, second}
-
-
-def test_a_refused_request_was_not_processed() -> None:
-    link = FaultLink(at_request(2, Refuse())).proved()
-    refused, other = link.ask(2)
-    assert link.resets() == {refused: ErrorCodes.REFUSED_STREAM}
-    assert [exchange.stream for exchange in link.exchanges] == [1, other]
-    assert link.server.refused_streams == 1
-
-
-@pytest.mark.parametrize("code", [ErrorCodes.NO_ERROR, ErrorCodes.CANCEL, 0xFACE])
-def test_a_reset_request_was_processed_and_has_no_answer(code: int) -> None:
-    link = FaultLink(at_request(2, Reset(code))).proved()
-    (stream,) = link.ask()
-    assert link.resets() == {stream: code}
-    assert link.statuses(stream) == []
-    assert [(exchange.stream, exchange.faults) for exchange in link.exchanges] == [(1, ()), (stream, ("reset",))]
-
-
-def test_a_delayed_answer_comes_at_its_second_and_those_behind_it_do_not_wait() -> None:
-    link = FaultLink(at_request(2, Delay(2.5))).proved()
-    delayed, other = link.ask(2)
-    assert link.ended() == {1, other}
-    assert link.server.due == 2.5
-    link.pass_time(2.4)
-    assert link.ended() == {1, other}
-    link.pass_time(0.1)
-    assert link.ended() == {1, other, delayed}
-
-
-def test_an_answer_that_is_delayed_for_ever_never_comes_and_counts_as_open() -> None:
-    link = FaultLink(Fault(action=Streams(1), request=2), at_request(2, Delay())).proved()
-    delayed, refused = link.ask(2)
-    link.pass_time(1e6)
-    assert delayed not in link.ended()
-    link.overrun()
-    more = link.ask()[0]
-    assert more in link.resets()
-    assert refused in link.ended()
-
-
-def test_a_request_that_is_cancelled_while_its_answer_is_delayed_has_none() -> None:
-    link = FaultLink(at_request(2, Delay(1))).proved()
-    (stream,) = link.ask()
-    link.client.reset_stream(stream, ErrorCodes.CANCEL)
-    link.deliver()
-    link.pass_time(2)
-    assert link.statuses(stream) == []
-    assert not link.server.closed
-
-
-def test_an_interim_answer_comes_before_the_real_one_and_trailers_behind_it() -> None:
-    link = FaultLink(at_request(1, Informational(103)), at_request(1, Trailers()), at_request(2, Trailers()))
-    (first,) = link.ask()
-    (second,) = link.ask(apns_topic=None)
-    assert link.statuses(first) == ["103", "200", "trailers"]
-    assert link.statuses(second) == ["400", "trailers"]
-    assert link.body(second) == b'{"reason":"MissingTopic"}'
-    assert link.ended() == {first, second}
 
 
 def test_the_stream_limit_falls_and_rises_when_the_script_says_so() -> None:
@@ -163,6 +67,7 @@ def test_requests_above_the_last_stream_id_are_never_processed() -> None:
     streams = link.ask(5)
     assert link.goaways() == [(streams[2], ErrorCodes.REFUSED_STREAM, b"Maximum active streams")]
     assert [exchange.stream for exchange in link.exchanges] == [1, *streams[:3]]
+    assert link.schedule.requests == 4, "nor do they count as requests of the script"
     later = link.ask()
     assert link.ended() == {1, *streams[:3]}
     assert later[0] not in link.resets()
@@ -241,6 +146,12 @@ def test_a_cut_lets_out_what_was_answered_before_and_the_request_was_processed(h
     assert third not in link.ended()
 
 
+def test_after_a_cut_no_other_fault_of_the_moment_has_a_voice() -> None:
+    link = FaultLink(at_request(2, Cut()), at_request(2, GoAway()), at_request(2, Ping())).proved()
+    link.ask()
+    assert (link.goaways(), link.of(PingFrame)) == ([], [])
+
+
 def test_settings_change_and_are_enforced_only_when_they_are_acknowledged() -> None:
     link = FaultLink(Fault(action=ChangeSettings(header_table_size=0, max_frame_size=20000), second=0, connection=1))
     assert link.of(SettingsFrame)[1].settings == {1: 0, 5: 20000}
@@ -257,6 +168,36 @@ def test_a_client_that_ignores_the_table_size_breaks_the_connection() -> None:
     link.ask()
     assert link.server.closed
     assert [finding.rule for finding in link.watch.verdict().findings] == ["protocol"]
+
+
+def test_of_two_settings_that_wait_for_acknowledgement_each_is_enforced_at_its_own() -> None:
+    """h2 alone would take the first acknowledgement for both, and a block that came before the second for a breach."""
+    link = FaultLink(
+        Fault(action=Streams(50), second=1), Fault(action=ChangeSettings(header_table_size=0), second=1)
+    ).proved()
+    both = link.server.tick(1.0)
+    first = 9 + both[2]
+    link.take(both[:first])
+    (stream,) = link.ask(apns_collapse_id="enters-the-table")
+    assert stream in link.ended()
+    link.take(both[first:])
+    (stream,) = link.ask()
+    assert stream in link.ended()
+    assert link.watch.verdict().obedient
+
+
+def test_a_client_that_sends_more_than_its_window_breaks_the_connection() -> None:
+    link = FaultLink(Fault(action=CloseWindow(), second=1)).proved()
+    link.pass_time(1)
+    stream = link.client.get_next_available_stream_id()
+    link.client.send_headers(stream, request_headers())
+    link.deliver()
+    link.server.receive(DataFrame(stream, BODY, flags=["END_STREAM"]).serialize(), 1.8e9, 1.0)
+    assert link.server.closed
+    (finding,) = link.watch.verdict().findings
+    assert str(finding) == (
+        "BREACH protocol: 1 x connections ended for FlowControlError, first: Flow control window shrunk below 0"
+    )
 
 
 class _Deaf:
@@ -300,17 +241,18 @@ def test_a_closed_window_grants_nothing_until_it_opens() -> None:
 
 def test_what_came_while_the_window_was_closed_is_credited_when_it_opens() -> None:
     link = FaultLink(Fault(action=CloseWindow(1), second=1)).proved()
-    link.pass_time(0.5)
-    streams = [link.open(b"x" * 5000, end_stream=False) for _ in range(7)]
-    link.deliver()
+    for _ in range(8):
+        link.open(b"x" * 5000)
     link.at = 1.0
-    link.take(link.server.tick(1.0))
-    before = link.client.outbound_flow_control_window
-    for stream in streams[:3]:
-        link.client.send_data(stream, b"", end_stream=True)
+    closing = link.server.tick(1.0)
     link.deliver()
+    link.take(closing)
+    link.deliver()
+    assert link.client.outbound_flow_control_window < 65535 - 40000
+    assert link.of(WindowUpdateFrame) == []
     link.pass_time(1)
-    assert link.client.outbound_flow_control_window >= before
+    assert [frame.stream_id for frame in link.of(WindowUpdateFrame)] == [0]
+    assert link.client.outbound_flow_control_window > 60000
 
 
 def test_answers_use_a_dynamic_table_though_the_client_allows_none() -> None:
@@ -335,40 +277,6 @@ def test_a_ping_wants_an_answer_and_unknown_frames_and_settings_are_no_harm() ->
     assert (verdict.pings_sent, verdict.pings_answered) == (1, 1)
     assert verdict.settings_sent == verdict.settings_acknowledged == 3
     assert verdict.obedient
-
-
-def test_moments_count_over_all_connections_or_over_one() -> None:
-    schedule = FaultSchedule(
-        Script(
-            (
-                Fault(action=AnswerWith(status=500), request=3),
-                Fault(action=AnswerWith(status=501), request=2, connection=2),
-                Fault(action=AnswerWith(status=502), request=4, connection="each"),
-            )
-        )
-    )
-    first, second = FaultLink(schedule=schedule), FaultLink(schedule=schedule, number=2)
-    for link in (first, second, first, second, first, second, first, second):
-        link.ask()
-    assert [exchange.answer.status for exchange in first.exchanges] == [200, 500, 200, 502]
-    assert [exchange.answer.status for exchange in second.exchanges] == [200, 501, 200, 502]
-
-
-def test_a_second_counts_from_the_first_connection_and_passes_over_those_that_open_later() -> None:
-    script = Script((Fault(action=Ping(), second=1), Fault(action=Drain(), second=1, connection="each")))
-    schedule = FaultSchedule(script)
-    first, second, late = (schedule.connection(*opened) for opened in ((1, 100.0), (2, 100.5), (3, 101.5)))
-    assert first.take_due(101.0) == [Ping(), Drain()]
-    assert second.take_due(101.0) == [Ping()]
-    assert (second.due, second.take_due(101.5)) == (101.5, [Drain()])
-    assert (late.due, late.take_due(200)) == (102.5, [Drain()])
-    assert late.due is None
-
-
-def test_faults_of_one_moment_happen_in_the_order_of_the_script() -> None:
-    link = FaultLink(at_request(2, GoAway(debug="a")), at_request(2, GoAway(debug="b"))).proved()
-    link.ask()
-    assert [debug for _, _, debug in link.goaways()] == [b"a", b"b"]
 
 
 def test_an_idle_connection_is_sent_away_and_a_busy_one_is_not() -> None:
