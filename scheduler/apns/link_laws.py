@@ -261,15 +261,12 @@ class LinkLaws:
         late = 0
         while self._started and now - self._started[0][1] >= RESPONSE_DEADLINE:
             last, _ = self._started.popleft()
-            never = {id(request) for stream, request in self._unwritten().items() if stream <= last}
-            if never:
-                self._leave_for_room(len(never), RESPONSE_DEADLINE)
-            for request in self._connection.cancel(last):
-                if id(request) in never:
-                    ended.append((request, Unsent(UnsentCause.NOT_WRITTEN)))
-                else:
-                    late += 1
-                    ended.append((request, Unanswered(UnknownCause.NO_ANSWER)))
+            written, unwritten = self._connection.cancel(last)
+            late += len(written)
+            ended += [(request, Unanswered(UnknownCause.NO_ANSWER)) for request in written]
+            ended += [(request, Unsent(UnsentCause.NOT_WRITTEN)) for request in unwritten]
+            if unwritten:
+                self._leave_for_room(len(unwritten), RESPONSE_DEADLINE)
         self._late += late
         if ended:
             self.limit.answered(len(ended), late, self._connection.in_flight, now)
@@ -277,7 +274,7 @@ class LinkLaws:
 
     def _look_for_room(self, now: float) -> None:
         """Is the same body waiting for a window still, or is there no stream for the next request?"""
-        unwritten = self._unwritten()
+        unwritten = self._connection.waiting_bodies
         if unwritten:
             stuck = next(iter(unwritten))
         elif self.ready and not self.in_flight and not self._connection.room:
@@ -295,11 +292,6 @@ class LinkLaws:
     def _leave_for_room(self, unwritten: int, seconds: float) -> None:
         what = f"no window for {unwritten} requests" if unwritten else "no stream or no window"
         self.retire(CloseReason.NO_ROOM, f"{what} in {seconds:.0f} s")
-
-    def _unwritten(self) -> dict[int, PushRequest]:
-        """What was started and has a body that waits for a window, by stream, oldest first."""
-        open_now = self._connection._open
-        return {stream: open_now[stream] for stream in self._connection._bodies.waiting if stream in open_now}
 
     def _note_start(self, now: float) -> None:
         """Starts within a quarter of a second share a deadline: that of the last one, so none comes early."""

@@ -7,7 +7,7 @@ Every started request comes back exactly once: in an event, or from `cancel` or 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Generic
 
 from scheduler.http2.answers import (
@@ -98,6 +98,11 @@ class ExpressConnection(Generic[R]):
         return self._next_stream - 2
 
     @property
+    def waiting_bodies(self) -> Collection[int]:
+        """The streams whose bodies wait for a window, the oldest first."""
+        return self._bodies.waiting.keys()
+
+    @property
     def exhausted(self) -> bool:
         """Every stream id has been used (RFC 9113 §5.1.1): this connection can only be drained."""
         return self._next_stream > MAX_STREAM_ID
@@ -161,30 +166,37 @@ class ExpressConnection(Generic[R]):
         return started
 
     def ping(self, opaque: bytes) -> None:
-        """Ask for a sign of life; `PingAnswered` brings the 8 bytes back."""
-        self._control.ping(opaque)
-        self._out.append(self._take_control())
+        """Ask for a sign of life; `PingAnswered` brings the 8 bytes back. A connection that has failed is not asked."""
+        if not self._failed:
+            self._control.ping(opaque)
+            self._out.append(self._take_control())
 
-    def cancel(self, last_stream: int) -> list[R]:
-        """Give up on the open streams up to this id (RST_STREAM CANCEL) and hand their requests back."""
+    def cancel(self, last_stream: int) -> tuple[list[R], list[R]]:
+        """Give up on the open streams up to this id (RST_STREAM CANCEL). Hands back as `lose` does."""
         streams = []
         for stream in self._open:  # in the order of their ids
             if stream > last_stream:
                 break
             streams.append(stream)
+        ended = self._parted(streams)
         for stream in streams:
             self._out.append(rst_stream(stream, ErrorCode.CANCEL))
-        return [self._end(stream) for stream in streams]
+            self._end(stream)
+        return ended
 
     def lose(self) -> tuple[list[R], list[R]]:
         """The connection is gone. Hands back (what may have been processed, what was never wholly written)."""
         self._failed = True
+        ended = self._parted(self._open)
+        self._open.clear()
+        return ended
+
+    def _parted(self, streams: Iterable[int]) -> tuple[list[R], list[R]]:
         written: list[R] = []
         unwritten: list[R] = []
-        for stream, request in self._open.items():
+        for stream in streams:
             whole = stream <= self._handed_over and stream not in self._bodies.waiting
-            (written if whole else unwritten).append(request)
-        self._open.clear()
+            (written if whole else unwritten).append(self._open[stream])
         return written, unwritten
 
     def take_output(self) -> bytes:

@@ -50,7 +50,7 @@ class KeyAuth:
     key_file: Path
     key_id: str
     team_id: str
-    place: Span = field(compare=False)
+    place: Span = field(compare=False, repr=False)
     """Where it is written."""
 
 
@@ -60,7 +60,7 @@ class CertificateAuth:
 
     certificate_file: Path
     key_file: Path
-    place: Span = field(compare=False)
+    place: Span = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -194,7 +194,7 @@ def test_answer_that_breaks_http_costs_its_stream_alone(frames: bytes) -> None:
 
 def test_cancel_gives_back_the_oldest_and_resets_their_streams() -> None:
     client, messages = opened(3)
-    assert client.cancel(3) == messages[:2]
+    assert client.cancel(3) == (messages[:2], [])
     assert client.take_output() == frame(RST_STREAM, 0, 1, b"\0\0\0\x08") + frame(RST_STREAM, 0, 3, b"\0\0\0\x08")
     late = frame(HEADERS, END_STREAM | END_HEADERS, 1, b"\x88")
     assert client.receive(late) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import chain
 
 import pytest
 from h2.settings import SettingCodes
@@ -112,7 +113,15 @@ def test_no_bytes_of_the_peer_raise_and_each_request_ends_once(pieces: list[byte
                     ended.append(request)
                 case GoingAway() | PingAnswered() | Failed():
                     pass
-    ended += client.cancel(1)
+    ended += chain(*client.cancel(1))
     written, unwritten = client.lose()
     assert sorted(message.number for message in [*ended, *written, *unwritten]) == list(range(count))
     assert len(messages) == count
+
+
+def test_connection_that_has_failed_asks_for_no_sign_of_life() -> None:
+    client, _ = opened(1)
+    client.receive(frame(SETTINGS, 0, 0, b"\x00\x08\x00\x00\x00\x03"))  # ENABLE_CONNECT_PROTOCOL is 0 or 1
+    client.take_output()
+    client.ping(b"12345678")
+    assert client.take_output() == b""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from itertools import product
+from itertools import chain, product
 
 import pytest
 from h2.settings import SettingCodes
@@ -135,7 +135,7 @@ def _answered(watched: Watched) -> None:
 
 def _cancelled(watched: Watched) -> None:
     _in_flight(watched)
-    watched.ended += watched.client.cancel(1)
+    watched.ended += chain(*watched.client.cancel(1))
 
 
 def _going_away(watched: Watched) -> None:
@@ -260,7 +260,7 @@ class AnyConnection(RuleBasedStateMachine):
 
     @rule(last=st.integers(0, 12))
     def cancel(self, last: int) -> None:
-        self.watched.ended += self.watched.client.cancel(last)
+        self.watched.ended += chain(*self.watched.client.cancel(last))
 
     @rule()
     def ping(self) -> None:
