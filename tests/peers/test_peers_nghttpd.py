@@ -38,7 +38,7 @@ async def test_every_request_is_accepted_once(certificate: Certificate, tmp_path
             for first in range(0, COUNT, 10):
                 headers = HeaderSet(f"com.example.app{first % 40}", PushType.ALERT, 10)
                 sender.submit_requests(made[first : first + 10], tag=first, headers=headers)
-            await sender.until(COUNT)
+            await sender.until_ended(COUNT)
             assert sender.counted() == {ACCEPTED_ANSWER: COUNT}
             assert sender.pool.counters.resent == 0
             assert sender.pool.connected == 1
@@ -50,6 +50,6 @@ async def test_an_answer_that_is_no_json_is_an_answer(certificate: Certificate, 
     with nghttpd(certificate, tmp_path, "--trailer=x-trailer: yes") as server:
         async with sending_to(server, certificate) as sender:
             sender.submit(range(50))
-            await sender.until(50)
+            await sender.until_ended(50)
             assert sender.counted() == {Answer(404): 50}, "there is no such file"
             assert sender.pool.connected == 1

@@ -40,7 +40,7 @@ async def test_every_request_is_accepted_once(
         async with sending_to(server, certificate) as sender:
             for first in range(0, COUNT, 20):
                 sender.submit(range(first, first + 20), tag=first)
-            await sender.until(COUNT)
+            await sender.until_ended(COUNT)
             assert sender.counted() == {ACCEPTED_ANSWER: COUNT}
             assert sender.pool.connected == 1
 
@@ -51,11 +51,11 @@ async def test_a_proxy_whose_backend_is_gone_answers_502(
     with nghttpx(certificate, tmp_path, backend.port) as server:
         async with sending_to(server, certificate) as sender:
             sender.submit(range(10))
-            await sender.until(10)
+            await sender.until_ended(10)
             backend.process.kill()
             backend.process.wait()
             sender.submit(range(10, 20))
-            await sender.until(20)
+            await sender.until_ended(20)
             counted = sender.counted()
             assert counted[ACCEPTED_ANSWER] == 10
             assert counted[Answer(502)] + counted[Answer(503)] == 10
@@ -69,11 +69,11 @@ async def test_a_proxy_that_shuts_down_gracefully_loses_nothing(
     with nghttpx(certificate, tmp_path, backend.port) as server:
         async with sending_to(server, certificate) as sender:
             sender.submit(range(1))
-            await sender.until(1)
+            await sender.until_ended(1)
             sender.submit(range(1, 51))
-            await sender.until(2)
+            await sender.until_ended(2)
             server.process.send_signal(signal.SIGQUIT)
-            await sender.until(51)
+            await sender.until_ended(51)
             while not sender.pool.counters.closes:
                 await trio.lowlevel.checkpoint()
             assert sender.counted() == {ACCEPTED_ANSWER: 51}

@@ -33,7 +33,7 @@ async def test_answers_of_every_form_are_understood(certificate: Certificate, tm
     with node(certificate, tmp_path, deeds) as server:
         async with sending_to(server, certificate) as sender:
             sender.submit(range(8))
-            await sender.until(8)
+            await sender.until_ended(8)
             outcomes = {device: result for _, device, result in sender.results}
             gone = Answer(410, "Unregistered", 1508249865488)
             assert outcomes == {
@@ -43,7 +43,7 @@ async def test_answers_of_every_form_are_understood(certificate: Certificate, tm
                 4: Answer(500),
             }
             sender.submit(range(8, 108))
-            await sender.until(108)
+            await sender.until_ended(108)
             assert sender.pool.counters.closes == {}
         assert "pong" in server.text()
 
@@ -66,7 +66,7 @@ async def test_any_settings_let_every_request_through(
     with node(certificate, tmp_path, opens, settings) as server:
         async with sending_to(server, certificate) as sender:
             sender.submit(range(COUNT))
-            await sender.until(COUNT)
+            await sender.until_ended(COUNT)
             assert sender.counted() == {ACCEPTED_ANSWER: COUNT}
             assert sender.pool.counters.closes == {}
 
@@ -83,7 +83,7 @@ async def test_settings_that_change_in_the_middle_cost_nothing(certificate: Cert
             for first in range(0, COUNT, 5):
                 headers = HeaderSet(f"com.example.app{first % 200}", PushType.ALERT, 10)
                 sender.submit(range(first, first + 5), tag=first, headers=headers)
-            await sender.until(COUNT)
+            await sender.until_ended(COUNT)
             assert sender.counted() == {ACCEPTED_ANSWER: COUNT}
             assert sender.pool.counters.closes == {}
         lines = [line.split() for line in server.text().splitlines() if line.startswith("request")]
@@ -102,7 +102,7 @@ async def test_refused_streams_are_sent_again_and_other_resets_are_unknown(
     with node(certificate, tmp_path, deeds) as server:
         async with sending_to(server, certificate) as sender:
             sender.submit(range(100))
-            await sender.until(100)
+            await sender.until_ended(100)
             assert sender.counted() == {
                 ACCEPTED_ANSWER: 88,
                 Unsent(UnsentCause.REFUSED): 5,
@@ -117,7 +117,7 @@ async def test_goaway_in_the_middle_loses_nothing(certificate: Certificate, tmp_
         async with sending_to(server, certificate) as sender:
             for first in range(0, COUNT, 100):
                 sender.submit(range(first, first + 100), tag=first)
-                await sender.until(first + 100)
+                await sender.until_ended(first + 100)
             assert sender.counted() == {ACCEPTED_ANSWER: COUNT}
             assert sender.pool.counters.closes[CloseReason.GOAWAY] == 2
         lines = server.text().splitlines()
@@ -130,9 +130,9 @@ async def test_what_is_above_goaways_last_stream_is_sent_again(certificate: Cert
     with node(certificate, tmp_path, deeds) as server:
         async with sending_to(server, certificate) as sender:
             sender.submit(range(1))
-            await sender.until(1)
+            await sender.until_ended(1)
             sender.submit(range(1, 200))
-            await sender.until(200)
+            await sender.until_ended(200)
             assert sender.counted() == {ACCEPTED_ANSWER: 200}
             assert sender.pool.last_failure == "goaway: Shutdown"
             assert sender.pool.counters.resent > 0
@@ -142,11 +142,11 @@ async def test_a_session_that_is_cut_is_replaced(certificate: Certificate, tmp_p
     with node(certificate, tmp_path, {50: {"destroy": True}}) as server:
         async with sending_to(server, certificate) as sender:
             sender.submit_requests(requests(range(200)))
-            await sender.until(200)
+            await sender.until_ended(200)
             counted: Counter[object] = Counter(sender.counted())
             assert set(counted) <= {ACCEPTED_ANSWER, LOST}
             assert counted[LOST] >= 1
             assert sender.pool.counters.closes.total() == 1
             sender.submit(range(200, 300))
-            await sender.until(300)
+            await sender.until_ended(300)
             assert sender.counted()[ACCEPTED_ANSWER] == 300 - counted[LOST]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import trio
@@ -20,6 +21,7 @@ from scheduler.domain.lanes import Lane
 from scheduler.domain.outcomes import UnknownCause
 from scheduler.domain.push_types import PushType
 from scheduler.transport.batches import Batch
+from scheduler.transport.dialing import LookUp, look_up
 from scheduler.transport.pool import Pool
 from scheduler.transport.tls import Endpoint
 
@@ -38,19 +40,36 @@ class RealClock(VirtualClock):
         return time.monotonic()
 
 
-def requests(devices: range) -> list[PushRequest]:
+class TrioClock(VirtualClock):
+    """The calendar stands still, the stopwatch is Trio's: a test's MockClock moves it."""
+
+    def monotonic(self) -> float:
+        return trio.current_time()
+
+
+def requests(devices: range, payload: bytes = b"{}") -> list[PushRequest]:
     return [
-        PushRequest(device, f"{device:064x}", f"8f0c2f6e-3bf0-5a3c-9f4e-{device:012x}", b"{}") for device in devices
+        PushRequest(device, f"{device:064x}", f"8f0c2f6e-3bf0-5a3c-9f4e-{device:012x}", payload) for device in devices
     ]
 
 
 class Sender:
     """A pool and all that it has reported."""
 
-    def __init__(self, endpoint: Endpoint, links: int, clock: Clock) -> None:
+    def __init__(
+        self, endpoint: Endpoint, links: int = 1, clock: Clock | None = None, *, look_up: LookUp = look_up
+    ) -> None:
+        clock = clock or RealClock(START)
         tokens = ProviderTokenSource(KEY, team_id="TEAM123456", key_id="KEY1234567", clock=clock)
         self.pool = Pool(
-            endpoint, tokens, links=links, clock=clock, jitter=lambda: 0.0, on_results=self._take, name="test"
+            endpoint,
+            tokens,
+            links=links,
+            clock=clock,
+            jitter=lambda: 0.0,
+            on_results=self._take,
+            name="test",
+            look_up=look_up,
         )
         self.results: list[tuple[object, int, Result]] = []
         self.calls = 0
@@ -64,8 +83,9 @@ class Sender:
         *buckets: TokenBucket,
         tag: object = "run",
         headers: HeaderSet = HEADERS,
+        payload: bytes = b"{}",
     ) -> None:
-        self.submit_requests(requests(devices), lane, *buckets, tag=tag, headers=headers)
+        self.submit_requests(requests(devices, payload), lane, *buckets, tag=tag, headers=headers)
 
     def submit_requests(
         self,
@@ -84,7 +104,12 @@ class Sender:
         self._changed.set()
         self._changed = trio.Event()
 
-    async def until(self, count: int) -> None:
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait for something that changes without a result."""
+        while not condition():
+            await trio.lowlevel.checkpoint()
+
+    async def until_ended(self, count: int) -> None:
         while len(self.results) < count:
             await self._changed.wait()
 

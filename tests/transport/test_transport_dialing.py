@@ -10,8 +10,9 @@ import trio
 import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
-from loopback_pool import START, Names, PoolUnderTest, TrioClock, ipv4, listening, several_addresses
+from loopback_names import Names, ipv4, listening, several_addresses
 from push_server import Certificates, PushServer
+from support.sending import START, Sender, TrioClock
 
 from scheduler.apns.results import ACCEPTED_ANSWER
 from scheduler.domain.clock import VirtualClock
@@ -40,7 +41,7 @@ async def test_the_links_of_a_pool_spread_evenly_over_the_addresses(certificates
     server, used, names = PushServer(), list[str](), Names(THREE)
     with trio.fail_after(10):
         async with listening(server, certificates, THREE, used=used) as endpoint, trio.open_nursery() as nursery:
-            sender = PoolUnderTest(endpoint, look_up=names.look_up, links=6)
+            sender = Sender(endpoint, look_up=names.look_up, links=6)
             await nursery.start(sender.pool.run)
             await sender.until(lambda: sender.pool.connected == 6)
             assert sorted(used) == sorted(THREE * 2)
@@ -54,7 +55,7 @@ async def test_a_link_that_is_lost_is_made_anew_with_a_fresh_look_up(certificate
     server, used, names = PushServer(), list[str](), Names(THREE[:1])
     with trio.fail_after(10):
         async with listening(server, certificates, THREE, used=used) as endpoint, trio.open_nursery() as nursery:
-            sender = PoolUnderTest(endpoint, look_up=names.look_up)
+            sender = Sender(endpoint, look_up=names.look_up)
             await nursery.start(sender.pool.run)
             sender.submit(range(1))
             await sender.until_ended(1)
@@ -71,7 +72,7 @@ async def test_an_address_that_refuses_is_passed_over_and_comes_last_for_a_minut
     server, used, names = PushServer(), list[str](), Names(["127.0.0.9", *THREE[:2]])
     with trio.fail_after(10):
         async with listening(server, certificates, THREE[:2], used=used) as endpoint, trio.open_nursery() as nursery:
-            sender = PoolUnderTest(endpoint, look_up=names.look_up, links=2)
+            sender = Sender(endpoint, look_up=names.look_up, links=2)
             await nursery.start(sender.pool.run)
             sender.submit(range(20))
             await sender.until_ended(20)
@@ -86,7 +87,7 @@ async def test_the_address_of_a_link_that_has_ended_is_free_again(certificates: 
     server, used, names = PushServer(), list[str](), Names(THREE[:2])
     with trio.fail_after(10):
         async with listening(server, certificates, THREE[:2], used=used) as endpoint, trio.open_nursery() as nursery:
-            sender = PoolUnderTest(endpoint, look_up=names.look_up, links=2)
+            sender = Sender(endpoint, look_up=names.look_up, links=2)
             await nursery.start(sender.pool.run)
             await sender.until(lambda: sender.pool.connected == 2)
             sender.submit(range(2))
@@ -144,7 +145,7 @@ async def test_an_address_that_says_nothing_holds_up_the_next_by_a_quarter_of_a_
     monkeypatch.setattr("trio.SocketStream", lambda socket: _Stream(socket))
     mock_clock.autojump_threshold = 0
     began = trio.current_time()
-    dialer = Dialer("push.example", 1, TrioClock(), Names(THREE[:2]).look_up)
+    dialer = Dialer("push.example", 1, TrioClock(START), Names(THREE[:2]).look_up)
     connected = await dialer.dial()
     assert connected.address == ipv4("127.0.0.2", 1)
     assert tried == [(silent, 0.0), (ipv4("127.0.0.2", 1), 0.25)]

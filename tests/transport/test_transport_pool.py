@@ -26,7 +26,7 @@ async def test_every_request_is_accepted_once_and_a_device_keeps_its_link(stage:
         for round_number in range(2):
             for first in range(0, 3000, 500):
                 sender.submit(range(first, first + 500), tag=(round_number, first))
-        await sender.until(6000)
+        await sender.until_ended(6000)
         assert sender.counted() == {ACCEPTED_ANSWER: 6000}
         assert {tag for tag, _, _ in sender.results} == {(r, first) for r in range(2) for first in range(0, 3000, 500)}
         assert sender.calls < 600, "results come in groups"
@@ -47,7 +47,7 @@ async def test_attempts_of_a_device_go_over_different_links(stage: Stage) -> Non
             for request in again:
                 request.attempt = attempt
             sender.submit_requests(again, tag=attempt)
-            await sender.until(10 * (attempt + 1))
+            await sender.until_ended(10 * (attempt + 1))
     for device in range(10):
         first, second, third = (id(asked.connection) for asked in stage.server.asked if asked.device == device)
         assert first == third != second
@@ -64,7 +64,7 @@ async def test_urgent_goes_before_normal_before_bulk_and_first_comes_first_in_a_
         sender.submit(range(30, 32), Lane.URGENT, tag="urgent")
         sender.submit(range(40, 42), Lane.URGENT, tag="urgent, later")
         await stage.server.release()
-        await sender.until(9)
+        await sender.until_ended(9)
     assert [asked.device for asked in stage.server.asked] == [0, 30, 31, 40, 41, 20, 21, 10, 11]
 
 
@@ -74,12 +74,12 @@ async def test_starts_are_exactly_what_every_bucket_allows(stage: Stage) -> None
     async with stage.sending(clock=clock) as sender:
         sender.submit(range(100), Lane.URGENT, app, rule, tag="limited")
         sender.submit(range(100, 120), Lane.BULK, app, tag="other")
-        await sender.until(30)
+        await sender.until_ended(30)
         assert Counter(tag for tag, _, _ in sender.results) == {"limited": 10, "other": 20}
         clock.advance(0.05)
-        await sender.until(35)
+        await sender.until_ended(35)
         clock.advance(0.055)
-        await sender.until(40)
+        await sender.until_ended(40)
         assert (app.available(clock.monotonic()), rule.available(clock.monotonic())) == (45, 0)
         assert sender.pool.counters.requests == 40
         assert sender.pool.waiting == 80
@@ -93,7 +93,7 @@ async def test_withdraw_takes_back_what_was_not_started_and_the_rest_is_reported
         await stage.server.until(lambda: len(stage.server.asked) == 1)
         await stage.server.release()
         stage.server.hold()
-        await sender.until(1)
+        await sender.until_ended(1)
         sender.submit(range(1, 11), tag="paused")
         sender.submit(range(11, 13), tag="other")
         await stage.server.until(lambda: len(stage.server.asked) == 5)
@@ -101,7 +101,7 @@ async def test_withdraw_takes_back_what_was_not_started_and_the_rest_is_reported
         assert sender.pool.withdraw("paused") == []
         assert sender.pool.withdraw("never heard of") == []
         await stage.server.release()
-        await sender.until(7)
+        await sender.until_ended(7)
         assert sorted(device for tag, device, _ in sender.results if tag == "paused") == [1, 2, 3, 4]
 
 
@@ -114,7 +114,7 @@ async def test_what_was_withdrawn_is_not_sent_again(stage: Stage) -> None:
         asked = stage.server.held.pop()
         asked.connection.h2.reset_stream(asked.stream, ErrorCodes.REFUSED_STREAM)
         await asked.connection.flush()
-        await sender.until(1)
+        await sender.until_ended(1)
         assert sender.counted() == {Unsent(UnsentCause.REFUSED): 1}
 
 

@@ -26,15 +26,15 @@ from scheduler.transport.tls import Endpoint
 async def test_a_link_that_is_cut_is_replaced_and_its_requests_are_unknown(stage: Stage) -> None:
     async with stage.sending() as sender:
         sender.submit(range(1))
-        await sender.until(1)
+        await sender.until_ended(1)
         stage.server.hold()
         sender.submit(range(1, 6))
         await stage.server.until(lambda: len(stage.server.asked) == 6)
         await stage.server.connections[0].cut()
-        await sender.until(6)
+        await sender.until_ended(6)
         stage.server.on_request = Asked.answer
         sender.submit(range(6, 9))
-        await sender.until(9)
+        await sender.until_ended(9)
         assert sender.counted() == {ACCEPTED_ANSWER: 4, LOST: 5}
         assert sender.pool.counters.closes == {CloseReason.LOST: 1}
         assert sender.pool.connected == 1
@@ -53,10 +53,10 @@ async def test_what_waits_at_a_lost_link_goes_to_another(stage: Stage) -> None:
         first = next(asked for asked in stage.server.asked if asked.device == 0)
         stage.server.held.remove(first)
         await first.connection.cut()
-        await sender.until(1)
+        await sender.until_ended(1)
         assert sender.results == [("run", 0, LOST)]
         await stage.server.release()
-        await sender.until(20)
+        await sender.until_ended(20)
         assert sender.counted() == {ACCEPTED_ANSWER: 19, LOST: 1}
         assert sender.pool.connected == 1
 
@@ -64,7 +64,7 @@ async def test_what_waits_at_a_lost_link_goes_to_another(stage: Stage) -> None:
 async def test_goaway_sends_what_was_not_processed_again_on_a_new_link(stage: Stage) -> None:
     async with stage.sending() as sender:
         sender.submit(range(1))
-        await sender.until(1)
+        await sender.until_ended(1)
         stage.server.hold()
         sender.submit(range(1, 5))
         await stage.server.until(lambda: len(stage.server.asked) == 5)
@@ -75,7 +75,7 @@ async def test_goaway_sends_what_was_not_processed_again_on_a_new_link(stage: St
         stage.server.on_request = Asked.answer
         old.h2.close_connection(last_stream_id=5, additional_data=b'{"reason":"Shutdown"}')
         await old.flush()
-        await sender.until(5)
+        await sender.until_ended(5)
         assert sender.counted() == {ACCEPTED_ANSWER: 5}
         assert sender.pool.counters.resent == 2
         assert sender.pool.last_failure == "goaway: Shutdown"
@@ -89,7 +89,7 @@ async def test_what_is_refused_again_and_again_is_reported_as_unsent(stage: Stag
     stage.server.on_request = refuse
     async with stage.sending() as sender:
         sender.submit(range(3))
-        await sender.until(3)
+        await sender.until_ended(3)
         assert sender.counted() == {Unsent(UnsentCause.REFUSED): 3}
         assert sender.pool.counters.requests == 9
         assert sender.pool.connected == 1
@@ -99,7 +99,7 @@ async def test_refused_credentials_stop_the_app_and_keep_its_requests(stage: Sta
     stage.server.on_request = lambda asked: asked.answer(403, "InvalidProviderToken")
     async with stage.sending() as sender:
         sender.submit(range(10))
-        await sender.until(1)
+        await sender.until_ended(1)
         assert sender.counted() == {Answer(403, "InvalidProviderToken"): 1}
         assert sender.pool.stopped == "InvalidProviderToken"
         assert sender.pool.connected == 0
@@ -113,7 +113,7 @@ async def test_a_server_that_uses_its_table_unasked_gets_a_link_with_one(stage: 
     async with stage.sending() as sender:
         for first in range(0, 30, 10):
             sender.submit(range(first, first + 10))
-        await sender.until(30)
+        await sender.until_ended(30)
         counted = sender.counted()
         assert counted[Answer(410, "Unregistered")] + counted[LOST] == 30
         assert counted[LOST] < 30
@@ -166,7 +166,7 @@ async def test_every_request_ends_once_whatever_the_server_does(
         nursery.start_soon(cut)
         for first in range(0, 2000, 100):
             sender.submit(range(first, first + 100), chance.choice(list(Lane)), tag=first)
-        await sender.until(2000)
+        await sender.until_ended(2000)
         assert sender.counted().total() == 2000
         assert (sender.pool.in_flight, sender.pool.waiting) == (0, 0)
         nursery.cancel_scope.cancel()
@@ -176,7 +176,7 @@ async def test_devices_of_a_link_that_cannot_be_made_use_another(stage: Stage) -
     stage.server.connections_allowed = 1
     async with stage.sending(links=2) as sender:
         sender.submit(range(20))
-        await sender.until(20)
+        await sender.until_ended(20)
         assert sender.counted() == {ACCEPTED_ANSWER: 20}
         assert sender.pool.connected == 1
 

@@ -11,8 +11,9 @@ import pytest
 import trio
 import trio.testing
 import trustme
-from loopback_pool import START, Names, PoolUnderTest, TrioClock, listening
+from loopback_names import Names, listening
 from push_server import Asked, Certificates, Connection, PushServer
+from support.sending import START, Sender, TrioClock
 
 from scheduler.apns.link_laws import CloseReason
 from scheduler.apns.results import ACCEPTED_ANSWER, Unanswered
@@ -46,12 +47,12 @@ def delays(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 @asynccontextmanager
 async def connecting(
     server: PushServer, certificates: Certificates, *, trusted: Certificates | None = None
-) -> AsyncIterator[PoolUnderTest]:
+) -> AsyncIterator[Sender]:
     with trio.fail_after(10):
         async with listening(server, certificates) as endpoint, trio.open_nursery() as nursery:
             if trusted is not None:
                 endpoint = Endpoint(endpoint.host, endpoint.port, trusted.ca_file)
-            sender = PoolUnderTest(endpoint, look_up=Names().look_up)
+            sender = Sender(endpoint, look_up=Names().look_up)
             await nursery.start(sender.pool.run)
             yield sender
             nursery.cancel_scope.cancel()
@@ -173,7 +174,7 @@ async def test_an_idle_link_that_is_closed_after_long_is_no_failure(
     server, clock = PushServer(), VirtualClock(START)
     with trio.fail_after(10):
         async with listening(server, certificates) as endpoint, trio.open_nursery() as nursery:
-            sender = PoolUnderTest(endpoint, look_up=Names().look_up, clock=clock)
+            sender = Sender(endpoint, look_up=Names().look_up, clock=clock)
             await nursery.start(sender.pool.run)
             for number in range(1, 4):
                 await sender.until(lambda number=number: sender.pool.counters.connects == number)
@@ -219,7 +220,7 @@ async def test_an_attempt_that_does_not_end_is_given_up_and_counted_at_its_step(
             port = listeners[0].socket.getsockname()[1]
             way = Proxy("127.0.0.1", port) if proxy else None
             endpoint = Endpoint("localhost", port, certificates.ca_file, way)
-            sender = PoolUnderTest(endpoint, look_up=name, clock=TrioClock())
+            sender = Sender(endpoint, look_up=name, clock=TrioClock(START))
             await nursery.start(sender.pool.run)
             await stuck.wait()
             await trio.testing.wait_all_tasks_blocked()
@@ -246,7 +247,7 @@ async def test_an_outage_of_hours_ends_without_a_restart(
 ) -> None:
     server, names = PushServer(), Names(error=OSError("Temporary failure in name resolution"))
     async with listening(server, certificates) as endpoint, trio.open_nursery() as nursery:
-        sender = PoolUnderTest(endpoint, look_up=names.look_up, links=2, clock=TrioClock())
+        sender = Sender(endpoint, look_up=names.look_up, links=2, clock=TrioClock(START))
         await nursery.start(sender.pool.run)
         sender.submit(range(50))
         mock_clock.autojump_threshold = 0  # nothing but sleeping goes on
@@ -275,7 +276,7 @@ async def test_every_kind_of_outage_in_turn_is_survived_and_counted(
     counters = None
     with trio.fail_after(10):
         async with listening(server, certificates) as endpoint, trio.open_nursery() as nursery:
-            sender = PoolUnderTest(endpoint, look_up=names.look_up)
+            sender = Sender(endpoint, look_up=names.look_up)
             counters = sender.pool.counters
             await nursery.start(sender.pool.run)
             sender.submit(range(10))
@@ -306,7 +307,7 @@ async def test_a_device_keeps_its_link_and_those_of_a_lost_one_go_elsewhere_unti
 
     with trio.fail_after(10):
         async with listening(server, certificates) as endpoint, trio.open_nursery() as nursery:
-            sender = PoolUnderTest(endpoint, look_up=Names().look_up, links=3)
+            sender = Sender(endpoint, look_up=Names().look_up, links=3)
             await nursery.start(sender.pool.run)
             await sender.until(lambda: sender.pool.connected == 3)
             sender.submit(range(30))
@@ -337,7 +338,7 @@ async def test_the_life_of_a_link_is_in_the_log(
     server, names = PushServer(), Names(error=OSError("no network"))
     with trio.fail_after(10):
         async with listening(server, certificates) as endpoint, trio.open_nursery() as nursery:
-            sender = PoolUnderTest(endpoint, look_up=names.look_up)
+            sender = Sender(endpoint, look_up=names.look_up)
             await nursery.start(sender.pool.run)
             await sender.until(lambda: sender.pool.counters.connect_failures == 1)
             names.error = None

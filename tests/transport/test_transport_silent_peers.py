@@ -9,8 +9,9 @@ import h2.settings
 import pytest
 import trio
 import trio.testing
-from loopback_pool import START, Names, PoolUnderTest, listening
+from loopback_names import Names, listening
 from push_server import Certificates, PushServer
+from support.sending import START, Sender
 
 from scheduler.apns.link_laws import CloseReason
 from scheduler.apns.results import ACCEPTED_ANSWER, Unanswered
@@ -30,16 +31,16 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @asynccontextmanager
-async def sending(server: PushServer, certificates: Certificates, clock: VirtualClock) -> AsyncIterator[PoolUnderTest]:
+async def sending(server: PushServer, certificates: Certificates, clock: VirtualClock) -> AsyncIterator[Sender]:
     with trio.fail_after(20):
         async with listening(server, certificates) as endpoint, trio.open_nursery() as nursery:
-            sender = PoolUnderTest(endpoint, look_up=Names().look_up, clock=clock)
+            sender = Sender(endpoint, look_up=Names().look_up, clock=clock)
             await nursery.start(sender.pool.run)
             yield sender
             nursery.cancel_scope.cancel()
 
 
-async def proved(sender: PoolUnderTest) -> None:
+async def proved(sender: Sender) -> None:
     """The first request is accepted: the link may have many open."""
     sender.submit(range(1))
     await sender.until_ended(1)
@@ -99,7 +100,7 @@ async def test_a_peer_that_reads_no_more_is_left_even_if_it_still_sends(certific
         deaf.stream = Deaf(deaf.stream)
         await deaf.flush()
         await trio.testing.wait_all_tasks_blocked()
-        sender.submit(range(1, 401), bytes(60_000))
+        sender.submit(range(1, 401), payload=bytes(60_000))
         seconds = 0
         while len(sender.results) < 401:
             clock.advance(1)

@@ -7,8 +7,9 @@ import logging
 import pytest
 import trio
 import trio.testing
-from loopback_pool import START, Names, PoolUnderTest, listening
+from loopback_names import Names, listening
 from push_server import Certificates, PushServer
+from support.sending import START, Sender
 
 from scheduler.apns.results import ACCEPTED_ANSWER, Answer
 from scheduler.domain.clock import VirtualClock
@@ -48,7 +49,7 @@ async def test_a_server_in_trouble_is_asked_less_and_less_and_in_full_again_afte
     server.hold()
     with trio.fail_after(20):
         async with listening(server, certificates) as endpoint, trio.open_nursery() as nursery:
-            sender = PoolUnderTest(endpoint, look_up=Names().look_up, clock=clock)
+            sender = Sender(endpoint, look_up=Names().look_up, clock=clock)
             await nursery.start(sender.pool.run)
             await second()
             assert sender.pool.state().stream_limits == (64,)

@@ -7,8 +7,9 @@ from base64 import b64encode
 import pytest
 import trio
 from connect_proxy import ConnectProxy
-from loopback_pool import START, Names, PoolUnderTest, listening
+from loopback_names import Names, listening
 from push_server import Certificates, PushServer
+from support.sending import START, Sender
 
 from scheduler.apns.results import ACCEPTED_ANSWER
 from scheduler.domain.clock import VirtualClock
@@ -28,7 +29,7 @@ async def test_a_pool_sends_through_a_proxy_that_looks_the_name_up(certificates:
         async with proxy.listening(), listening(server, certificates) as direct, trio.open_nursery() as nursery:
             way = Proxy("proxy.example", proxy.port, **ANNA)
             endpoint = Endpoint(direct.host, direct.port, direct.ca_file, way)
-            sender = PoolUnderTest(endpoint, look_up=names.look_up)
+            sender = Sender(endpoint, look_up=names.look_up)
             await nursery.start(sender.pool.run)
             sender.submit(range(20))
             await sender.until_ended(20)
