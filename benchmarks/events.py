@@ -4,7 +4,8 @@
 
 A daemon in a process of its own takes NDJSON over HTTP, 500 events a request, from this process; each event starts a
 run for one user with one device, which is sent over TLS to a counting sink in a third process. Counted from the second
-event's arrival to the last run's end: the first comes before, and proves the app's environment. Row writes are SQLite's own count (sqlite3_total_changes) in the daemon.
+event's arrival to the last run's end: the first comes before, and proves the app's environment. Row writes are SQLite's
+own count (sqlite3_total_changes) in the daemon.
 Beside it, in the same run: a bare loop that commits one event row and one ledger row at a time in groups of 500 at
 synchronous=FULL. Exits 1 under 2,000 events a second, over 4 row writes an event, or if an outcome is missing.
 """
@@ -66,7 +67,8 @@ def run_daemon(folder: Path, events: int) -> None:
     store.close()
     with sqlite3.connect(folder / "clarion.db") as connection:
         first, last, accepted = connection.execute(
-            "SELECT (SELECT min(arrived_at) FROM events WHERE seq > 1), (SELECT max(finished_at) FROM runs WHERE state = 'finished'),"
+            "SELECT (SELECT min(arrived_at) FROM events WHERE seq > 1),"
+            " (SELECT max(finished_at) FROM runs WHERE state = 'finished'),"
             " (SELECT count(*) FROM ledger WHERE outcome = 'accepted')"
         ).fetchone()
     figures |= {"seconds": (from_ms(last) - from_ms(first)).total_seconds(), "accepted": accepted}
