@@ -1,14 +1,16 @@
 """Dates and times as people write them, and the instants that they are in a zone.
 
 A wall time that the zone skips (summer time begins) is the next instant that exists; one that happens twice (summer
-time ends) is the first of them.
+time ends) is the first of them, unless the last is asked for.
 """
 
 from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from functools import lru_cache
 from typing import TypeAlias
+from zoneinfo import ZoneInfo
 
 Moment: TypeAlias = date | datetime
 """A date, a wall time (a naive datetime), or an instant (an aware one, in UTC)."""
@@ -38,9 +40,9 @@ def parse_moment(text: str) -> Moment:
         raise ValueError("does not exist in the calendar") from None
 
 
-def instant_of(moment: Moment, zone: tzinfo) -> datetime:
-    """The instant of a moment, in UTC: of a date, the first one of that day in the zone. OverflowError outside of
-    the years 1 to 9999."""
+def instant_of(moment: Moment, zone: tzinfo, *, last: bool = False) -> datetime:
+    """The instant of a moment, in UTC: of a date, the first one of that day in the zone; of a wall time that happens
+    twice the first, or the `last`. OverflowError outside of the years 1 to 9999."""
     if not isinstance(moment, datetime):
         moment = datetime.combine(moment, time())
     if moment.tzinfo is not None:
@@ -48,7 +50,7 @@ def instant_of(moment: Moment, zone: tzinfo) -> datetime:
     before, after = moment.replace(tzinfo=zone, fold=0), moment.replace(tzinfo=zone, fold=1)
     skipped = (after.utcoffset() or timedelta()) - (before.utcoffset() or timedelta())
     if skipped <= timedelta():
-        return before.astimezone(UTC)
+        return (after if last else before).astimezone(UTC)
     # In a gap the one reading lies after the change of the clock and the other before it: search between them.
     earlier, later = after.astimezone(UTC), before.astimezone(UTC)
     offset = earlier.astimezone(zone).utcoffset()
@@ -64,3 +66,12 @@ def instant_of(moment: Moment, zone: tzinfo) -> datetime:
 def local_date(instant: datetime, zone: tzinfo) -> date:
     """The date of an instant in a zone. OverflowError outside of the years 1 to 9999."""
     return instant.astimezone(zone).date()
+
+
+@lru_cache(maxsize=1024)
+def zone_called(name: str | None) -> tzinfo | None:
+    """The zone of an IANA name; None for no name, and for one that is no zone (any more)."""
+    try:
+        return ZoneInfo(name) if name else None
+    except (KeyError, ValueError, OSError):
+        return None

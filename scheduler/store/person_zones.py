@@ -8,27 +8,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import tzinfo
-from functools import lru_cache
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import Row, Select, func, select
 
+from scheduler.domain.wall_times import zone_called
 from scheduler.store.database import Transaction
 from scheduler.store.tables import DEVICES
 
 
 def person_zones(tx: Transaction, rows: Sequence[Row[Any]]) -> list[tzinfo | None]:
     """The zone of the person behind each row: one with `user`, `time_zone` (the device's) and `user_time_zone`."""
-    users = {row.user for row in rows if row.user is not None and _zone(row.user_time_zone) is None}
+    users = {row.user for row in rows if row.user is not None and zone_called(row.user_time_zone) is None}
     latest: dict[str, tzinfo] = {}
     if users:
         for user, name in tx.execute(zones_statement(sorted(users))):
-            zone = _zone(name)
+            zone = zone_called(name)
             if zone is not None:
                 latest[user] = zone
     return [
-        _zone(row.time_zone) if row.user is None else _zone(row.user_time_zone) or latest.get(row.user) for row in rows
+        zone_called(row.time_zone) if row.user is None else zone_called(row.user_time_zone) or latest.get(row.user)
+        for row in rows
     ]
 
 
@@ -39,11 +39,3 @@ def zones_statement(users: Sequence[str]) -> Select[Any]:
         .where(DEVICES.c.user.in_(users), DEVICES.c.active, func.coalesce(DEVICES.c.time_zone, "") != "")
         .order_by(DEVICES.c.last_seen_at, DEVICES.c.id)
     )
-
-
-@lru_cache(maxsize=1024)
-def _zone(name: str | None) -> tzinfo | None:
-    try:
-        return ZoneInfo(name) if name else None
-    except (KeyError, ValueError, OSError):
-        return None
