@@ -37,6 +37,8 @@ class SuppressReason(StrEnum):
     """The rendered payload is over the provider's limit."""
     BAD_COLLAPSE = "bad_collapse"
     """The collapse id is over 64 bytes or not printable."""
+    QUIET_HOURS = "quiet_hours"
+    """It fell into the quiet hours of the device, and the rule drops such. Of what is held it is the reason too."""
     TOKEN_RETIRED = "token_retired"
     """The device was retired or erased between its selection and its send."""
     CANCELLED = "cancelled"

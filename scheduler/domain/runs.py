@@ -27,6 +27,8 @@ class RunState(StrEnum):
 class WorkState(StrEnum):
     """Why a device of a run is not final yet."""
 
+    DEFERRED = "deferred"
+    """Decided: not before `not_before`, and then the whole decision again."""
     UNSENT = "unsent"
     """Certainly not processed: sent again as soon as a link takes it."""
     RETRY = "retry"

@@ -1,14 +1,25 @@
-"""Send, or not, and why: decided when a window opens and again when a work row is taken up.
+"""Send, defer, or suppress, and why: decided when a window opens and again when a work row is taken up.
 
-What is the same for every device of a run at one instant is decided once (`decide_run`), the rest per device.
+What is the same for every device of a run at one instant is decided once (`decide_run`), the rest per device. Each
+step says an outcome, a time to decide again (`DeferUntil`), or None: nothing against sending.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 
 from scheduler.domain.outcomes import Outcome, OutcomeKind, SuppressReason
+from scheduler.domain.quiet_hours import QuietAction
+from scheduler.planning.quiet_hours import QuietTerms, quiet_until
+
+
+@dataclass(frozen=True, slots=True)
+class DeferUntil:
+    """Not now: everything is decided again at this instant. `reason` is a word, as `runs show` prints it."""
+
+    instant: datetime
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +31,7 @@ class SendTerms:
     max_age: timedelta | None
     lifetime: timedelta | None
     """From due; None is `never_store`: one attempt at Apple, which keeps nothing."""
+    quiet: QuietTerms | None = None
 
 
 def expires_at(terms: SendTerms, due: datetime) -> datetime | None:
@@ -45,3 +57,16 @@ def decide_person(terms: SendTerms, opt_outs: frozenset[str]) -> Outcome | None:
     if terms.honours_opt_out and terms.category in opt_outs:
         return Outcome(OutcomeKind.SUPPRESSED, SuppressReason.OPTED_OUT)
     return None
+
+
+def decide_quiet(terms: SendTerms, zone: tzinfo, *, due: datetime, now: datetime) -> Outcome | DeferUntil | None:
+    """What the quiet hours do to the devices of a zone. What would be over when they end is over at once: nothing is
+    held that cannot be sent."""
+    if terms.quiet is None:
+        return None
+    end = quiet_until(terms.quiet.hours, zone, now)
+    if end is None:
+        return None
+    if terms.quiet.action is QuietAction.DROP:
+        return Outcome(OutcomeKind.SUPPRESSED, SuppressReason.QUIET_HOURS)
+    return decide_run(terms, due=due, now=end) or DeferUntil(end, SuppressReason.QUIET_HOURS)

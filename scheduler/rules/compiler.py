@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import time, timedelta
 
 from scheduler.conditions.condition import Condition
 from scheduler.conditions.parse import parse_condition
@@ -15,6 +15,7 @@ from scheduler.diagnostics.yaml_reader import YamlFile
 from scheduler.domain.lanes import Lane
 from scheduler.domain.push_types import PushType
 from scheduler.domain.quantities import Rate
+from scheduler.domain.quiet_hours import NO_OVERRIDE, QuietAction, QuietOverride
 from scheduler.rules.bare_names import bare_name_in_key
 from scheduler.rules.contradictions import contradictions
 from scheduler.rules.fields import Values, root_mapping, without_echoes
@@ -25,6 +26,7 @@ WHEN_ROOTS = frozenset({"event", "previous", "now"})
 WHERE_ROOTS = frozenset({"event", "device", "user", "now", "today"})
 EXIT_ROOTS = frozenset({"event", "exit", "now"})
 ONE_DAY = timedelta(days=1)
+_PLACES = ("delivery.expires_after", "delivery.max_age", "timing.quiet_hours")
 _NOT_TWICE = frozenset({PushType.VOIP, PushType.PUSH_TO_TALK, PushType.LOCATION})
 """A second ring, or a second question where someone is, does more harm than none."""
 
@@ -78,6 +80,8 @@ class _Compiler:
             audience=audience,
             message=message,
             delivery=delivery,
+            quiet=self._quiet(),
+            places={path: self.values.span(path) for path in _PLACES if self.values.has(path)},
             variants=self._variants(message),
             ignored=self._ignored(),
         )
@@ -233,9 +237,19 @@ class _Compiler:
             supersede=supersede,
             lane=values.get("delivery.lane", Lane, Lane.NORMAL),
             rate=values.optional("delivery.rate", Rate),
-            max_age=values.get("delivery.max_age", timedelta, ONE_DAY),
+            max_age=values.optional("delivery.max_age", timedelta),
             on_unknown=values.get("delivery.on_unknown", OnUnknown, unknown),
         )
+
+    def _quiet(self) -> QuietOverride:
+        match self.values.optional("timing.quiet_hours", object):
+            case None:
+                return NO_OVERRIDE
+            case Values() as said:
+                action = said.optional("then", QuietAction)
+                return QuietOverride(said.optional("from", time), said.optional("to", time), action)
+            case word:
+                return QuietOverride(action=QuietAction(str(word)))
 
     def _condition(self, path: str, roots: frozenset[str]) -> Condition | None:
         node = self.values.optional(path, ScalarNode)

@@ -5,6 +5,7 @@ Templates stay positioned nodes here: they are compiled a layer above, where ren
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -15,6 +16,7 @@ from scheduler.diagnostics.yaml_nodes import MappingNode, ScalarNode
 from scheduler.domain.lanes import Lane
 from scheduler.domain.push_types import PushType
 from scheduler.domain.quantities import Rate
+from scheduler.domain.quiet_hours import QuietOverride
 
 
 class OnUnknown(StrEnum):
@@ -72,7 +74,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """How it is sent. `expires_after` None is never_store."""
+    """How it is sent. `expires_after` None is never_store, `max_age` None what the quiet hours make of it."""
 
     push_type: PushType
     type_node: ScalarNode | None
@@ -82,7 +84,7 @@ class Delivery:
     supersede: ScalarNode | None
     lane: Lane
     rate: Rate | None
-    max_age: timedelta
+    max_age: timedelta | None
     on_unknown: OnUnknown
 
 
@@ -108,6 +110,9 @@ class Rule:
     audience: Audience
     message: Message
     delivery: Delivery
+    quiet: QuietOverride
+    places: Mapping[str, Span]
+    """By path, where those of its fields stand that may not fit the settings; only what is written."""
     variants: tuple[Message, ...]
     """What the variants of an experiment send, those that differ from `message`."""
     ignored: tuple[Ignored, ...]

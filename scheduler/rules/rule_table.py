@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from scheduler.domain.lanes import Lane
 from scheduler.domain.push_types import PushType
+from scheduler.domain.quiet_hours import QuietAction
 from scheduler.rules.fields import Field, Table
 from scheduler.rules.kinds import (
     ANYTHING,
@@ -107,8 +108,8 @@ _DELIVERY = (
           example="urgent", meaning="Which work goes first."),
     Field(path="delivery.rate", kind=RATE, default="no limit",
           example="500/s", meaning="Starts of this rule: `N/s` or `N/min`."),
-    Field(path="delivery.max_age", kind=SOME_TIME, default="1 day",
-          example="10 minutes", meaning="From *due* to the commit of the send; later it is `stale`."),
+    Field(path="delivery.max_age", kind=SOME_TIME, default="1 day; none where quiet hours hold",
+          example="10 minutes", meaning="From *due* to the commit of the send, holds counted; later it is `stale`."),
     Field(path="delivery.on_unknown", kind=one_of(OnUnknown, _UNKNOWN_WORDS),
           default="resend; voip, pushtotalk and location drop",
           example="drop", meaning="What is done with what may or may not have been sent."),
@@ -126,11 +127,24 @@ _UNLESS = record(
 )  # fmt: skip
 _QUIET = record(
     "timing.quiet_hours",
-    Field(path="from", kind=TIME_OF_DAY, meaning="The quiet hours begin, in the device's zone.", example="22:00"),
-    Field(path="to", kind=TIME_OF_DAY, meaning="They end; may be the next morning.", example="08:00"),
+    Field(
+        path="from",
+        kind=TIME_OF_DAY,
+        default="the settings'",
+        meaning="The quiet hours begin, in the device's zone.",
+        example="22:00",
+    ),
+    Field(
+        path="to",
+        kind=TIME_OF_DAY,
+        default="the settings'",
+        meaning="They end; may be the next morning.",
+        example="08:00",
+    ),
     Field(
         path="then",
-        kind=choice(("hold", "drop", "ignore")),
+        kind=one_of(QuietAction),
+        default="the category's",
         meaning="What is done with what falls into them.",
         example="hold",
     ),
@@ -173,8 +187,8 @@ _LATER = (
           meaning="Events that call it off meanwhile.", example="{event: com.example.order.placed}"),
     Field(path="timing.recheck", kind=BOOLEAN, default="true", built=False, off=("true",), example="false",
           meaning="`where` is evaluated again when the delay is over."),
-    Field(path="timing.quiet_hours", kind=either(choice(("hold", "drop", "ignore")), _QUIET), built=False,
-          default="the category's", off=("ignore",), meaning="What is done at night.", example="hold"),
+    Field(path="timing.quiet_hours", kind=either(one_of(QuietAction), _QUIET), default="the category's",
+          meaning="What is done with what falls into the quiet hours.", example="hold"),
     Field(path="limits.reentry", kind=either(choice(("always", "never")), _REENTRY), default="always; `at`: never",
           built=False, off=("always",), meaning="How often one person gets it.", example="never"),
     Field(path="limits.caps", kind=choice(("apply", "ignore")), default="apply", built=False, off=("apply", "ignore"),

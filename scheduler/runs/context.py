@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from scheduler.domain.events import Event
 from scheduler.domain.outcomes import RunEnd
 from scheduler.domain.quantities import Rate
+from scheduler.domain.quiet_hours import QuietAction
 from scheduler.domain.runs import Run
 from scheduler.planning.decisions import SendTerms
+from scheduler.planning.quiet_hours import quiet_terms
 from scheduler.rendering.results import Missing, RenderFailure
 from scheduler.rendering.texts import TextTemplate
 from scheduler.store.audience import Audience
 from scheduler.workspace.campaign import Campaign
 from scheduler.workspace.settings import App, Settings
+
+DEFAULT_MAX_AGE = timedelta(days=1)
+"""Of a rule that says none and holds nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +100,16 @@ def context_of(run: Run, campaign: Campaign, settings: Settings) -> RunContext |
 
 def terms_of(campaign: Campaign, settings: Settings) -> SendTerms:
     """What a campaign says about the time and the consent of its sends, with its category's settings."""
+    quiet = quiet_terms(
+        campaign.quiet, category=settings.quiet_action(campaign.category), workspace=settings.quiet_hours
+    )
+    holds = quiet is not None and quiet.action is QuietAction.HOLD
     return SendTerms(
         category=campaign.category,
         honours_opt_out=settings.honours_opt_outs(campaign.category),
-        max_age=campaign.max_age,
+        max_age=campaign.max_age or (None if holds else DEFAULT_MAX_AGE),
         lifetime=campaign.expires_after,
+        quiet=quiet,
     )
 
 

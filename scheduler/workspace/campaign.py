@@ -14,6 +14,7 @@ from scheduler.diagnostics.yaml_nodes import ScalarNode
 from scheduler.domain.lanes import Lane
 from scheduler.domain.push_types import PushType
 from scheduler.domain.quantities import Rate
+from scheduler.domain.quiet_hours import QuietOverride
 from scheduler.rendering.fusing import Uncompilable, fuse
 from scheduler.rendering.names import Names, check_text, compile_finding
 from scheduler.rendering.payload import PayloadTemplate, compile_payload
@@ -34,7 +35,8 @@ class Campaign:
     """One version of a rule, ready to run. Nothing in it changes; `version` names everything that shaped it.
 
     `collapse` is a template, or the word for none and for one derived from the occasion. `expires_after` None is
-    never_store. `event` may end in `*`. `sources` are the texts that the version is made of: see versions.py.
+    never_store, `max_age` None is what the quiet hours make of it. `event` may end in `*`. `sources` are the texts that
+    the version is made of: see versions.py.
     """
 
     name: str
@@ -61,8 +63,9 @@ class Campaign:
     supersede: TextTemplate | None
     lane: Lane
     rate: Rate | None
-    max_age: timedelta
+    max_age: timedelta | None
     on_unknown: OnUnknown
+    quiet: QuietOverride
     zone: tzinfo
     """The zone of people who have none of their own."""
     uses_previous: bool
@@ -182,6 +185,7 @@ def join(rule: Rule, parts: Parts, around: Surroundings, version: str, sources: 
         rate=delivery.rate,
         max_age=delivery.max_age,
         on_unknown=delivery.on_unknown,
+        quiet=rule.quiet,
         zone=zone,
         uses_previous=_reads(read, "previous"),
         uses_user=_reads(read, "user"),

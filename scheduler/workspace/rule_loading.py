@@ -19,6 +19,7 @@ from scheduler.rules.rule import Ignored, Rule
 from scheduler.workspace.campaign import Campaign, Parts, Surroundings, compile_parts, is_refused, join
 from scheduler.workspace.checks.credentials import check_topic
 from scheduler.workspace.checks.payloads import check_payloads
+from scheduler.workspace.checks.quiet_hours import check_quiet_hours
 from scheduler.workspace.folder import SCHEMA_PATH
 from scheduler.workspace.settings import App, Settings
 from scheduler.workspace.templates import TemplateFile, TemplateFiles
@@ -72,6 +73,7 @@ class RuleLoader:
             return LoadedRule(path, tuple(findings), named, ignored=rule.ignored)
         app = self._app(path, rule, self.settings, findings)
         _check_category(rule, self.settings, findings)
+        findings.extend(check_quiet_hours(rule, self.settings))
         if app is not None:
             span = rule.message.template_node.span
             findings.extend(check_topic(rule, app, self.certificates.get(app.name), span))

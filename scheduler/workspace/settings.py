@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import time, timedelta
 from enum import StrEnum
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from scheduler.diagnostics.yaml_reader import YamlFile
 from scheduler.domain.lanes import Lane
 from scheduler.domain.proxy import Proxy
 from scheduler.domain.quantities import Rate
+from scheduler.domain.quiet_hours import QuietAction, QuietHours
 from scheduler.rules.fields import Values, root_mapping, without_echoes
 from scheduler.workspace.settings_table import SETTINGS_TABLE, Address
 
@@ -96,6 +97,9 @@ class Settings:
     apps: Mapping[str, App]
     opt_outs: Mapping[str, bool] | None
     """By declared category, whether users can opt out of it."""
+    quiet_hours: QuietHours | None
+    quiet_actions: Mapping[str, QuietAction]
+    """By declared category, what is done with what falls into the quiet hours."""
     listen: Address | None
     time_zone: str
     locale: str
@@ -104,6 +108,10 @@ class Settings:
     def honours_opt_outs(self, category: str) -> bool:
         """Whether an opt-out from a category counts. What nobody declared can be opted out of."""
         return True if self.opt_outs is None else self.opt_outs.get(category, True)
+
+    def quiet_action(self, category: str) -> QuietAction:
+        """What a category does with what falls into the quiet hours: what nobody declared is held."""
+        return self.quiet_actions.get(category, QuietAction.HOLD)
 
     @property
     def only_app(self) -> App | None:
@@ -145,11 +153,25 @@ class _Reader:
             opt_outs={name: values.get(f"categories.{name}.opt_out", bool, True) for name in categories}
             if declared
             else None,
+            quiet_hours=self._quiet_hours(),
+            quiet_actions={
+                name: values.get(f"categories.{name}.quiet_hours", QuietAction, QuietAction.HOLD) for name in categories
+            },
             listen=values.optional("api.listen", Address),
             time_zone=values.get("defaults.time_zone", str, "UTC"),
             locale=values.get("defaults.locale", str, "en"),
             shutdown_grace=values.get("shutdown_grace", timedelta, timedelta(seconds=30)),
         )
+
+    def _quiet_hours(self) -> QuietHours | None:
+        said = self.values.optional("limits.quiet_hours", Values)
+        if said is None:
+            return None
+        hours = QuietHours(said.get("from", time, time()), said.get("to", time, time()))
+        if hours.start == hours.end:
+            self.findings.append(error("contradiction", f"the quiet hours end when they begin, at {hours.end:%H:%M}",
+                                       said.span("to"), "leave `limits.quiet_hours` out for none"))  # fmt: skip
+        return hours
 
     def _check_caps(self, declared: Sequence[str]) -> None:
         """A cap that counts a category which is not there would never count anything."""

@@ -14,6 +14,7 @@ from scheduler.diagnostics.yaml_nodes import MappingNode, Node
 from scheduler.domain.locales import canonical_locale
 from scheduler.domain.proxy import parse_proxy
 from scheduler.domain.quantities import CalendarUnits, Rate, parse_calendar_units, parse_duration, parse_rate
+from scheduler.domain.quiet_hours import QuietAction
 from scheduler.rules.fields import Field, Table
 from scheduler.rules.kinds import (
     BOOLEAN,
@@ -26,6 +27,7 @@ from scheduler.rules.kinds import (
     Kind,
     Misfit,
     choice,
+    one_of,
     parsed,
     text_of,
 )
@@ -190,11 +192,9 @@ _CATEGORIES = (
     ),
     Field(
         path="categories.*.quiet_hours",
-        kind=choice(("hold", "drop", "ignore")),
+        kind=one_of(QuietAction),
         default="hold",
         example="drop",
-        built=False,
-        off=("ignore",),
         meaning="What is done with what falls into the quiet hours.",
     ),
     Field(
@@ -246,7 +246,7 @@ _FUSE = record(
     Field(path="within", kind=DURATION, required=True, meaning="Counted over this time.", example="15 minutes"),
 )  # fmt: skip
 _REST = (
-    Field(path="limits.quiet_hours", kind=_QUIET_HOURS, built=False, example="{from: 22:00, to: 08:00}",
+    Field(path="limits.quiet_hours", kind=_QUIET_HOURS, example="{from: 22:00, to: 08:00}",
           meaning="Nothing is sent then, in each device's zone."),
     Field(path="limits.caps", kind=list_of(_CAP, "a list of caps"), built=False,
           example="[{name: marketing-day, max: 3, per: 1 day, window: calendar, categories: [marketing], then: drop}]",
