@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from scheduler.cli.emit import EventFile, read_one_event
-from scheduler.cli.output import Format, one_line, print_json, remark
+from scheduler.cli.output import Format, local, one_line, print_json, remark
 from scheduler.cli.session import InSession
 from scheduler.cli.tables import print_table, progress_bar
 from scheduler.rehearsal.preview import Preview, Sample, latest_event, preview
@@ -78,10 +78,12 @@ def _object(shown: Preview) -> dict[str, Any]:
         "counts": {
             "selected": shown.selected,
             "would_send": shown.would_send,
+            "held": shown.held,
             "suppressed": shown.suppressed,
             "expired": shown.expired,
         },
         "reasons": dict(shown.reasons),
+        "held_until": [{"until": until, "devices": count} for until, count in sorted(shown.held_until.items())],
         "sizes": {"smallest": shown.smallest, "largest": shown.largest, "limit": shown.limit},
         "seconds_at_least": shown.seconds,
         "samples": [
@@ -108,6 +110,8 @@ def _print(shown: Preview) -> None:
         [
             ("selected", shown.selected, None),
             ("would be sent", shown.would_send, None),
+            *([("held", shown.held, "quiet_hours")] if shown.held else []),
+            *(("", count, f"until {local(until)}") for until, count in sorted(shown.held_until.items())),
             ("suppressed", shown.suppressed, None),
             ("expired", shown.expired, None),
             *(("", count, reason) for reason, count in shown.reasons.most_common()),

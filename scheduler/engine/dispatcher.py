@@ -286,7 +286,7 @@ class Dispatcher:
         for context, shards in started.sharded:
             self._work.activate(context, shards)
         for window in started.windows:
-            if window.recipients:
+            if not window.is_over:
                 self._send(window)
         return True
 

@@ -101,6 +101,7 @@ class OpenWork:
         run.outstanding += 1
         run.open_devices += len(window.recipients)
         self.open_devices[run.app] += len(window.recipients)
+        self.expect_work(run.seq, window.next_due)
         return WindowOrder(
             number=opened.number,
             app=run.app,

@@ -47,7 +47,8 @@ class Sample:
 class Preview:
     """Counts, reasons and samples. `note` says why nobody would get anything, where that is so.
 
-    selected = would_send + suppressed + expired. Sizes are bytes. `seconds` is the shortest time that the rates allow.
+    selected = would_send + held + suppressed + expired; `held_until` counts the held by instant. Sizes are bytes.
+    `seconds` is the shortest time that the rates allow.
     """
 
     rule: str
@@ -56,9 +57,11 @@ class Preview:
     note: str | None = None
     selected: int = 0
     would_send: int = 0
+    held: int = 0
     suppressed: int = 0
     expired: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
+    held_until: Counter[datetime] = field(default_factory=Counter)
     smallest: int | None = None
     largest: int | None = None
     limit: int = 0
@@ -171,13 +174,19 @@ def _walk(
         shown.selected += window.selected
         for entry in window.suppressed:
             _count(shown, entry)
-        requests, failures = preparation.prepare(window.recipients)
-        by_id = {recipient.id: recipient for recipient in window.recipients}
+        held = {one.recipient.id: one.until.instant for one in window.deferred}
+        by_id = {one.id: one for one in (*window.recipients, *(one.recipient for one in window.deferred))}
+        requests, failures = preparation.prepare(list(by_id.values()))
         for number, report in failures:
             verdict = judge(context, by_id[number], report, now, 0.0, environment_proved=False)
             assert isinstance(verdict.entry, LedgerEntry)
             _count(shown, verdict.entry)
         for request in requests:
+            if request.device in held:
+                shown.held += 1
+                shown.held_until[held[request.device]] += 1
+            else:
+                shown.would_send += 1
             _measure(shown, len(request.payload))
             if len(shown.samples) < samples:
                 shown.samples.append(_sample(by_id[request.device], request.payload))
@@ -194,7 +203,6 @@ def _count(shown: Preview, entry: LedgerEntry) -> None:
 
 
 def _measure(shown: Preview, size: int) -> None:
-    shown.would_send += 1
     shown.smallest = size if shown.smallest is None else min(shown.smallest, size)
     shown.largest = size if shown.largest is None else max(shown.largest, size)
 

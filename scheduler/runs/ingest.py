@@ -19,7 +19,7 @@ from scheduler.domain.runs import Recipient, RunState
 from scheduler.runs.births import prospective_run
 from scheduler.runs.context import NoAudience, RunContext, context_of
 from scheduler.runs.occasions import Miss, Occasion, occasion_of
-from scheduler.runs.windows import MAX_WINDOW, Window, decide_window, record_suppressed
+from scheduler.runs.windows import MAX_WINDOW, Window, decide_window, record_decided
 from scheduler.store import audience as audiences
 from scheduler.store import events as event_rows
 from scheduler.store import misses as miss_rows
@@ -73,9 +73,9 @@ def ingest(
         births = _births(tx, workspace, namespace, new, first_seq, now)
         windows = _open_at_once(tx, workspace, births, now, dict(room or {}))
         run_rows.add(tx, [birth.new for birth in births])
-        record_suppressed(tx, windows, now)
+        record_decided(tx, windows, now)
     pending = sum(birth.new.run.state is RunState.PENDING for birth in births)
-    return Ingested(fresh, len(births), pending, [window for window in windows if window.recipients])
+    return Ingested(fresh, len(births), pending, [window for window in windows if not window.is_over])
 
 
 @dataclass(slots=True)
@@ -157,7 +157,7 @@ def _open_at_once(
 def _born_with_intent(birth: _Birth, context: RunContext, devices: list[Recipient], now: datetime) -> Window:
     end = devices[-1].id if devices else 0
     window = decide_window(context, None, devices, end=end, now=now)
-    over = not window.recipients
+    over = window.is_over
     born = replace(
         birth.new.run,
         state=RunState.FINISHED if over else RunState.RUNNING,

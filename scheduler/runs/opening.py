@@ -10,7 +10,7 @@ from itertools import pairwise
 from scheduler.domain.outcomes import OutcomeKind, SuppressReason
 from scheduler.domain.runs import LedgerEntry, Recipient, RunState, Shard
 from scheduler.runs.context import NoAudience, RunContext
-from scheduler.runs.windows import MAX_WINDOW, Window, decide_window, record_suppressed
+from scheduler.runs.windows import MAX_WINDOW, Window, decide_window, record_decided
 from scheduler.store import audience as audiences
 from scheduler.store import ledger
 from scheduler.store import runs as run_rows
@@ -62,8 +62,8 @@ def start_runs(
             run_rows.set_states(tx, allowed, RunState.FINISHED, note=note, now=now)
         single = [(window.context.run.seq, highest, window.selected) for window in started.windows]
         run_rows.open_single_windows(tx, single, now)
-        record_suppressed(tx, started.windows, now)
-        run_rows.finish(tx, [window.context.run.seq for window in started.windows if not window.recipients], now)
+        record_decided(tx, started.windows, now)
+        run_rows.finish(tx, [window.context.run.seq for window in started.windows if window.is_over], now)
     return started
 
 
@@ -101,7 +101,7 @@ def open_window(store: Store, context: RunContext, shard: Shard, now: datetime, 
         if not run_rows.in_state(tx, [context.run.seq], RunState.RUNNING):
             return None
         run_rows.commit_intent(tx, shard, intent=page.end, selected=window.selected)
-        record_suppressed(tx, [window], now)
+        record_decided(tx, [window], now)
     return window
 
 
@@ -146,7 +146,7 @@ def take_up_work(store: Store, context: RunContext, now: datetime, *, process: s
         window.from_work = True
         window.suppressed.extend(gone)
         ledger.drop_work(tx, [(entry.run, entry.device) for entry in window.suppressed])
-        record_suppressed(tx, [window], now)
+        record_decided(tx, [window], now)
         ledger.intend_work(tx, [(run, recipient.id) for recipient in window.recipients], process)
         return TakenUp(window, ledger.next_work(tx, run))
 

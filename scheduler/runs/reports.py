@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from scheduler.domain.errors import OperatorError
 from scheduler.domain.outcomes import OutcomeKind
@@ -27,12 +28,17 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """A run and what became of its devices. `reasons` counts by outcome and reason."""
+    """A run and what became of its devices. `reasons` counts by outcome and reason.
+
+    `deferred`: of the pending, those that are decided again later; `next_due`: when the next pending one may go.
+    """
 
     run: Run
     counts: Counts
     maybe_repeated: int
     reasons: dict[str, dict[str, int]]
+    deferred: int
+    next_due: datetime | None
 
 
 def find_run(tx: Transaction, prefix: str) -> Run:
@@ -73,4 +79,5 @@ def report_of(tx: Transaction, run: Run) -> RunReport:
         unknown=by_kind[OutcomeKind.UNKNOWN],
         pending=selected - sum(by_kind.values()),
     )
-    return RunReport(run, counts, ledger.maybe_repeated(tx, run.seq), reasons)
+    deferred, next_due = ledger.count_deferred(tx, run.seq), ledger.next_work(tx, run.seq)
+    return RunReport(run, counts, ledger.maybe_repeated(tx, run.seq), reasons, deferred, next_due)

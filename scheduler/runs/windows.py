@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 
 from scheduler.domain.outcomes import Outcome
-from scheduler.domain.runs import LedgerEntry, Recipient, Shard
-from scheduler.planning.decisions import decide_person, decide_run
+from scheduler.domain.runs import LedgerEntry, Recipient, Shard, WorkEntry, WorkState
+from scheduler.domain.wall_times import zone_called
+from scheduler.planning.decisions import DeferUntil, decide_person, decide_quiet, decide_run
 from scheduler.runs.context import RunContext
 from scheduler.store import ledger
 from scheduler.store.database import Transaction
@@ -16,9 +18,17 @@ from scheduler.store.database import Transaction
 MAX_WINDOW = 1_000
 
 
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    """A device that is decided again later."""
+
+    recipient: Recipient
+    until: DeferUntil
+
+
 @dataclass(slots=True)
 class Window:
-    """What was decided for a page of devices: whom to send to, and who is final already.
+    """What was decided for a page of devices: whom to send to, who waits for later, and who is final already.
 
     `shard` is None for the only window of a run and for work rows that were taken up (`from_work`).
     `end`: every device up to it was decided.
@@ -29,12 +39,23 @@ class Window:
     end: int
     recipients: list[Recipient]
     suppressed: list[LedgerEntry] = field(default_factory=list)
+    deferred: list[Deferred] = field(default_factory=list)
     from_work: bool = False
 
     @property
     def selected(self) -> int:
-        """Devices that match the audience: sent to or suppressed."""
-        return len(self.recipients) + len(self.suppressed)
+        """Devices that match the audience: sent to, deferred or suppressed."""
+        return len(self.recipients) + len(self.deferred) + len(self.suppressed)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether every device is final: nobody to send to, and nobody who waits."""
+        return not self.recipients and not self.deferred
+
+    @property
+    def next_due(self) -> datetime | None:
+        """When the first of the deferred is decided again."""
+        return min((one.until.instant for one in self.deferred), default=None)
 
 
 def matching(context: RunContext, page: Sequence[Recipient]) -> list[Recipient]:
@@ -71,13 +92,52 @@ def decide_window(
             window.recipients.append(recipient)
         else:
             window.suppressed.append(_entry(context, recipient, outcome))
+    if context.terms.quiet is not None:
+        _heed_quiet_hours(window, now)
     return window
 
 
-def record_suppressed(tx: Transaction, windows: Iterable[Window], now: datetime) -> None:
-    """Put on the ledger who is final without being sent; in the transaction that commits the windows' intents."""
-    entries = [entry for window in windows for entry in window.suppressed]
-    ledger.record(tx, entries, now)
+def record_decided(tx: Transaction, windows: Sequence[Window], now: datetime) -> None:
+    """Put on the ledger who is final without being sent, and make work rows of who is deferred; in the transaction
+    that commits the windows' intents."""
+    ledger.record(tx, [entry for window in windows for entry in window.suppressed], now)
+    ledger.put_work(tx, [_work_entry(window.context, one) for window in windows for one in window.deferred], None)
+
+
+def _heed_quiet_hours(window: Window, now: datetime) -> None:
+    """Take out of a window whose quiet hours it is. Decided once for each zone."""
+    context = window.context
+    terms, due, default = context.terms, context.run.due, context.campaign.zone
+
+    @cache
+    def decide(zone: str | None) -> Outcome | DeferUntil | None:
+        return decide_quiet(terms, zone_called(zone) or default, due=due, now=now)
+
+    awake: list[Recipient] = []
+    for recipient in window.recipients:
+        zone = recipient.device["time_zone"]
+        assert zone is None or isinstance(zone, str)
+        match decide(zone):
+            case None:
+                awake.append(recipient)
+            case DeferUntil() as until:
+                window.deferred.append(Deferred(recipient, until))
+            case outcome:
+                window.suppressed.append(_entry(context, recipient, outcome))
+    window.recipients = awake
+
+
+def _work_entry(context: RunContext, deferred: Deferred) -> WorkEntry:
+    recipient, until = deferred.recipient, deferred.until
+    return WorkEntry(
+        context.run.seq,
+        recipient.id,
+        WorkState.DEFERRED,
+        until.reason,
+        until.instant,
+        recipient.attempts,
+        recipient.maybe_repeated,
+    )
 
 
 def _entry(context: RunContext, recipient: Recipient, outcome: Outcome) -> LedgerEntry:

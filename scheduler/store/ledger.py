@@ -14,9 +14,9 @@ from scheduler.domain.outcomes import OutcomeKind
 from scheduler.domain.runs import LedgerEntry, WorkEntry, WorkState
 from scheduler.store.database import Transaction
 from scheduler.store.instants import from_ms, to_ms
-from scheduler.store.tables import LEDGER, WORK
+from scheduler.store.tables import LEDGER, RUNS, WORK
 
-_WAITING = (WorkState.UNSENT.value, WorkState.RETRY.value)
+_WAITING = (WorkState.DEFERRED.value, WorkState.UNSENT.value, WorkState.RETRY.value)
 _INSERT_LEDGER = insert(LEDGER)
 _DELETE_WORK = delete(WORK).where(
     WORK.c.run == bindparam("r"), WORK.c.step == MAIN_STEP, WORK.c.device == bindparam("d")
@@ -54,8 +54,8 @@ def record(tx: Transaction, entries: Sequence[LedgerEntry], now: datetime) -> No
         )
 
 
-def put_work(tx: Transaction, entries: Sequence[WorkEntry], process: str) -> None:
-    """Write what is not final; a row of the same device is replaced."""
+def put_work(tx: Transaction, entries: Sequence[WorkEntry], process: str | None) -> None:
+    """Write what is not final; a row of the same device is replaced. `process` is None for what none has sent."""
     drop_work(tx, [(entry.run, entry.device) for entry in entries])
     if entries:
         tx.execute(
@@ -124,9 +124,17 @@ def next_work(tx: Transaction, run: int) -> datetime | None:
 
 
 def next_due(tx: Transaction) -> datetime | None:
-    """When the next waiting work row of all runs may be taken up."""
-    at = tx.execute(select(func.min(WORK.c.not_before)).where(WORK.c.state.in_(_WAITING))).scalar_one()
+    """When the next waiting work row of all runs that are not over may be taken up."""
+    first_of_run = select(func.min(WORK.c.not_before)).where(WORK.c.run == RUNS.c.seq, WORK.c.state.in_(_WAITING))
+    query = select(func.min(first_of_run.scalar_subquery())).where(RUNS.c.finished_at.is_(None))
+    at = tx.execute(query).scalar_one()
     return None if at is None else from_ms(at)
+
+
+def count_deferred(tx: Transaction, run: int) -> int:
+    """How many devices of a run are decided again later."""
+    query = select(func.count()).where(WORK.c.run == run, WORK.c.state == WorkState.DEFERRED.value)
+    return int(tx.execute(query).scalar_one())
 
 
 def with_rows(tx: Transaction, run: int, devices: Sequence[int]) -> set[int]:

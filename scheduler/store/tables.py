@@ -179,10 +179,13 @@ class LedgerRow(SQLModel, table=True):
 
 
 class WorkRow(SQLModel, table=True):
-    """A device of a run that is not final: unsent, to retry, awaiting an answer, or taken up (intended)."""
+    """A device of a run that is not final: deferred, unsent, to retry, awaiting an answer, or taken up (intended).
+
+    By the index a run finds what is due, in order, without a look at the many that are not.
+    """
 
     __tablename__ = "work"
-    __table_args__ = (Index("work_by_time", "not_before", "run"), {"sqlite_with_rowid": False})
+    __table_args__ = (Index("work_by_time", "run", "not_before", "device"), {"sqlite_with_rowid": False})
     run: int = Field(primary_key=True)
     step: str = Field(primary_key=True)
     device: int = Field(primary_key=True)

@@ -68,10 +68,10 @@ class Driver:
         return started
 
     def adopt(self, windows: Sequence[Window]) -> None:
-        """Take decided windows in hand, those that have somebody to send to."""
+        """Take decided windows in hand, those of which somebody is not final."""
         for window in windows:
-            if window.recipients:
-                self.work.open(window)
+            if not window.is_over:
+                self._take(window)
 
     def open(self, run: ActiveRun, *, limit: int) -> Window | None:
         """Open the next window of a run."""

@@ -203,7 +203,7 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     with op.batch_alter_table("work", schema=None) as batch_op:
-        batch_op.create_index("work_by_time", ["not_before", "run"], unique=False)
+        batch_op.create_index("work_by_time", ["run", "not_before", "device"], unique=False)
 
     # The namespace of run ids: random, made with the database, and never changed.
     op.execute(
