@@ -14,6 +14,7 @@ from scheduler.domain.quiet_hours import QuietAction, QuietHours, QuietOverride
 from scheduler.domain.wall_times import instant_of, local_date
 
 _ONE_DAY = timedelta(days=1)
+_TICK = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,13 @@ def _end_of_night(hours: QuietHours, zone: tzinfo, instant: datetime) -> datetim
     for evening in (date - _ONE_DAY, date, date + _ONE_DAY):
         morning = evening + _ONE_DAY if hours.end < hours.start else evening
         begins = instant_of(datetime.combine(evening, hours.start), zone)
-        ends = instant_of(datetime.combine(morning, hours.end), zone, last=True)
+        ends = _last_before(datetime.combine(morning, hours.end), zone)
         if begins <= instant < ends:
             return ends
     return None
+
+
+def _last_before(wall: datetime, zone: tzinfo) -> datetime:
+    """When the clock has last shown less than a wall time. One that is put back to exactly this time shows it twice,
+    but less only before the first."""
+    return min(instant_of(wall, zone, last=True), instant_of(wall - _TICK, zone, last=True) + _TICK)

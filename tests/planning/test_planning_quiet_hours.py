@@ -74,6 +74,7 @@ in_the_small_hours = st.builds(
 @given(place=near_changes(), quiet=hours | in_the_small_hours)
 @example(("Europe/Berlin", datetime(2026, 3, 29, 0, 30, tzinfo=UTC)), QuietHours(time(2, 30), time(5)))
 @example(("Europe/Berlin", datetime(2026, 10, 25, 0, 45, tzinfo=UTC)), QuietHours(time(22), time(2, 30)))
+@example(("Europe/Dublin", datetime(2026, 10, 25, 0, 0, tzinfo=UTC)), QuietHours(time(0), time(1)))
 @example(("America/Havana", datetime(2026, 11, 1, 4, 30, tzinfo=UTC)), QuietHours(time(0, 15), time(0, 45)))
 @example(("Australia/Lord_Howe", datetime(2026, 4, 4, 15, 15, tzinfo=UTC)), QuietHours(time(1, 45), time(1, 40)))
 def test_quiet_hours_end_when_the_clock_at_the_device_says_so(place: tuple[str, datetime], quiet: QuietHours) -> None:
