@@ -200,7 +200,7 @@ class Daemon:
         if workspace is None:
             return
         self.intake.workspace = self.workspace = workspace
-        self.dispatcher.settings = workspace.settings
+        self.dispatcher.obey(workspace.settings)
         await self.dispatcher.load()
         log.info("reloaded rules=%d", len(workspace.campaigns))
 

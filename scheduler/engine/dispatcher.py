@@ -21,7 +21,7 @@ from scheduler.engine.active import MAX_OPEN_WINDOWS, ActiveRun
 from scheduler.engine.open_work import OpenWork
 from scheduler.engine.sender import Sender
 from scheduler.engine.settler import Settler
-from scheduler.runs.context import NoAudience, RunContext, context_of
+from scheduler.runs.context import NoAudience, RunContext, context_of, under
 from scheduler.runs.opening import open_window, start_runs, take_up_work
 from scheduler.runs.versions import Versions
 from scheduler.runs.windows import Window
@@ -104,6 +104,12 @@ class Dispatcher:
     def has_work(self) -> bool:
         """Whether anything is in hand or waits to begin."""
         return bool(self._work.runs) or self._may_have_pending
+
+    def obey(self, settings: Settings) -> None:
+        """The settings in force are these from now on, for runs in hand too."""
+        self.settings = settings
+        for run in self._work.runs.values():
+            run.context = under(settings, run.context)
 
     def look_again(self) -> None:
         """The store may have new pending runs."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from scheduler.domain.events import Event
@@ -111,6 +111,11 @@ def terms_of(campaign: Campaign, settings: Settings) -> SendTerms:
         lifetime=campaign.expires_after,
         quiet=quiet,
     )
+
+
+def under(settings: Settings, context: RunContext) -> RunContext:
+    """The same run under settings that were read again: opt-outs and quiet hours are those in force."""
+    return replace(context, terms=terms_of(context.campaign, settings))
 
 
 def rate_bounds(context: RunContext, app: App) -> list[tuple[str, Rate]]:

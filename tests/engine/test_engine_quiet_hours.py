@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections import Counter
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -76,3 +78,29 @@ async def test_a_daemon_that_stays_sends_them_when_the_night_is_over(nursery: tr
             await until(lambda: not daemon.work.runs)
             daemon.stop()
         assert Counter(at.sent()) == Counter(range(1, DEVICES + 1))
+
+
+async def test_quiet_hours_that_were_read_again_count_for_runs_in_hand(nursery: trio.Nursery, tmp_path: Path) -> None:
+    async with place(nursery, tmp_path, {"goal": rule_text()}) as at:
+        now = at.clock.now()
+        plain = json.loads((tmp_path / "clarion.yaml").read_text())
+
+        def night(hours: int) -> None:
+            limits = {"quiet_hours": {"from": f"{now - HOUR:%H:%M}", "to": f"{now + hours * HOUR:%H:%M}"}}
+            at.world.rewrite({"goal": rule_text()}, settings=json.dumps(plain | {"limits": limits}))
+
+        night(2)
+        registered(at)
+        daemon = at.daemon()
+        async with trio.open_nursery() as own:
+            await own.start(daemon.run)
+            await until(lambda: counts(at, selected=DEVICES, accepted=len(AWAKE), pending=DEVICES - len(AWAKE)))
+            night(3)
+            at.reloads.append(at.world.workspace)
+            os.kill(os.getpid(), signal.SIGHUP)
+            await until(lambda: daemon.workspace is at.world.workspace)
+            at.clock.shift += 2 * HOUR.total_seconds()
+            later = (now + 3 * HOUR).replace(second=0, microsecond=0)
+            await until(lambda: at.world.report(at.world.runs()[0]).next_due == later)
+            assert sorted(at.sent()) == AWAKE
+            daemon.stop()
