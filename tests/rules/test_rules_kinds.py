@@ -70,7 +70,7 @@ def test_the_smallest_rule_has_every_default() -> None:
     )  # fmt: skip
     assert rule.audience.app is None
     assert (delivery.push_type, delivery.priority, delivery.lane) == ("alert", 10, Lane.NORMAL)
-    assert (delivery.expires_after, delivery.max_age) == (timedelta(days=1), timedelta(days=1))
+    assert (delivery.expires_after, delivery.max_age) == (timedelta(days=1), None)
     assert (delivery.collapse, delivery.supersede, delivery.rate) == (Collapse.DERIVED, None, None)
     assert delivery.on_unknown is OnUnknown.RESEND
 

@@ -168,7 +168,7 @@ def test_value_can_be_written_as_the_page_says(row: Row) -> None:
     key = row.code("as in")
     for value in row.codes("written"):
         findings = findings_of(with_rule(key, value))
-        assert set(findings) <= {"not-yet"}, findings
+        assert set(findings) <= {"not-yet", "unused-key"}, findings  # quiet hours from 22:00 want an end
 
 
 @pytest.mark.parametrize("row", rows("YAML", "wrong", "check says", "right"), ids=lambda row: row.code("wrong"))
