@@ -79,9 +79,7 @@ def test_a_device_is_held_as_the_table_says(tmp_path: Path, row: Row) -> None:
     assert decided(found, row.cells["zone of the device"], due_at(row)) == row.cells["what happens"]
 
 
-@pytest.mark.parametrize(
-    "row", section("What becomes of the held").rows("max_age"), ids=lambda row: f"line {row.line}"
-)
+@pytest.mark.parametrize("row", section("What becomes of the held").rows("max_age"), ids=lambda row: f"line {row.line}")
 def test_what_is_over_in_the_morning_is_over_at_once(tmp_path: Path, row: Row) -> None:
     delivery = {"expires_after": row.cells["expires_after"]}
     if row.cells["max_age"] != "not written":
