@@ -192,7 +192,7 @@ class Dispatcher:
         """Whether no window is open, nothing waits to be opened, and no work row is due within this time."""
         if self._work.windows or self._may_have_pending or self._opening.locked():
             return False
-        if any(run.shards and not run.stopped for run in self._work.runs.values()):
+        if any(run.shards and not run.stopped for run in self._work.openable.values()):
             return False
         return all(due > now + within for due in self._work.work_due())
 
@@ -206,10 +206,11 @@ class Dispatcher:
         """Open one window, or begin runs. A run that waits for nothing but room keeps later and lower ones of its app
         from taking it: small runs would take every device's room that comes free, and a large one never a window's."""
         now = self._clock.now()
+        self._work.wake(now)
         self._waited_for = set()
         for lane in Lane:
             for run in [run for run in self._work.openable.values() if run.context.run.lane is lane]:
-                if run.work_due is None and not run.shards:
+                if not run.shards and (run.work_due is None or run.work_due > now):
                     del self._work.openable[run.seq]
                     continue
                 is_due = run.work_due is not None and run.work_due <= now

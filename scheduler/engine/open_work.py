@@ -27,7 +27,7 @@ class OpenWork:
         self.apps = apps
         self.runs: dict[int, ActiveRun] = {}
         self.openable: dict[int, ActiveRun] = {}
-        """Those of the runs that have shards to read or work rows: few, where there are many small runs."""
+        """Those of the runs that have shards to read or work rows that are due: few, where there are many runs."""
         self.windows: dict[int, OpenWindow] = {}
         self.open_devices: Counter[str] = Counter()
         self.proved: set[str] = set()
@@ -35,6 +35,10 @@ class OpenWork:
         self._clock = clock
         self._numbers = 0
         self._ended: set[int] | None = None
+        self._sleeping: dict[int, ActiveRun] = {}
+        """Those with work rows that are due later. Nobody looks at them until the first is: they may be many."""
+        self._wakes_at: datetime | None = None
+        """Not later than the first of them is due."""
 
     def activate(self, context: RunContext, shards: Sequence[Shard] = ()) -> ActiveRun:
         """Take a run in hand."""
@@ -51,6 +55,8 @@ class OpenWork:
         if self.runs.get(run.seq) is run:
             del self.runs[run.seq]
             self.openable.pop(run.seq, None)
+            if self._sleeping.pop(run.seq, None) is not None and run.work_due == self._wakes_at:
+                self._reckon()
         if self._ended is not None:
             self._ended.add(run.seq)
 
@@ -125,11 +131,26 @@ class OpenWork:
         run = self.runs.get(seq)
         if run is not None and at is not None:
             run.work_due = at if run.work_due is None else min(at, run.work_due)
-            self.openable[seq] = run
+            self._sleeping[seq] = run
+            if self._wakes_at is None or run.work_due < self._wakes_at:
+                self._wakes_at = run.work_due
+
+    def wake(self, now: datetime) -> None:
+        """Runs with work rows that are due by now are openable."""
+        if self._wakes_at is not None and self._wakes_at <= now:
+            for run in [run for run in self._sleeping.values() if run.work_due is None or run.work_due <= now]:
+                del self._sleeping[run.seq]
+                self.openable[run.seq] = run
+            self._reckon()
+
+    def _reckon(self) -> None:
+        dues = (run.work_due for run in self._sleeping.values() if run.work_due is not None)
+        self._wakes_at = min(dues, default=None)
 
     def work_due(self) -> list[datetime]:
-        """When work rows of the runs that go on may be taken up: the first of each run."""
-        return [run.work_due for run in self.openable.values() if run.work_due is not None and not run.stopped]
+        """When work rows of the runs that go on may be taken up: of each that is awake, and the first of the others."""
+        awake = [run.work_due for run in self.openable.values() if run.work_due is not None and not run.stopped]
+        return awake if self._wakes_at is None else [*awake, self._wakes_at]
 
     @contextmanager
     def reserved(self, room: Mapping[str, int]) -> Iterator[None]:

@@ -119,6 +119,25 @@ def test_a_small_run_that_an_event_opens_at_once_holds_too(tmp_path: Path) -> No
     assert (counts(world), world.now) == (some(selected=1, accepted=1), LOS_ANGELES)
 
 
+def test_runs_that_only_hold_are_looked_at_when_the_first_is_due(tmp_path: Path) -> None:
+    world = made(tmp_path, audience={"users": ["{{ event.data.user }}"]})
+    register(world.store, [DeviceChange(app=APP, token=token_of(6), time_zone="Pacific/Auckland", user="kiri")])
+    driver = Driver(world)
+    driver.adopt(world.ingest(*(event(f"l{n}", user="lou") for n in range(5)), room={APP: 100}).windows)
+    driver.adopt(world.ingest(*(event(f"k{n}", user="kiri") for n in range(5)), room={APP: 100}).windows)
+    driver.settle()
+    work = driver.work
+    work.wake(LOS_ANGELES - timedelta(milliseconds=1))
+    assert (len(work.runs), work.openable, work.work_due()) == (10, {}, [LOS_ANGELES])
+    first = next(iter(work.runs.values()))
+    work.forget(first)
+    work.wake(LOS_ANGELES)
+    assert len(work.openable) == 4
+    assert work.work_due() == [*[LOS_ANGELES] * 4, AUCKLAND]
+    work.wake(AUCKLAND)
+    assert len(work.openable) == 9
+
+
 def test_dropped_is_said_with_its_reason(tmp_path: Path) -> None:
     world = made(tmp_path, "drop")
     world.ingest(event("a"))
