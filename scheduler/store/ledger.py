@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, bindparam, delete, func, insert, select, update
+from sqlalchemy import Row, Select, bindparam, delete, func, insert, select, update
 
 from scheduler.domain.ids import MAIN_STEP
 from scheduler.domain.outcomes import OutcomeKind
@@ -96,13 +96,17 @@ def intend_work(tx: Transaction, devices: Sequence[tuple[int, int]], process: st
 
 def due_work(tx: Transaction, run: int, now: datetime, *, limit: int) -> list[WorkEntry]:
     """Work rows of a run that may be taken up, the longest waiting first."""
-    query = (
+    return [_work(row) for row in tx.execute(due_work_statement(run, now, limit=limit))]
+
+
+def due_work_statement(run: int, now: datetime, *, limit: int) -> Select[Any]:
+    """The query of `due_work`. Public for EXPLAIN QUERY PLAN."""
+    return (
         select(WORK)
         .where(WORK.c.run == run, WORK.c.state.in_(_WAITING), WORK.c.not_before <= to_ms(now))
         .order_by(WORK.c.not_before, WORK.c.device)
         .limit(limit)
     )
-    return [_work(row) for row in tx.execute(query)]
 
 
 def left_behind(tx: Transaction, run: int) -> list[WorkEntry]:
@@ -118,9 +122,13 @@ def waiting_work(tx: Transaction, run: int) -> list[WorkEntry]:
 
 def next_work(tx: Transaction, run: int) -> datetime | None:
     """When the next waiting work row of a run may be taken up."""
-    query = select(func.min(WORK.c.not_before)).where(WORK.c.run == run, WORK.c.state.in_(_WAITING))
-    at = tx.execute(query).scalar_one()
+    at = tx.execute(next_work_statement(run)).scalar_one()
     return None if at is None else from_ms(at)
+
+
+def next_work_statement(run: int) -> Select[Any]:
+    """The query of `next_work`. Public for EXPLAIN QUERY PLAN."""
+    return select(func.min(WORK.c.not_before)).where(WORK.c.run == run, WORK.c.state.in_(_WAITING))
 
 
 def next_due(tx: Transaction) -> datetime | None:

@@ -183,6 +183,21 @@ def test_who_opts_out_or_leaves_in_the_night_gets_nothing_in_the_morning(tmp_pat
     assert report.reasons == {"suppressed": {"opted_out": 1, "token_retired": 1}}
 
 
+def test_who_has_moved_in_the_night_is_in_the_zone_of_the_morning(tmp_path: Path) -> None:
+    world = made(tmp_path)
+    world.ingest(event("a"))
+    driver = Driver(world)
+    driver.start()
+    driver.accept_all()
+    driver.settle()
+    register(world.store, [DeviceChange(app=APP, token=token_of(2), time_zone="Asia/Tokyo")])
+    world.advance((LOS_ANGELES - NOW).total_seconds())
+    taken = driver.take_up(next(iter(driver.work.runs.values())))
+    assert taken is not None
+    assert ids(taken.recipients) == [5]
+    assert rows(world)[2] == ("deferred", "quiet_hours", NOW.replace(hour=23))  # it is one in the morning in Tokyo
+
+
 @pytest.mark.parametrize(
     ("delivery", "ends", "reasons"),
     [
