@@ -101,7 +101,9 @@ def record_decided(tx: Transaction, windows: Sequence[Window], now: datetime) ->
     """Put on the ledger who is final without being sent, and make work rows of who is deferred; in the transaction
     that commits the windows' intents."""
     ledger.record(tx, [entry for window in windows for entry in window.suppressed], now)
-    ledger.put_work(tx, [_work_entry(window.context, one) for window in windows for one in window.deferred], None)
+    deferred = [(window, _work_entry(window.context, one)) for window in windows for one in window.deferred]
+    ledger.add_work(tx, [entry for window, entry in deferred if not window.from_work], None)
+    ledger.put_work(tx, [entry for window, entry in deferred if window.from_work], None)
 
 
 def _heed_quiet_hours(window: Window, now: datetime) -> None:

@@ -57,6 +57,11 @@ def record(tx: Transaction, entries: Sequence[LedgerEntry], now: datetime) -> No
 def put_work(tx: Transaction, entries: Sequence[WorkEntry], process: str | None) -> None:
     """Write what is not final; a row of the same device is replaced. `process` is None for what none has sent."""
     drop_work(tx, [(entry.run, entry.device) for entry in entries])
+    add_work(tx, entries, process)
+
+
+def add_work(tx: Transaction, entries: Sequence[WorkEntry], process: str | None) -> None:
+    """Write what is not final and has no row yet."""
     if entries:
         tx.execute(
             insert(WORK),
