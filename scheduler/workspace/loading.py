@@ -14,6 +14,7 @@ from scheduler.diagnostics.source import Source
 from scheduler.diagnostics.yaml_reader import read_yaml, readable
 from scheduler.rules.fields import root_mapping
 from scheduler.workspace.campaign import Campaign, is_refused
+from scheduler.workspace.checks.attribution import findings_of_rules
 from scheduler.workspace.checks.credentials import CredentialFiles, check_auth
 from scheduler.workspace.checks.ignoring import ignore_lists, without_ignored
 from scheduler.workspace.checks.links import check_links
@@ -119,11 +120,10 @@ class _Whole:
     def findings_with(self, rules: Sequence[LoadedRule]) -> tuple[Diagnostic, ...]:
         """All findings in reading order, without those that a rule ignores."""
         found = [*self._findings, *self._of_files(), *self._same_names()]
-        found.extend(finding for rule in rules for finding in rule.findings)
+        found.extend(findings_of_rules(rules, self.rules.templates))
         if not has_errors(found):
             found.extend(check_unused(self.rules.templates, rules, self.sources))
         lists = ignore_lists(rules, self.rules.templates)
-        # Rules that share a template find the same in it; samples and locales find the same once each.
         return tuple(in_reading_order(without_ignored(dict.fromkeys(found), lists, CODES)))
 
     def _of_files(self) -> Iterator[Diagnostic]:
