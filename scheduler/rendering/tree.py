@@ -42,8 +42,8 @@ def read_tree(root: Node, push_type: PushType) -> tuple[Part, tuple[Leaf, ...], 
     if not isinstance(root, MappingNode):
         return _NO_JSON, (), [error("wrong-type", "a payload is a mapping with the key `aps`", root.span)]
     if root.get("aps") is None and push_type is not PushType.MDM:
-        reader.findings.append(error("wrong-type", "the payload has no `aps`", root.span,
-                                     f"a push of type `{push_type}` begins with `aps: {_beginning(push_type)}`"))  # fmt: skip
+        hint = f"a push of type `{push_type}` begins with `aps: {_beginning(push_type)}`"
+        reader.findings.append(error("wrong-type", "the payload has no `aps`", root.span, hint))
     part = reader.payload(root)
     return part, tuple(reader.leaves), reader.findings
 
