@@ -133,7 +133,6 @@ class _Compiler:
 
     def _audience(self) -> Audience:
         values = self.values
-        app = values.node("audience.app")
         users = values.get("audience.users", tuple, ())
         topics = values.get("audience.topics", tuple, ())
         everyone = values.get("audience.everyone", bool, False)
@@ -153,7 +152,7 @@ class _Compiler:
                         "leave one of them out")  # fmt: skip
         return Audience(
             app=values.optional("audience.app", str),
-            app_node=app if isinstance(app, ScalarNode) else None,
+            app_span=values.span("audience.app"),
             users=tuple(self._checked_template(one) for one in users),
             topics=tuple(self._checked_template(one) for one in topics),
             where=self._condition("audience.where", roots_of(WHERE_ROOTS, scheduled=self.scheduled)),
