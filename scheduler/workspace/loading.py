@@ -22,7 +22,7 @@ from scheduler.workspace.checks.overlays import check_overlays
 from scheduler.workspace.checks.secrets import check_secrets
 from scheduler.workspace.checks.unused import check_unread, check_unused
 from scheduler.workspace.codes import CODES
-from scheduler.workspace.folder import SCHEMA_PATH, SETTINGS_PATH
+from scheduler.workspace.folder import SCHEMA_PATH, SETTINGS_PATH, is_rule
 from scheduler.workspace.rule_loading import LoadedRule, RuleLoader, Share, one_by_one
 from scheduler.workspace.settings import Settings, read_settings
 from scheduler.workspace.templates import read_templates
@@ -106,7 +106,7 @@ class _Whole:
     ) -> None:
         self._findings: list[Diagnostic] = []
         self.sources = {path: self._decoded(source) for path, source in sources.items()}
-        self.rule_paths = sorted(path for path in self.sources if _is_rule(path))
+        self.rule_paths = sorted(path for path in self.sources if is_rule(path))
         settings, findings = read_settings(read_yaml(self._source(SETTINGS_PATH)), root, environ)
         self._findings.extend(findings)
         schema = self._schema()
@@ -163,11 +163,6 @@ class _Whole:
         if finding is not None:
             self._findings.append(finding)
         return shown
-
-
-def _is_rule(path: str) -> bool:
-    pure = PurePosixPath(path)
-    return pure.parts[0] == "rules" and pure.suffix == ".yaml" and pure.parts[:2] != ("rules", "tests")
 
 
 def workspace_of(
