@@ -6,7 +6,7 @@ Every decision is made at a window boundary, so urgent work overtakes a running 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -103,7 +103,7 @@ class Dispatcher:
     @property
     def has_work(self) -> bool:
         """Whether anything is in hand or waits to begin."""
-        return bool(self._work.runs) or self._may_have_pending
+        return bool(self._work.runs) or self._may_have_pending()
 
     def look_again(self) -> None:
         """The store may have new pending runs."""
@@ -182,19 +182,22 @@ class Dispatcher:
         """What is not over, from the store."""
         return await trio.to_thread.run_sync(self._read_remaining)
 
-    def is_idle(self, now: datetime, within: timedelta) -> bool:
-        """Whether no window is open, nothing waits to be opened, and no work row is due within this time."""
-        if self._work.windows or self._may_have_pending or self._opening.locked():
-            return False
-        if any(run.shards and not run.stopped for run in self._work.runs.values()):
-            return False
-        return all(due > now + within for due in self._work.work_due())
+    def is_idle(self, now: datetime, within: timedelta, *, given_up: Collection[str] = ()) -> bool:
+        """Whether no window is open, nothing waits to be opened, and no work row is due within this time.
 
-    @property
-    def _may_have_pending(self) -> bool:
+        What waits in apps that were given up does not count.
+        """
+        if self._work.windows or self._may_have_pending(given_up) or self._opening.locked():
+            return False
+        if any(run.shards and not run.stopped and run.app not in given_up for run in self._work.runs.values()):
+            return False
+        return all(due > now + within for due in self._work.work_due(given_up))
+
+    def _may_have_pending(self, given_up: Collection[str] = ()) -> bool:
         """Whether runs wait to begin, or nobody has looked since something changed."""
         unseen = len(self._pending) < len(self.settings.apps) * len(Lane)
-        return unseen or any(pending.runs or not pending.complete for pending in self._pending.values())
+        looked_at = [pending for (app, _), pending in self._pending.items() if app not in given_up]
+        return unseen or any(pending.runs or not pending.complete for pending in looked_at)
 
     async def _open_next(self) -> bool:
         """Open one window, or begin runs. A run that waits for nothing but room keeps later and lower ones of its app
