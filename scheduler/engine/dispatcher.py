@@ -204,6 +204,8 @@ class Dispatcher:
         from taking it: small runs would take every device's room that comes free, and a large one never a window's."""
         now = self._clock.now()
         self._waited_for = set()
+        # Known before the first thread hop: a link that comes up between two lanes would let the lower one begin.
+        sendable = frozenset(filter(self._can_send, self.settings.apps))
         for lane in Lane:
             for run in [run for run in self._work.openable.values() if run.context.run.lane is lane]:
                 if run.work_due is None and not run.shards:
@@ -220,7 +222,7 @@ class Dispatcher:
                 await (self._take_up(run) if is_due else self._open(run))
                 return True
             for app in self.settings.apps:
-                if app not in self._waited_for and await self._start(app, lane):
+                if app not in self._waited_for and await self._start(app, lane, sendable):
                     return True
         return False
 
@@ -268,12 +270,12 @@ class Dispatcher:
         else:
             self._send(window)
 
-    async def _start(self, app: str, lane: Lane) -> bool:
+    async def _start(self, app: str, lane: Lane, sendable: Collection[str]) -> bool:
         pending = self._pending.setdefault((app, lane), _Pending())
         if not pending.runs and not pending.complete:
             pending.runs.extend(await trio.to_thread.run_sync(self._read_pending, app, lane))
             pending.complete = len(pending.runs) < _PENDING_PAGE
-        if not self._can_send(app) or self._work.room(app) <= 0:
+        if app not in sendable or not self._can_send(app) or self._work.room(app) <= 0:
             return False
         room = self._work.room(app)
         contexts = [self._context(run) for run in islice(pending.runs, min(MAX_STARTS, room))]
