@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from scheduler.apns.reasons import DeviceAction, RequestAction, disposition, retry_after
 from scheduler.apns.results import Answer, Result, Unanswered, Unsent
+from scheduler.delivery.retry_times import RESEND_PAUSE, unanswered_pause
 from scheduler.domain.outcomes import ACCEPTED, Outcome, OutcomeKind, SuppressReason
 from scheduler.domain.runs import LedgerEntry, Recipient, WorkEntry, WorkState
 from scheduler.planning.decisions import expires_at
@@ -15,9 +16,6 @@ from scheduler.rendering.results import Aborted, RenderFailure, TooLarge
 from scheduler.rules.rule import OnUnknown
 from scheduler.runs.context import RunContext
 from scheduler.store.registry import Retirement
-
-RESEND_PAUSE = timedelta(seconds=1)
-"""Before what was not processed, or may not have been, goes again: a broken peer must not make us spin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +58,8 @@ def judge(
         case Unanswered(cause):
             if context.campaign.on_unknown is OnUnknown.DROP:
                 return Verdict(_final(context, recipient, Outcome(OutcomeKind.UNKNOWN, cause)))
-            return _again(context, recipient, now, WorkState.UNSENT, cause, RESEND_PAUSE, maybe_repeated=True)
+            pause = unanswered_pause(recipient.attempts if recipient.maybe_repeated else 0)
+            return _again(context, recipient, now, WorkState.UNSENT, cause, pause, maybe_repeated=True)
         case RenderFailure():
             return _suppress(context, recipient, f"{SuppressReason.RENDER_ERROR} at {report.leaf}")
         case Aborted(reason):
