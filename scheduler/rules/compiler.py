@@ -144,7 +144,6 @@ class _Compiler:
 
     def _audience(self) -> Audience:
         values = self.values
-        app = values.node("audience.app")
         users = values.get("audience.users", tuple, ())
         topics = values.get("audience.topics", tuple, ())
         everyone = values.get("audience.everyone", bool, False)
@@ -164,9 +163,9 @@ class _Compiler:
                         "leave one of them out")  # fmt: skip
         return Audience(
             app=values.optional("audience.app", str),
-            app_node=app if isinstance(app, ScalarNode) else None,
+            app_span=values.span("audience.app"),
             users=tuple(self._checked_template(one) for one in users),
-            topics=tuple(self._checked_template(one) for one in topics),
+            topics=tuple(self._checked_template(one, may_be_field_name=True) for one in topics),
             where=self._condition("audience.where", roots_of(WHERE_ROOTS, scheduled=self.scheduled)),
             everyone=everyone,
         )
@@ -265,8 +264,9 @@ class _Compiler:
         node = self.values.optional(path, ScalarNode)
         return None if node is None else self._checked_template(node)
 
-    def _checked_template(self, node: ScalarNode) -> ScalarNode:
-        found = bare_name_in_key(node)
+    def _checked_template(self, node: ScalarNode, *, may_be_field_name: bool = False) -> ScalarNode:
+        """`may_be_field_name`: what is called like a field of the event's data may be meant as the text that it is."""
+        found = bare_name_in_key(node, () if may_be_field_name else self.schema.event_data(self.event).fields)
         if found is not None:
             self.findings.append(found)
         return node

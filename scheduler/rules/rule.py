@@ -51,10 +51,10 @@ class Trigger:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Audience:
-    """Whom it is for. `app` is None when the file leaves it out."""
+    """Whom it is for. `app` is None when the file leaves it out; `app_span` is then where it belongs."""
 
     app: str | None
-    app_node: ScalarNode | None
+    app_span: Span
     users: tuple[ScalarNode, ...]
     topics: tuple[ScalarNode, ...]
     where: Condition | None

@@ -1,4 +1,4 @@
-"""What is generated: the tables of docs/rules.md, the pages of docs/checks/, and the JSON Schemas for editors.
+"""What is generated: tables of docs/rules.md and docs/apns.md, the pages of docs/checks/, JSON Schemas for editors.
 
 Run `python -m scheduler.workspace.reference` after a change of a table of fields, of a message or of an example.
 """

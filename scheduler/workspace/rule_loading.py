@@ -70,7 +70,7 @@ class RuleLoader:
         named = frozenset(message.template for message in rule.messages)
         if self.settings is None:
             return LoadedRule(path, tuple(findings), named, ignored=rule.ignored)
-        app = self._app(path, rule, self.settings, findings)
+        app = _app(rule, self.settings, findings)
         _check_category(rule, self.settings, findings)
         if app is not None:
             span = rule.message.template_node.span
@@ -106,18 +106,6 @@ class RuleLoader:
         texts = source_texts(self.sources[path], templates, self.sources.get(SCHEMA_PATH), around)
         return join(rule, parts, around, version_of(texts), texts)
 
-    def _app(self, path: str, rule: Rule, settings: Settings, findings: list[Diagnostic]) -> App | None:
-        name, node = rule.audience.app, rule.audience.app_node
-        if name is None or node is None:
-            if settings.only_app is None:
-                message, hint = "`audience.app` is missing, and there are several apps", ", ".join(settings.apps)
-                findings.append(error("missing-key", message, self.sources[path].span(0), f"one of {hint}"))
-            return settings.only_app
-        if name not in settings.apps:
-            hint = did_you_mean(name, settings.apps) or f"its apps are {', '.join(settings.apps)}"
-            findings.append(error("unknown-app", f"clarion.yaml has no app '{name}'", node.span, hint))
-        return settings.apps.get(name)
-
 
 Share: TypeAlias = Callable[[RuleLoader, Sequence[str]], Sequence[LoadedRule]]
 """How the rules at some paths are loaded: one after the other, or shared out."""
@@ -126,6 +114,19 @@ Share: TypeAlias = Callable[[RuleLoader, Sequence[str]], Sequence[LoadedRule]]
 def one_by_one(loader: RuleLoader, paths: Sequence[str]) -> list[LoadedRule]:
     """Load the rules in this process."""
     return [loader.load(path) for path in paths]
+
+
+def _app(rule: Rule, settings: Settings, findings: list[Diagnostic]) -> App | None:
+    name, span = rule.audience.app, rule.audience.app_span
+    if name is None:
+        if settings.only_app is None:
+            message, hint = "`audience.app` is missing, and there are several apps", ", ".join(settings.apps)
+            findings.append(error("missing-key", message, span, f"one of {hint}"))
+        return settings.only_app
+    if name not in settings.apps:
+        hint = did_you_mean(name, settings.apps) or f"its apps are {', '.join(settings.apps)}"
+        findings.append(error("unknown-app", f"clarion.yaml has no app '{name}'", span, hint))
+    return settings.apps.get(name)
 
 
 def _check_category(rule: Rule, settings: Settings, findings: list[Diagnostic]) -> None:

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from scheduler.diagnostics.diagnostic import did_you_mean
 from scheduler.diagnostics.yaml_nodes import MappingNode, Node
 from scheduler.domain.locales import canonical_locale
-from scheduler.domain.proxy import parse_proxy
+from scheduler.domain.proxy import HOST, parse_proxy
 from scheduler.domain.quantities import CalendarUnits, Rate, parse_calendar_units, parse_duration, parse_rate
 from scheduler.rules.fields import Field, Table
 from scheduler.rules.kinds import (
@@ -75,7 +75,8 @@ def _endpoint(text: str) -> Address | None:
     except ValueError:
         return None
     bare = parts.path in ("", "/") and not parts.query and not parts.username
-    return Address(parts.hostname, port or 443) if parts.scheme == "https" and parts.hostname and bare else None
+    host = parts.hostname or ""
+    return Address(host, port or 443) if parts.scheme == "https" and HOST.fullmatch(host) and bare else None
 
 
 def _zone(text: str) -> str | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
 from scheduler.diagnostics.printers import as_text
 from scheduler.diagnostics.source import Source
 from scheduler.diagnostics.yaml_reader import read_yaml
@@ -91,6 +93,14 @@ def test_variables_override_what_the_file_says_and_add_what_it_does_not() -> Non
 def test_wrong_variable_is_named_as_the_place() -> None:
     assert said(SMALLEST, CLARION_APPS_SHOP_LINKS="many") == [
         "$CLARION_APPS_SHOP_LINKS:1:1: `apps.shop.links` must be a number from 1 to 99, not 'many'"
+    ]
+
+
+@pytest.mark.parametrize("host", ["exämple.com", "a b", "a%20b", "a\u0001b"])
+def test_an_endpoint_that_no_header_can_name_is_refused(host: str) -> None:
+    assert said(SMALLEST, CLARION_APPS_SHOP_ENDPOINT=f"https://{host}:443") == [
+        "$CLARION_APPS_SHOP_ENDPOINT:1:1: `apps.shop.endpoint` must be an address such as https://127.0.0.1:2197, "
+        f"not 'https://{host}:443'"
     ]
 
 
