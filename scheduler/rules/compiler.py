@@ -18,7 +18,18 @@ from scheduler.domain.quantities import Rate
 from scheduler.rules.bare_names import bare_name_in_key
 from scheduler.rules.contradictions import contradictions
 from scheduler.rules.fields import Values, root_mapping, without_echoes
-from scheduler.rules.rule import Audience, Collapse, Delivery, Ignored, Message, OnUnknown, Rule, Trigger
+from scheduler.rules.rule import (
+    Audience,
+    Collapse,
+    Delivery,
+    Experiment,
+    Ignored,
+    Message,
+    OnUnknown,
+    Rule,
+    Trigger,
+    Variant,
+)
 from scheduler.rules.rule_table import RULE_TABLE
 
 WHEN_ROOTS = frozenset({"event", "previous", "now"})
@@ -78,7 +89,7 @@ class _Compiler:
             audience=audience,
             message=message,
             delivery=delivery,
-            variants=self._variants(message),
+            experiment=self._experiment(stem, message),
             ignored=self._ignored(),
         )
 
@@ -171,19 +182,24 @@ class _Compiler:
             with_values=self.values.optional("message.with", MappingNode),
         )
 
-    def _variants(self, message: Message) -> tuple[Message, ...]:
-        """The variants' messages; an empty one is the rule's own."""
-        messages = []
-        for variant in self.values.get("experiment.variants", tuple, ()):
+    def _experiment(self, stem: str, message: Message) -> Experiment:
+        """Who gets nothing, and the variants; what one of them leaves out is the rule's own."""
+        values = self.values
+        variants = []
+        for variant in values.get("experiment.variants", tuple, ()):
             node = variant.node("template")
             own = Message(
                 template=variant.get("template", str, message.template),
                 template_node=node if isinstance(node, ScalarNode) else message.template_node,
                 with_values=variant.get("with", MappingNode, message.with_values),
             )
-            if own != message:
-                messages.append(own)
-        return tuple(messages)
+            name, weight = variant.get("name", str, ""), variant.get("weight", int, 0)
+            variants.append(Variant(name=name, weight=weight, message=own))
+        return Experiment(
+            holdout=values.get("experiment.holdout", float, 0.0),
+            salt=values.get("experiment.salt", str, stem),
+            variants=tuple(variants),
+        )
 
     def _ignored(self) -> tuple[Ignored, ...]:
         entries = []

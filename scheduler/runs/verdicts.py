@@ -25,7 +25,14 @@ class BadCollapseId:
     problem: str
 
 
-Report: TypeAlias = Result | RenderFailure | Aborted | TooLarge | BadCollapseId
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """It would have been sent, and the person is in a holdout."""
+
+
+HELD_OUT = HeldOut()
+
+Report: TypeAlias = Result | RenderFailure | Aborted | TooLarge | BadCollapseId | HeldOut
 """What the sender reports of a device: an answer, its absence, or why there was nothing to send."""
 
 
@@ -68,6 +75,9 @@ def judge(
             return _suppress(context, recipient, SuppressReason.TOO_LARGE)
         case BadCollapseId():
             return _suppress(context, recipient, SuppressReason.BAD_COLLAPSE)
+        case HeldOut():  # never sent, also where a crash has made that unknown; and of no variant, which it did not see
+            entry = LedgerEntry(context.run.seq, recipient.id, OutcomeKind.SUPPRESSED, SuppressReason.HELD_OUT, 0)
+            return Verdict(entry)
 
 
 def proves_environment(report: Report) -> bool:
@@ -139,4 +149,5 @@ def _final(context: RunContext, recipient: Recipient, outcome: Outcome) -> Ledge
         outcome.reason,
         recipient.attempts + 1,
         recipient.maybe_repeated,
+        recipient.variant,
     )

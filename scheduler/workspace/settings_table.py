@@ -211,9 +211,7 @@ _CATEGORIES = (
         path="categories.*.holdout",
         kind=choice(("apply", "exempt")),
         default="apply",
-        built=False,
         example="exempt",
-        off=("apply", "exempt"),
         meaning="Whether the workspace's holdout holds.",
     ),
 )
@@ -252,7 +250,7 @@ _REST = (
     Field(path="limits.caps", kind=list_of(_CAP, "a list of caps"), built=False,
           example="[{name: marketing-day, max: 3, per: 1 day, window: calendar, categories: [marketing], then: drop}]",
           meaning="How many one person gets in a time."),
-    Field(path="limits.holdout", kind=_HOLDOUT, built=False, example="{share: 2%, salt: company-2026}",
+    Field(path="limits.holdout", kind=_HOLDOUT, example="{share: 2%, salt: company-2026}",
           meaning="A share of all people that gets nothing."),
     Field(path="limits.audience_max", kind=WHOLE_NUMBER, built=False, example="5000000",
           meaning="A run with more devices does not start."),

@@ -13,6 +13,7 @@ from scheduler.diagnostics.yaml_reader import read_yaml
 from scheduler.domain.lanes import Lane
 from scheduler.domain.proxy import Proxy
 from scheduler.domain.quantities import Rate
+from scheduler.planning.experiments import Holdout
 from scheduler.workspace.settings import Environment, Settings, read_settings
 from scheduler.workspace.settings_table import Address
 
@@ -140,3 +141,13 @@ def test_a_wrong_proxy_says_what_is_wrong_and_hides_the_password_of_a_variable()
         "$CLARION_APPS_SHOP_PROXY:1:1: error[wrong-value] `apps.shop.proxy` has no port; write http://HOST:PORT"
     )
     assert "geheim" not in as_text(findings)
+
+
+def test_the_holdout_holds_for_every_category_that_is_not_exempt() -> None:
+    found = settings(
+        SMALLEST + "limits: {holdout: {share: 2%, salt: company-2026}}\n"
+        "categories: {service: {holdout: exempt}, news: {holdout: apply}, sports: {}}"
+    )
+    assert found.holdout_of("news") == found.holdout_of("sports") == Holdout(0.02, "company-2026")
+    assert found.holdout_of("service") is None
+    assert settings(SMALLEST).holdout_of("any") is None

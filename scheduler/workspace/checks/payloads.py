@@ -15,7 +15,7 @@ from scheduler.diagnostics.yaml_nodes import MappingNode, Node, SequenceNode
 from scheduler.rendering.overlays import fallbacks
 from scheduler.rendering.payload import PayloadTemplate
 from scheduler.rendering.results import RenderFailure
-from scheduler.rules.rule import Rule
+from scheduler.rules.rule import Message, Rule
 from scheduler.workspace.checks.samples import samples
 from scheduler.workspace.templates import TemplateFile
 
@@ -23,9 +23,11 @@ _EMPTY_LEAF = "where there may be no value, leave the key out: `… | omit`"
 _STEP = re.compile(r"[^.\[\]]+")
 
 
-def check_payloads(rule: Rule, payload: PayloadTemplate, schema: Schema, files: TemplateFile) -> Iterator[Diagnostic]:
-    """Findings about the payloads of a rule, that of its message in all locales."""
-    rule_span, push_type = rule.message.template_node.span, rule.delivery.push_type
+def check_payloads(
+    rule: Rule, message: Message, payload: PayloadTemplate, schema: Schema, files: TemplateFile
+) -> Iterator[Diagnostic]:
+    """Findings about the payloads of one of a rule's messages, in all locales."""
+    rule_span, push_type = message.template_node.span, rule.delivery.push_type
     sizes: dict[str | None, int] = {}
     said = _Said()
     people = samples(payload.paths, schema, rule.trigger.event)
