@@ -318,7 +318,9 @@ class LinkLaws:
             case LinkAction.REPLACE:
                 self.retire(CloseReason.REPLACED, reason)
         if wanted.app is AppAction.STOP and self.stop_app is None:
-            self.stop_app = reason
+            # A token from the future is not expired for APNs, but invalid.
+            wrong_clock = self._tokens.wrong_clock(at) if self._tokens is not None and at is not None else None
+            self.stop_app = reason if wrong_clock is None else f"{reason}: {wrong_clock}"
 
     def _renew_token(self, reason: str, at: datetime | None) -> None:
         """The token is renewed, or our clock is wrong. An answer on a link that has used several may be about any."""

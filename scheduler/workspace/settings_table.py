@@ -76,7 +76,8 @@ def _endpoint(text: str) -> Address | None:
         return None
     bare = parts.path in ("", "/") and not parts.query and not parts.username
     host = parts.hostname or ""
-    return Address(host, port or 443) if parts.scheme == "https" and HOST.fullmatch(host) and bare else None
+    fits = parts.scheme == "https" and HOST.fullmatch(host) and bare and port != 0
+    return Address(host, port or 443) if fits else None
 
 
 def _zone(text: str) -> str | None:

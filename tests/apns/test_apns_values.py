@@ -336,8 +336,7 @@ def test_a_token_that_is_called_expired_is_signed_anew_from_twenty_minutes_on_an
                 "a difference of 123 minutes"),
         (-90_000, ": this machine's clock shows 2026-03-01 12:00:40 UTC, that of APNs 2026-02-28 11:00:40, "
                   "a difference of 1500 minutes"),
-        (3, ", although the clocks agree: this machine's clock shows 2026-03-01 12:00:40 UTC, "
-            "that of APNs 2026-03-01 12:00:43"),
+        (3, ", although the clocks agree"),
     ],
 )  # fmt: skip
 def test_a_new_token_that_is_called_expired_tells_how_wrong_the_clock_is(
