@@ -96,11 +96,11 @@ def test_wrong_variable_is_named_as_the_place() -> None:
     ]
 
 
-@pytest.mark.parametrize("host", ["exämple.com", "a b", "a%20b", "a\u0001b", "example.com:0"])
-def test_an_endpoint_that_no_header_can_name_is_refused(host: str) -> None:
-    assert said(SMALLEST, CLARION_APPS_SHOP_ENDPOINT=f"https://{host}:443") == [
+@pytest.mark.parametrize("address", ["exämple.com:443", "a b:443", "a%20b:443", "a\u0001b:443", "example.com:0"])
+def test_an_endpoint_that_no_header_can_name_is_refused(address: str) -> None:
+    assert said(SMALLEST, CLARION_APPS_SHOP_ENDPOINT=f"https://{address}") == [
         "$CLARION_APPS_SHOP_ENDPOINT:1:1: `apps.shop.endpoint` must be an address such as https://127.0.0.1:2197, "
-        f"not 'https://{host}:443'"
+        f"not 'https://{address}'"
     ]
 
 
