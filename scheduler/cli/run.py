@@ -83,7 +83,8 @@ def _print(ended: Ended) -> None:
     print(f"settled: {outcomes}; {counted(ended.progress.retired, 'token')} retired")
     if ended.ending is Ending.APP_STOPPED:
         remark(
-            f"error: {ended.detail}\n  hint: check apps.*.auth in clarion.yaml; what waits is sent after the next start"
+            f"error: {ended.detail}\n  hint: put right apps.*.auth in clarion.yaml, or the machine's clock if that is "
+            "named; what waits is sent after the next start"
         )
     if ended.ending is Ending.NO_LINK:
         remark(f"error: {ended.detail}\n  hint: check apps.*.endpoint in clarion.yaml; is 'clarion simulator' running?")

@@ -39,6 +39,8 @@ class SuppressReason(StrEnum):
     """The collapse id is over 64 bytes or not printable."""
     QUIET_HOURS = "quiet_hours"
     """It fell into the quiet hours of the device, and the rule drops such. Of what is held it is the reason too."""
+    HELD_OUT = "held_out"
+    """It would have been sent, and the person is in a holdout: the rule's or the workspace's."""
     TOKEN_RETIRED = "token_retired"
     """The device was retired or erased between its selection and its send."""
     CANCELLED = "cancelled"

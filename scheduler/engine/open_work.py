@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 
@@ -147,9 +147,11 @@ class OpenWork:
         dues = (run.work_due for run in self._sleeping.values() if run.work_due is not None)
         self._wakes_at = min(dues, default=None)
 
-    def work_due(self) -> list[datetime]:
-        """When work rows of the runs that go on may be taken up: of each that is awake, and the first of the others."""
-        awake = [run.work_due for run in self.openable.values() if run.work_due is not None and not run.stopped]
+    def work_due(self, given_up: Collection[str] = ()) -> list[datetime]:
+        """When work rows of the runs that go on may be taken up: of each that is awake, but of apps that were given up;
+        and the first of the others."""
+        going_on = [run for run in self.openable.values() if not run.stopped and run.app not in given_up]
+        awake = [run.work_due for run in going_on if run.work_due is not None]
         return awake if self._wakes_at is None else [*awake, self._wakes_at]
 
     @contextmanager

@@ -40,6 +40,7 @@ class Sample:
     token: str
     user: str | None
     locale: str | None
+    variant: str | None
     payload: bytes
 
 
@@ -47,8 +48,8 @@ class Sample:
 class Preview:
     """Counts, reasons and samples. `note` says why nobody would get anything, where that is so.
 
-    selected = would_send + held + suppressed + expired; `held_until` counts the held by instant. Sizes are bytes.
-    `seconds` is the shortest time that the rates allow.
+    selected = would_send + held + suppressed + expired; `held_until` counts the held by instant. `variants` shares out
+    `would_send` by the variant that they get. Sizes are bytes. `seconds` is the shortest time that the rates allow.
     """
 
     rule: str
@@ -62,6 +63,7 @@ class Preview:
     expired: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     held_until: Counter[datetime] = field(default_factory=Counter)
+    variants: Counter[str] = field(default_factory=Counter)
     smallest: int | None = None
     largest: int | None = None
     limit: int = 0
@@ -182,14 +184,17 @@ def _walk(
             assert isinstance(verdict.entry, LedgerEntry)
             _count(shown, verdict.entry)
         for request in requests:
-            if request.device in held:
+            recipient = by_id[request.device]
+            if recipient.id in held:
                 shown.held += 1
-                shown.held_until[held[request.device]] += 1
+                shown.held_until[held[recipient.id]] += 1
             else:
                 shown.would_send += 1
+                if recipient.variant is not None:
+                    shown.variants[recipient.variant] += 1
             _measure(shown, len(request.payload))
             if len(shown.samples) < samples:
-                shown.samples.append(_sample(by_id[request.device], request.payload))
+                shown.samples.append(_sample(recipient, request.payload))
         after = page.end
         on_progress(after)
 
@@ -209,4 +214,5 @@ def _measure(shown: Preview, size: int) -> None:
 
 def _sample(recipient: Recipient, payload: bytes) -> Sample:
     user = recipient.user.get("id")
-    return Sample(recipient.id, recipient.token, user if isinstance(user, str) else None, recipient.locale, payload)
+    whose = user if isinstance(user, str) else None
+    return Sample(recipient.id, recipient.token, whose, recipient.locale, recipient.variant, payload)

@@ -28,7 +28,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """A run and what became of its devices. `reasons` counts by outcome and reason.
+    """A run and what became of its devices. `reasons` counts by outcome and reason, `variants` by name and outcome.
 
     `deferred`: of the pending, those that are decided again later; `next_due`: when the next pending one may go.
     """
@@ -37,6 +37,7 @@ class RunReport:
     counts: Counts
     maybe_repeated: int
     reasons: dict[str, dict[str, int]]
+    variants: dict[str, dict[str, int]]
     deferred: int
     next_due: datetime | None
 
@@ -79,5 +80,12 @@ def report_of(tx: Transaction, run: Run) -> RunReport:
         unknown=by_kind[OutcomeKind.UNKNOWN],
         pending=selected - sum(by_kind.values()),
     )
-    deferred, next_due = ledger.count_deferred(tx, run.seq), ledger.next_work(tx, run.seq)
-    return RunReport(run, counts, ledger.maybe_repeated(tx, run.seq), reasons, deferred, next_due)
+    return RunReport(
+        run,
+        counts,
+        ledger.maybe_repeated(tx, run.seq),
+        reasons,
+        ledger.variant_tallies(tx, run.seq),
+        deferred=ledger.count_deferred(tx, run.seq),
+        next_due=ledger.next_work(tx, run.seq),
+    )

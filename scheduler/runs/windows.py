@@ -11,6 +11,7 @@ from scheduler.domain.outcomes import Outcome
 from scheduler.domain.runs import LedgerEntry, Recipient, Shard, WorkEntry, WorkState
 from scheduler.domain.wall_times import zone_called
 from scheduler.planning.decisions import DeferUntil, decide_person, decide_quiet, decide_run
+from scheduler.planning.experiments import Experiment, drawn_variants, held_out
 from scheduler.runs.context import RunContext
 from scheduler.store import ledger
 from scheduler.store.database import Transaction
@@ -92,9 +93,26 @@ def decide_window(
             window.recipients.append(recipient)
         else:
             window.suppressed.append(_entry(context, recipient, outcome))
+    if context.campaign.experiment is not None:
+        _draw(context.campaign.experiment, window.recipients)
     if context.terms.quiet is not None:
         _heed_quiet_hours(window, now)
     return window
+
+
+def _draw(experiment: Experiment, recipients: Sequence[Recipient]) -> None:
+    """Say of each recipient whether it is held out, and which variant it gets.
+
+    Who is held out stays a recipient: whether it would have been sent is known when its payload is rendered.
+    """
+    persons = [recipient.person for recipient in recipients]
+    for holdout in experiment.holdouts:
+        for recipient, held in zip(recipients, held_out(holdout, persons), strict=True):
+            recipient.held_out = recipient.held_out or held
+    if experiment.weights:
+        drawn = drawn_variants(experiment.salt, experiment.weights, persons)
+        for recipient, variant in zip(recipients, drawn, strict=True):
+            recipient.variant = variant
 
 
 def record_decided(tx: Transaction, windows: Sequence[Window], now: datetime) -> None:

@@ -1,4 +1,4 @@
-"""What is generated: the tables of docs/rules.md, the pages of docs/checks/, and the JSON Schemas for editors.
+"""What is generated: tables of docs/rules.md and docs/apns.md, the pages of docs/checks/, JSON Schemas for editors.
 
 Run `python -m scheduler.workspace.reference` after a change of a table of fields, of a message or of an example.
 """
@@ -46,9 +46,12 @@ def json_schemas() -> Mapping[str, str]:
 
 def reference(text: str) -> str:
     """The text of docs/rules.md with its tables made anew."""
-    tables = {name: built_rows(RULE_TABLE, name) for name in ("trigger", "audience", "message", "delivery")}
-    tables["timing"] = built_rows(RULE_TABLE, "timing")
+    tables = {
+        name: built_rows(RULE_TABLE, name)
+        for name in ("trigger", "audience", "message", "delivery", "timing", "experiment")
+    }
     tables["timing-parts"] = part_rows(RULE_TABLE, "timing")
+    tables["experiment-parts"] = part_rows(RULE_TABLE, "experiment")
     tables["identity"] = built_rows(RULE_TABLE, "")
     tables["unbuilt"] = unbuilt_rows(RULE_TABLE)
     tables["parts"] = part_rows(RULE_TABLE)

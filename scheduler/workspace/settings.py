@@ -22,6 +22,7 @@ from scheduler.domain.lanes import Lane
 from scheduler.domain.proxy import Proxy
 from scheduler.domain.quantities import Rate
 from scheduler.domain.quiet_hours import QuietAction, QuietHours
+from scheduler.planning.experiments import Holdout
 from scheduler.rules.fields import Values, root_mapping, without_echoes
 from scheduler.workspace.settings_table import SETTINGS_TABLE, Address
 
@@ -100,6 +101,10 @@ class Settings:
     quiet_hours: QuietHours | None
     quiet_actions: Mapping[str, QuietAction]
     """By declared category, what is done with what falls into the quiet hours."""
+    holdout: Holdout | None
+    """Of the whole workspace."""
+    holdout_exempt: frozenset[str]
+    """The categories that it does not touch."""
     listen: Address | None
     time_zone: str
     locale: str
@@ -112,6 +117,10 @@ class Settings:
     def quiet_action(self, category: str) -> QuietAction:
         """What a category does with what falls into the quiet hours: what nobody declared is held."""
         return self.quiet_actions.get(category, QuietAction.HOLD)
+
+    def holdout_of(self, category: str) -> Holdout | None:
+        """The workspace's holdout, where it holds for a category."""
+        return None if category in self.holdout_exempt else self.holdout
 
     @property
     def only_app(self) -> App | None:
@@ -157,6 +166,10 @@ class _Reader:
             quiet_actions={
                 name: values.get(f"categories.{name}.quiet_hours", QuietAction, QuietAction.HOLD) for name in categories
             },
+            holdout=self._holdout(),
+            holdout_exempt=frozenset(
+                name for name in categories if values.get(f"categories.{name}.holdout", str, "apply") == "exempt"
+            ),
             listen=values.optional("api.listen", Address),
             time_zone=values.get("defaults.time_zone", str, "UTC"),
             locale=values.get("defaults.locale", str, "en"),
@@ -182,6 +195,10 @@ class _Reader:
                     message = f"clarion.yaml does not declare the category '{one.text}'"
                     hint = did_you_mean(one.text, declared) or f"its categories are {', '.join(declared)}"
                     self.findings.append(error("unknown-category", message, one.span, hint))
+
+    def _holdout(self) -> Holdout | None:
+        said = self.values.optional("limits.holdout", Values)
+        return None if said is None else Holdout(said.get("share", float, 0.0), said.get("salt", str, ""))
 
     def _store_url(self) -> str:
         url = self.values.get("store.url", str, "sqlite:///clarion.db")
