@@ -87,6 +87,9 @@ def _print(ended: Ended) -> None:
         )
     if ended.ending is Ending.NO_LINK:
         remark(f"error: {ended.detail}\n  hint: check apps.*.endpoint in clarion.yaml; is 'clarion simulator' running?")
+    for one in ended.remaining.stopped:
+        remark(f"stopped since {local(one.stop.since)}: {one.stop}; {counted(one.runs, 'run')} waiting; "
+               f"'clarion start {one.stop.option}' lets it go on")  # fmt: skip
     if ended.remaining.runs:
         due = ended.remaining.next_due
         remark(

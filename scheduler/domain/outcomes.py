@@ -41,6 +41,8 @@ class SuppressReason(StrEnum):
     """The device was retired or erased between its selection and its send."""
     CANCELLED = "cancelled"
     """An operator cancelled the run."""
+    SUPERSEDED = "superseded"
+    """A newer run of the rule has the same `supersede` key."""
 
 
 class UnknownCause(StrEnum):

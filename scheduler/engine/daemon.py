@@ -16,12 +16,14 @@ import trio
 
 from scheduler.domain.clock import Clock
 from scheduler.domain.errors import OperatorError
-from scheduler.engine.dispatcher import Dispatcher, Remaining
+from scheduler.engine.dispatcher import Dispatcher
 from scheduler.engine.intake import EventIntake
+from scheduler.engine.looking import Remaining
 from scheduler.engine.open_work import OpenWork
 from scheduler.engine.sender import Sender
 from scheduler.engine.settler import Progress, Settler
 from scheduler.engine.single_daemon import only_daemon
+from scheduler.runs.calling_off import clear_superseded
 from scheduler.runs.pausing import pause_what_cannot_run
 from scheduler.runs.recovery import Recovered, recover
 from scheduler.runs.versions import Versions
@@ -178,6 +180,10 @@ class Daemon:
                 await self.dispatcher.load()
             elif self.dispatcher.has_work:
                 self.dispatcher.wake()
+            if self.dispatcher.must_clear:
+                self.dispatcher.must_clear = False
+                while await trio.to_thread.run_sync(clear_superseded, self.store, self.clock.now()):
+                    pass
 
     async def _listen_to_signals(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from scheduler.conditions.condition import Condition
 from scheduler.conditions.parse import parse_condition
 from scheduler.conditions.types import Schema
-from scheduler.diagnostics.diagnostic import Diagnostic, did_you_mean, error, has_errors, note
+from scheduler.diagnostics.diagnostic import Diagnostic, did_you_mean, error, has_errors
 from scheduler.diagnostics.source import Span
 from scheduler.diagnostics.yaml_nodes import MappingNode, ScalarNode
 from scheduler.diagnostics.yaml_reader import YamlFile
@@ -78,6 +78,7 @@ class _Compiler:
             audience=audience,
             message=message,
             delivery=delivery,
+            audience_max=self.values.optional("limits.audience_max", int),
             variants=self._variants(message),
             ignored=self._ignored(),
         )
@@ -218,10 +219,6 @@ class _Compiler:
             self._error("wrong-value", message, "delivery.priority", hint)
         collapse = self._template("delivery.collapse")
         supersede = self._template("delivery.supersede")
-        if supersede is not None:
-            place = values.span("delivery.supersede")
-            self.findings.append(note("not-yet", "`delivery.supersede` is stored with each run; it does not act yet",
-                                      place))  # fmt: skip
         default = Collapse.DERIVED if push_type is PushType.ALERT else Collapse.NONE
         unknown = OnUnknown.DROP if push_type in _NOT_TWICE else OnUnknown.RESEND
         return Delivery(

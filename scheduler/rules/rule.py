@@ -108,6 +108,8 @@ class Rule:
     audience: Audience
     message: Message
     delivery: Delivery
+    audience_max: int | None
+    """`limits.audience_max`; None: the settings'."""
     variants: tuple[Message, ...]
     """What the variants of an experiment send, those that differ from `message`."""
     ignored: tuple[Ignored, ...]

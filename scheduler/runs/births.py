@@ -31,6 +31,7 @@ def prospective_run(
         rule=campaign.name,
         version=campaign.version,
         occasion=occasion.key,
+        occasion_at=born_at if event is None else min(event.time, born_at),
         state=RunState.PENDING,
         app=campaign.app,
         category=campaign.category,

@@ -30,6 +30,8 @@ class RunContext:
     audience: Audience
     terms: SendTerms
     scope: Mapping[str, object]
+    audience_max: int | None = None
+    """With more devices it does not start; None: however many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,14 @@ def context_of(run: Run, campaign: Campaign, settings: Settings) -> RunContext |
         names=campaign.names,
         zones="today" in campaign.names or (where is not None and where.reads_zone),
     )
-    return RunContext(run, campaign, audience, terms_of(campaign, settings), scope)
+    terms = terms_of(campaign, settings)
+    most = None if run.may_exceed else audience_max(campaign, settings)
+    return RunContext(run, campaign, audience, terms, scope, most)
+
+
+def audience_max(campaign: Campaign, settings: Settings) -> int | None:
+    """The largest audience with which runs of a campaign start by themselves: the rule's own, else the settings'."""
+    return settings.audience_max if campaign.audience_max is None else campaign.audience_max
 
 
 def terms_of(campaign: Campaign, settings: Settings) -> SendTerms:
@@ -104,12 +113,14 @@ def terms_of(campaign: Campaign, settings: Settings) -> SendTerms:
 
 
 def rate_bounds(context: RunContext, app: App) -> list[tuple[str, Rate]]:
-    """The rates that bound a run, each with the name of what it bounds: its app, its lane there, and its rule."""
-    lane = context.run.lane
+    """The rates that bound a run, each with the name of what it bounds: its app, its lane there, and its rule; or, in
+    place of the rule's, the one that a hand gave to the run."""
+    run, lane = context.run, context.run.lane
+    own = (f"rule:{run.rule}", context.campaign.rate) if run.rate is None else (f"run:{run.id}", run.rate)
     bounds = [
         (f"app:{app.name}", app.rate),
         (f"lane:{app.name}:{lane}", app.lane_rates.get(lane)),
-        (f"rule:{context.run.rule}", context.campaign.rate),
+        own,
     ]
     return [(scope, rate) for scope, rate in bounds if rate is not None]
 

@@ -13,6 +13,7 @@ from scheduler.rendering.results import Missing
 from scheduler.runs.births import prospective_run
 from scheduler.runs.context import occasion_scope
 from scheduler.runs.occasions import Occasion
+from scheduler.runs.superseding import supersede
 from scheduler.store import rule_versions
 from scheduler.store import runs as run_rows
 from scheduler.store.database import Store
@@ -42,12 +43,13 @@ def fired_occasion(
 
 
 def fire(store: Store, campaign: Campaign, occasion: Occasion, event: Event | None, now: datetime) -> Run | None:
-    """Write the run of a firing, pending; None if this occasion was had before."""
+    """Write the run of a firing, pending or superseded by a newer one; None if this occasion was had before."""
     run = prospective_run(campaign, occasion, event, None, now, namespace=store.namespace())
     with store.write() as tx:
         if run_rows.existing(tx, [run.id]):
             return None
         rule_versions.keep(tx, campaign.version, campaign.name, campaign.sources, now)
         born = replace(run, seq=run_rows.next_seq(tx))
+        born = supersede(tx, [born], now).late.get(born.seq, born)
         run_rows.add(tx, [run_rows.NewRun(born, None, None)])
     return born

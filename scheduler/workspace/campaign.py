@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from scheduler.conditions.condition import Condition
 from scheduler.conditions.types import Schema
-from scheduler.diagnostics.diagnostic import Diagnostic, Severity, error, has_errors, note
+from scheduler.diagnostics.diagnostic import Diagnostic, Severity, error, has_errors
 from scheduler.diagnostics.yaml_nodes import ScalarNode
 from scheduler.domain.lanes import Lane
 from scheduler.domain.push_types import PushType
@@ -63,6 +63,8 @@ class Campaign:
     rate: Rate | None
     max_age: timedelta
     on_unknown: OnUnknown
+    audience_max: int | None
+    """None: the settings'."""
     zone: tzinfo
     """The zone of people who have none of their own."""
     uses_previous: bool
@@ -142,8 +144,6 @@ def compile_parts(rule: Rule, around: Surroundings) -> tuple[Parts | None, list[
         collapse = compiled["delivery.collapse"]
         if supersede is None and not collapse.is_personal:
             supersede = collapse
-            message = "`delivery.supersede`, by default `collapse`, is stored with each run; it does not act yet"
-            findings.append(note("not-yet", message, written.span))
     users = tuple(compiled[f"audience.users[{number}]"] for number in range(len(rule.audience.users)))
     topics = tuple(compiled[f"audience.topics[{number}]"] for number in range(len(rule.audience.topics)))
     return Parts(payload, compiled.get("trigger.once_per"), users, topics, collapse, supersede), findings
@@ -182,6 +182,7 @@ def join(rule: Rule, parts: Parts, around: Surroundings, version: str, sources: 
         rate=delivery.rate,
         max_age=delivery.max_age,
         on_unknown=delivery.on_unknown,
+        audience_max=rule.audience_max,
         zone=zone,
         uses_previous=_reads(read, "previous"),
         uses_user=_reads(read, "user"),
