@@ -293,7 +293,7 @@ _END_CALLED_OFF = (
     update(RUNS)
     .where(
         RUNS.c.seq == bindparam("run"),
-        RUNS.c.state.in_(CALLED_OFF),
+        or_(*(RUNS.c.state == state.value for state in CALLED_OFF)),  # an IN cannot be executed for many at once
         RUNS.c.finished_at.is_(None),
         RUNS.c.intent.is_(None),
         _WITHOUT_WORK,

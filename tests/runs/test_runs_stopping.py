@@ -111,7 +111,7 @@ def test_a_rule_that_only_runs_know_can_be_stopped(tmp_path: Path) -> None:
     assert stop(world.store, RULE, "goal", world.now, known=set).name == "goal"
 
 
-@pytest.mark.parametrize("where", [None, 'device.attributes.n is defined', 'device.locale | lower == "xy"'])
+@pytest.mark.parametrize("where", [None, "device.attributes.n is defined", 'device.locale | lower == "xy"'])
 def test_a_run_over_audience_max_is_paused_before_anybody_gets_it_and_a_hand_lets_it_start(
     tmp_path: Path, where: str | None
 ) -> None:
@@ -167,7 +167,7 @@ def test_resuming_a_pause_by_hand_does_not_lift_audience_max(tmp_path: Path) -> 
 def test_a_rate_by_hand_takes_the_place_of_the_rules_and_stays(tmp_path: Path) -> None:
     world = _world(tmp_path, rule_text(delivery={"rate": "100/s"}))
     world.ingest(event("a"), event("b"))
-    mine, other = world.runs()
+    mine = world.runs()[0]
     set_rate(world.store, mine.id.hex, Rate.of(5000))
     contexts = [Driver(world).context(run) for run in world.runs()]
     app = world.workspace.settings.apps[APP]
