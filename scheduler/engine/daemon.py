@@ -23,7 +23,6 @@ from scheduler.engine.open_work import OpenWork
 from scheduler.engine.sender import Sender
 from scheduler.engine.settler import Progress, Settler
 from scheduler.engine.single_daemon import only_daemon
-from scheduler.runs.calling_off import clear_superseded
 from scheduler.runs.pausing import pause_what_cannot_run
 from scheduler.runs.recovery import Recovered, recover
 from scheduler.runs.versions import Versions
@@ -127,6 +126,7 @@ class Daemon:
                 await self.dispatcher.load()
                 nursery.start_soon(self.dispatcher.run, name="dispatcher")
                 nursery.start_soon(self._tick, seen, name="tick")
+                nursery.start_soon(self._clear_superseded, name="superseded")
                 if self._serve is not None and not until_idle:
                     await nursery.start(self._serve, self)
                 task_status.started()
@@ -180,10 +180,11 @@ class Daemon:
                 await self.dispatcher.load()
             elif self.dispatcher.has_work:
                 self.dispatcher.wake()
-            if self.dispatcher.must_clear:
-                self.dispatcher.must_clear = False
-                while await trio.to_thread.run_sync(clear_superseded, self.store, self.clock.now()):
-                    pass
+
+    async def _clear_superseded(self) -> None:
+        while True:  # beside the ticks: a million devices take many transactions
+            await self.dispatcher.clear_superseded()
+            await trio.sleep(TICK)
 
     async def _listen_to_signals(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:

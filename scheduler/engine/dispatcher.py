@@ -25,6 +25,7 @@ from scheduler.engine.looking import Remaining, read_remaining, read_running
 from scheduler.engine.open_work import OpenWork
 from scheduler.engine.sender import Sender
 from scheduler.engine.settler import Settler
+from scheduler.runs.calling_off import clear_superseded
 from scheduler.runs.context import NoAudience, RunContext, context_of
 from scheduler.runs.opening import open_window, start_runs, take_up_work
 from scheduler.runs.versions import Versions
@@ -88,8 +89,8 @@ class Dispatcher:
         self._superseded_meanwhile: set[int] = set()
         """While something is opened, the runs that were superseded before they were in hand."""
         self._held = HeldBack(sender)
-        self.must_clear = False
-        """Whether devices may wait in superseded runs: the daemon puts them on the ledger."""
+        self._must_clear = self._is_clearing = False
+        """Whether devices may wait in superseded runs, and whether they are being put on the ledger."""
 
     def wake(self) -> None:
         """Something changed: outcomes were settled, a link came up, time passed."""
@@ -117,7 +118,15 @@ class Dispatcher:
                 self._stop_for_good(self._work.runs[seq])
             elif self._opening.locked():
                 self._superseded_meanwhile.add(seq)
-        self.must_clear = self.must_clear or bool(runs)
+        self._must_clear = self._must_clear or bool(runs)
+
+    async def clear_superseded(self) -> None:
+        """Put on the ledger what waits in superseded runs, in pieces, if there may be any."""
+        while self._must_clear:
+            self._must_clear, self._is_clearing = False, True
+            while await trio.to_thread.run_sync(clear_superseded, self._store, self._clock.now()):
+                pass
+            self._is_clearing = False
 
     def room(self) -> dict[str, int]:
         """Devices of each app that may be opened now; an app that cannot send has none, nor one whose room is waited
@@ -147,7 +156,7 @@ class Dispatcher:
                 elif run.context.run.rate != active.rates.get(run.seq, run.context.run.rate):
                     self._work.change_rate(run, active.rates[run.seq])
                     self._take_back(run)  # what waits for tokens of the old rate
-            self.must_clear = self.must_clear or active.any_superseded
+            self._must_clear = self._must_clear or active.any_superseded
             self._superseded_meanwhile.clear()
             self.look_again()
         self.close_silent_windows()
@@ -198,7 +207,9 @@ class Dispatcher:
 
     def is_idle(self, now: datetime, within: timedelta) -> bool:
         """Whether no window is open, nothing waits to be opened, and no work row is due within this time."""
-        if self._work.windows or self._may_have_pending or self._opening.locked() or self.must_clear:
+        if self._work.windows or self._may_have_pending or self._opening.locked() or self._must_clear:
+            return False
+        if self._is_clearing:
             return False
         if any(run.shards and not run.stopped for run in self._work.runs.values()):
             return False
