@@ -33,6 +33,17 @@ class Timetable:
     starts: Moment | None = None
     ends: Moment | None = None
 
+    def signature(self, zone: str) -> str:
+        """A text that is the same exactly as long as the schedule names the same slots, for all that its text says."""
+        match self.timing:
+            case CronExpression(text):
+                timing = " ".join(text.split())
+            case Every(units, clock):
+                timing = f"every {units.count} {units.unit} at {clock}"
+            case At(moment):
+                timing = f"at {moment.isoformat()}"
+        return f"{timing}; {zone}; {_text(self.starts)} to {_text(self.ends)}"
+
 
 @dataclass(frozen=True, slots=True)
 class Slot:
@@ -43,27 +54,29 @@ class Slot:
     at: datetime
 
 
-def first_instant(timetable: Timetable, zone: tzinfo) -> datetime | None:
-    """Nothing starts before this instant."""
-    return None if timetable.starts is None else instant_of(timetable.starts, zone)
+def start_instant(starts: Moment | None, zone: tzinfo) -> datetime | None:
+    """Nothing starts before this instant; None: there is no such."""
+    return None if starts is None else _instant(starts, zone)
 
 
 def end_instant(ends: Moment | None, zone: tzinfo) -> datetime | None:
     """Nothing is sent from this instant on: for a date, where the next day begins; for a time, just after it."""
     if ends is None:
         return None
-    if isinstance(ends, datetime):
-        return instant_of(ends, zone) + timedelta.resolution
-    return instant_of(ends + _ONE_DAY, zone)
+    try:
+        after = ends + (timedelta.resolution if isinstance(ends, datetime) else _ONE_DAY)
+    except OverflowError:  # the last day of the calendar
+        return None
+    return _instant(after, zone)
 
 
 def slots_after(timetable: Timetable, zone: tzinfo, after: datetime) -> Iterator[Slot]:
     """The slots later than an instant, in their order. Without end for a cron or `every` that has none."""
-    first, end = first_instant(timetable, zone), end_instant(timetable.ends, zone)
-    if first is not None:
-        after = max(after, first - timedelta.resolution)
+    first, end = start_instant(timetable.starts, zone), end_instant(timetable.ends, zone)
+    if first is not None and first > after:
+        after = first - timedelta.resolution
     if isinstance(timetable.timing, At):
-        at = instant_of(timetable.timing.moment, zone)
+        at = _instant(timetable.timing.moment, zone)
         found = iter([Slot(ONCE, _wall(at, zone), at)] if at > after else [])
     else:
         # No clock that was moved since shows less: what is due later stands for a later wall time.
@@ -78,7 +91,7 @@ def slots_between(timetable: Timetable, zone: tzinfo, after: datetime, until: da
 
 def has_several_on(timetable: Timetable, zone: tzinfo, day: date) -> bool:
     """Whether more than one slot stands for a wall time of a date."""
-    start = instant_of(day, zone) - _LONGEST_GAP
+    start = _instant(day, zone) - _LONGEST_GAP
     near = takewhile(lambda slot: slot.wall.date() <= day, slots_after(timetable, zone, start))
     return len(list(islice((slot for slot in near if slot.wall.date() == day), 2))) > 1
 
@@ -109,6 +122,10 @@ def due_slots(
     start = (*caught_up, *(slot for slot in in_time if slot.at > awake_since))
     started = set(start)
     return Due(start, tuple(slot for slot in slots if slot not in started))
+
+
+def _text(moment: Moment | None) -> str:
+    return "-" if moment is None else moment.isoformat()
 
 
 def _walls(timetable: Timetable, zone: tzinfo, after: datetime) -> Iterator[datetime]:
@@ -160,7 +177,15 @@ def _each_instant_once(walls: Iterable[datetime], zone: tzinfo, after: datetime)
 
 
 def _day(moment: Moment, zone: tzinfo) -> date:
-    return local_date(instant_of(moment, zone), zone)
+    return local_date(_instant(moment, zone), zone) if isinstance(moment, datetime) else moment
+
+
+def _instant(moment: Moment, zone: tzinfo) -> datetime:
+    """As `instant_of`; outside of the calendar, its first instant or its last."""
+    try:
+        return instant_of(moment, zone)
+    except OverflowError:
+        return (datetime.min if moment.year == 1 else datetime.max).replace(tzinfo=UTC)
 
 
 def _wall(instant: datetime, zone: tzinfo) -> datetime:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import date, timedelta
 
 from scheduler.conditions.condition import Condition
 from scheduler.conditions.parse import parse_condition
@@ -20,6 +20,7 @@ from scheduler.rules.contradictions import contradictions
 from scheduler.rules.fields import Values, root_mapping, without_echoes
 from scheduler.rules.rule import Audience, Collapse, Delivery, Ignored, Message, OnUnknown, Rule, Trigger
 from scheduler.rules.rule_table import RULE_TABLE
+from scheduler.rules.schedule import schedule_of
 
 WHEN_ROOTS = frozenset({"event", "previous", "now"})
 WHERE_ROOTS = frozenset({"event", "device", "user", "now", "today"})
@@ -74,6 +75,9 @@ class _Compiler:
             category=category.text,
             category_node=category,
             enabled=self.values.get("enabled", bool, True),
+            starts=self.values.optional("starts", date),
+            ends=self.values.optional("ends", date),
+            renamed_from=self._renamed_from(stem),
             trigger=trigger,
             audience=audience,
             message=message,
@@ -90,6 +94,12 @@ class _Compiler:
         elif name is None and not re.fullmatch(r"[a-z0-9][a-z0-9-]*", stem):
             self._error("wrong-name", f"'{stem}' cannot be the name of a rule", "",
                         "name the file with lower-case letters, digits and `-`")  # fmt: skip
+
+    def _renamed_from(self, stem: str) -> tuple[str, ...]:
+        names: tuple[str, ...] = self.values.get("renamed_from", tuple, ())
+        if stem in names:
+            self._error("contradiction", f"the rule is still called '{stem}'", "renamed_from", "leave that name out")
+        return names
 
     def _trigger(self) -> Trigger:
         values = self.values
@@ -115,6 +125,7 @@ class _Compiler:
         return Trigger(
             event=self.event,
             scheduled=self.scheduled,
+            schedule=schedule_of(self.values) if self.scheduled else None,
             when=self._condition("trigger.when", WHEN_ROOTS),
             once_per=self._template("trigger.once_per"),
             manual=manual,

@@ -15,6 +15,8 @@ from scheduler.diagnostics.yaml_nodes import MappingNode, ScalarNode
 from scheduler.domain.lanes import Lane
 from scheduler.domain.push_types import PushType
 from scheduler.domain.quantities import Rate
+from scheduler.domain.wall_times import Moment
+from scheduler.rules.schedule import Schedule
 
 
 class OnUnknown(StrEnum):
@@ -39,11 +41,12 @@ class Collapse(StrEnum):
 class Trigger:
     """What starts the rule: events of a type (a final `*` stands for any rest), people, or both.
 
-    `scheduled`: a schedule or a time starts it, so there is a slot and never an event.
+    `scheduled`: a schedule or a time starts it, so there is a slot and never an event. `schedule` says when.
     """
 
     event: str | None
     scheduled: bool
+    schedule: Schedule | None
     when: Condition | None
     once_per: ScalarNode | None
     manual: bool
@@ -104,6 +107,9 @@ class Rule:
     category: str
     category_node: ScalarNode
     enabled: bool
+    starts: Moment | None
+    ends: Moment | None
+    renamed_from: tuple[str, ...]
     trigger: Trigger
     audience: Audience
     message: Message

@@ -7,6 +7,7 @@ from datetime import datetime, time, timedelta
 from enum import StrEnum
 from typing import TypeAlias
 
+from scheduler.diagnostics.source import Span
 from scheduler.domain.quantities import CalendarUnits
 from scheduler.rules.cron import CronExpression
 from scheduler.rules.fields import Values
@@ -42,12 +43,14 @@ Timing: TypeAlias = CronExpression | Every | At
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """`trigger.schedule` or `trigger.at` with what belongs to it. `time_zone` None is the workspace's default."""
+    """`trigger.schedule` or `trigger.at` with what belongs to it. `time_zone` None is the workspace's default; `span` is
+    where it stands."""
 
     timing: Timing
     time_zone: str | None
     grace: timedelta
     catch_up: CatchUp
+    span: Span
 
 
 def schedule_of(values: Values) -> Schedule | None:
@@ -60,6 +63,7 @@ def schedule_of(values: Values) -> Schedule | None:
         time_zone=values.optional("trigger.time_zone", str),
         grace=values.get("trigger.grace", timedelta, ONE_HOUR),
         catch_up=CatchUp(values.get("trigger.catch_up", str, CatchUp.LAST)),
+        span=values.span("trigger.at" if isinstance(timing, At) else "trigger.schedule"),
     )
 
 

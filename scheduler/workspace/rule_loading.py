@@ -19,6 +19,7 @@ from scheduler.rules.rule import Ignored, Rule
 from scheduler.workspace.campaign import Campaign, Parts, Surroundings, compile_parts, is_refused, join
 from scheduler.workspace.checks.credentials import check_topic
 from scheduler.workspace.checks.payloads import check_payloads
+from scheduler.workspace.checks.slots import check_slots
 from scheduler.workspace.folder import SCHEMA_PATH
 from scheduler.workspace.settings import App, Settings
 from scheduler.workspace.templates import TemplateFile, TemplateFiles
@@ -76,6 +77,7 @@ class RuleLoader:
             span = rule.message.template_node.span
             findings.extend(check_topic(rule, app, self.certificates.get(app.name), span))
         around = self._surroundings(self.settings, app)
+        findings.extend(check_slots(rule, around))
         parts, more = compile_parts(rule, around)
         findings.extend(more)
         files = self.templates.named(rule.message.template)
