@@ -8,18 +8,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from itertools import islice
 from uuid import UUID
 
 from scheduler.domain.errors import OperatorError
 from scheduler.domain.events import Event
+from scheduler.domain.ids import run_id
 from scheduler.domain.outcomes import OutcomeKind
 from scheduler.domain.runs import LedgerEntry, Recipient, Run
 from scheduler.planning.decisions import expires_at
+from scheduler.planning.slots import Slot, slots_after
 from scheduler.runs.births import prospective_run
 from scheduler.runs.context import NoAudience, RunContext, context_of, rate_bounds
 from scheduler.runs.firing import fired_occasion
-from scheduler.runs.occasions import Miss, Occasion, occasion_of
+from scheduler.runs.occasions import Miss, Occasion, occasion_of, occasion_of_slot
 from scheduler.runs.preparing import Preparation
 from scheduler.runs.verdicts import judge
 from scheduler.runs.windows import MAX_WINDOW, decide_window
@@ -30,6 +33,9 @@ from scheduler.store.database import Store, Transaction
 from scheduler.workspace.campaign import Campaign
 from scheduler.workspace.loading import Workspace
 from scheduler.workspace.settings import Settings
+
+
+SLOTS_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +70,8 @@ class Preview:
     limit: int = 0
     seconds: float | None = None
     samples: list[Sample] = field(default_factory=list)
+    slots: tuple[Slot, ...] = ()
+    """The next ones of its schedule."""
 
 
 def latest_event(store: Store, campaign: Campaign) -> Event | None:
@@ -94,12 +102,17 @@ def preview(
     """
     shown = Preview(campaign.name, campaign.version, limit=campaign.push_type.payload_limit)
     namespace = store.namespace()
+    shown.slots = next_slots(campaign, now)
     with store.read() as tx:
-        run = _run(tx, workspace.settings, campaign, event, now, namespace, key, shown, as_fired)
+        if campaign.planned is not None and not as_fired:
+            run = _run_of_slot(campaign, now, namespace, shown)
+            now = now if run is None else run.due
+        else:
+            run = _run(tx, workspace.settings, campaign, event, now, namespace, key, shown, as_fired)
         if run is None:
             return shown
         shown.occasion = run.occasion
-        if run_rows.existing(tx, [run.id]):
+        if run_rows.existing(tx, [run_id(namespace, name, run.occasion) for name in campaign.names_had]):
             shown.note = (
                 "this occasion was had already and would notify nobody again; these are the counts of a new one"
             )
@@ -112,6 +125,28 @@ def preview(
     if rates:
         shown.seconds = max(max(0, shown.would_send - rate.burst) / rate.per_second for rate in rates)
     return shown
+
+
+def next_slots(campaign: Campaign, now: datetime) -> tuple[Slot, ...]:
+    """The next slots of a campaign from an instant on."""
+    planned = campaign.planned
+    if planned is None:
+        return ()
+    return tuple(islice(slots_after(planned.timetable, planned.zone, now - timedelta.resolution), SLOTS_SHOWN))
+
+
+def _run_of_slot(campaign: Campaign, now: datetime, namespace: UUID, shown: Preview) -> Run | None:
+    """The run of the next slot, as it will be when that comes."""
+    if not shown.slots:
+        shown.note = "its schedule names no time any more: it would start nothing"
+        return None
+    slot = shown.slots[0]
+    match occasion_of_slot(campaign, slot, slot.at):
+        case Miss(reason, detail):
+            shown.note = f"{reason}: {detail} is missing: it would start nothing"
+            return None
+        case occasion:
+            return prospective_run(campaign, occasion, None, None, slot.at, namespace=namespace, slot=slot.at)
 
 
 def _run(
@@ -140,6 +175,8 @@ def _run(
             return prospective_run(campaign, occasion, event, previous, now, namespace=namespace)
         case Miss(reason, detail):
             shown.note = f"{reason}: {detail} is missing: it would start nothing"
+        case None if not campaign.is_on(min(event.time, now)):
+            shown.note = "it is not the time between `starts` and `ends`: it would start nothing"
         case None:
             shown.note = "'when' is false for this event: it would start nothing"
     return None
