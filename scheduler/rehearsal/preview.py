@@ -95,8 +95,8 @@ def preview(
     as_fired: bool = False,
     on_progress: Callable[[int], None] = lambda looked_at: None,
 ) -> Preview:
-    """Preview a campaign for an event, or for a firing (`as_fired`; a rule that is manual alone always is). `device`
-    asks about one device only.
+    """Preview a campaign for an event, for its next slot from `now` on, or for a firing (`as_fired`; a rule that is
+    manual alone always is). `device` asks about one device only.
 
     `on_progress` gets the highest device id that was looked at.
     """
@@ -104,7 +104,7 @@ def preview(
     namespace = store.namespace()
     shown.slots = next_slots(campaign, now)
     with store.read() as tx:
-        if campaign.planned is not None and not as_fired:
+        if campaign.planned is not None and event is None and not as_fired:
             run = _run_of_slot(campaign, now, namespace, shown)
             now = now if run is None else run.due
         else:
@@ -161,6 +161,11 @@ def _run(
     as_fired: bool,
 ) -> Run | None:
     if as_fired or campaign.event is None or event is None:
+        if not campaign.manual and campaign.planned is not None:
+            raise OperatorError(
+                f"rule {campaign.name} starts by its schedule, and no event starts it",
+                hint="leave --event out; --at T asks about another time",
+            )
         if not campaign.manual:
             raise OperatorError(
                 f"rule {campaign.name} listens to {campaign.event}, and no such event is stored",

@@ -50,9 +50,9 @@ def unbuilt_rows(table: Table) -> str:
 
 
 def part_rows(table: Table) -> str:
-    """A Markdown table of the keys inside of what may be a mapping, from what editors are told of them."""
+    """A Markdown table of the keys inside of what is not built and a mapping, from what editors are told of them."""
     rows = [("key", "example", "meaning")]
-    for one in (one for one in table.fields if not one.built or one.path == "trigger.schedule"):
+    for one in (one for one in table.fields if not one.built):
         for name, meaning, example, words, required in dict.fromkeys(_parts(one.kind.json_schema)):
             among = f" One of {words}." if words else ""
             rows.append((f"`{one.path}.{name}`", f"`{example}`", f"{'**Required.** ' * required}{meaning}{among}"))
