@@ -53,9 +53,7 @@ class Ticker:
             return
         async with self._looking:
             opened = await trio.to_thread.run_sync(
-                partial(
-                    open_due, self._store, self._workspace, self._namespace, now, awake_since=self._awake_since
-                )
+                partial(open_due, self._store, self._workspace, self._namespace, now, awake_since=self._awake_since)
             )
             self.next_at = opened.next_at
         if opened.runs:

@@ -35,7 +35,8 @@ def expires_at(terms: SendTerms, due: datetime) -> datetime | None:
 def decide_run(terms: SendTerms, *, due: datetime, now: datetime) -> Outcome | None:
     """The outcome that every device of the run gets without being sent, or None: decide each.
 
-    The end of the rule comes before all. Stale comes before expired: a run that is both is over because nobody sent it in time, not because Apple would not keep it.
+    The end of the rule comes before all. Stale comes before expired: a run that is both is over because nobody sent it
+    in time, not because Apple would not keep it.
     """
     if terms.ends is not None and now >= terms.ends:
         return Outcome(OutcomeKind.SUPPRESSED, SuppressReason.ENDED)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import calendar
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from itertools import count, islice, takewhile
 
 from scheduler.domain.wall_times import Moment, instant_of, local_date
@@ -185,7 +185,7 @@ def _instant(moment: Moment, zone: tzinfo) -> datetime:
     try:
         return instant_of(moment, zone)
     except OverflowError:
-        return (datetime.min if moment.year == 1 else datetime.max).replace(tzinfo=UTC)
+        return datetime.min.replace(tzinfo=UTC) if moment.year == 1 else datetime.max.replace(tzinfo=UTC)
 
 
 def _wall(instant: datetime, zone: tzinfo) -> datetime:

@@ -34,7 +34,6 @@ from scheduler.workspace.campaign import Campaign
 from scheduler.workspace.loading import Workspace
 from scheduler.workspace.settings import Settings
 
-
 SLOTS_SHOWN = 5
 
 

@@ -96,9 +96,7 @@ def _changed(workspace: Workspace, known: Mapping[str, Remembered], now: datetim
         row = max(rows, key=lambda one: one.handled)
         if row.signature != planned.signature:
             blocked_on = None if row.several else row.ran_on
-            yield replace(
-                row, rule=campaign.name, signature=planned.signature, handled=now, blocked_on=blocked_on
-            )
+            yield replace(row, rule=campaign.name, signature=planned.signature, handled=now, blocked_on=blocked_on)
         elif row.rule != campaign.name:
             yield replace(row, rule=campaign.name)
     names = {campaign.name for campaign, _ in watched}

@@ -37,24 +37,18 @@ def cron_pattern(
         return "*" if values is None else ",".join(map(str, sorted(values)))
 
     text = f"{field(minutes)} {field(hours)} {field(days)} * {field(weekdays)}"
-    return Pattern(
-        text, lambda wall: wall.minute in minutes and (hours is None or wall.hour in hours) and of_day(wall)
-    )
+    return Pattern(text, lambda wall: wall.minute in minutes and (hours is None or wall.hour in hours) and of_day(wall))
 
 
 def every_pattern(days: int, clock: time, first: date) -> Pattern:
     """Every so many days from the first."""
     return Pattern(
         f"every {days} days at {clock} from {first}",
-        lambda wall: (
-            wall.time() == clock and wall.date() >= first and (wall.date() - first).days % days == 0
-        ),
+        lambda wall: wall.time() == clock and wall.date() >= first and (wall.date() - first).days % days == 0,
     )
 
 
-def expected_slots(
-    pattern: Pattern, zone: ZoneInfo, start: datetime, end: datetime
-) -> list[tuple[datetime, datetime]]:
+def expected_slots(pattern: Pattern, zone: ZoneInfo, start: datetime, end: datetime) -> list[tuple[datetime, datetime]]:
     """(instant, wall time) of the slots in (start, end]; no clock is moved in the two days before `start`."""
     found = []
     peak = max(_wall(start, zone), _wall(start - timedelta(days=2), zone))

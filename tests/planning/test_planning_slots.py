@@ -18,14 +18,20 @@ BERLIN = ZoneInfo("Europe/Berlin")
 HOUR = timedelta(hours=1)
 
 
+def wall(text: str) -> datetime:
+    """A wall time."""
+    moment = parse_moment(text)
+    assert isinstance(moment, datetime)
+    return moment
+
+
 def keys(
     timing: str | Timing, after: str, count: int = 3, *, starts: Moment | None = None, ends: Moment | None = None
 ) -> list[str]:
     """The keys of the next slots in Berlin."""
     timetable = Timetable(parse_cron(timing) if isinstance(timing, str) else timing, starts, ends)
-    moment = parse_moment(after)
-    assert isinstance(moment, datetime)
-    return [slot.key for slot in islice(slots_after(timetable, BERLIN, moment.replace(tzinfo=BERLIN)), count)]
+    begin = wall(after).replace(tzinfo=BERLIN)
+    return [slot.key for slot in islice(slots_after(timetable, BERLIN, begin), count)]
 
 
 @pytest.mark.parametrize(
@@ -48,7 +54,9 @@ def test_a_weekday_is_the_one_that_crontab_means(cron: str, days: list[str]) -> 
 
 def test_a_time_that_is_skipped_runs_when_the_clock_goes_on() -> None:
     timetable = Timetable(parse_cron("30 2 * * *"))
-    (slot,) = slots_between(timetable, BERLIN, datetime(2026, 3, 28, 12, tzinfo=UTC), datetime(2026, 3, 29, 12, tzinfo=UTC))
+    (slot,) = slots_between(
+        timetable, BERLIN, datetime(2026, 3, 28, 12, tzinfo=UTC), datetime(2026, 3, 29, 12, tzinfo=UTC)
+    )
     assert (slot.key, slot.at) == ("2026-03-29T02:30", datetime(2026, 3, 29, 1, tzinfo=UTC))
 
 
@@ -76,25 +84,25 @@ def test_every_month_counts_from_its_first_day_and_is_at_most_its_last() -> None
 def test_every_two_weeks_begins_with_its_first_day_unless_that_is_over() -> None:
     every = Every(CalendarUnits(2, "week"), time(9))
     assert keys(every, "2026-01-01 00:00", 2, starts=date(2026, 11, 27)) == ["2026-11-27T09:00", "2026-12-11T09:00"]
-    late = datetime(2026, 11, 27, 10)
+    late = wall("2026-11-27 10:00")
     assert keys(every, "2026-01-01 00:00", 2, starts=late) == ["2026-12-11T09:00", "2026-12-25T09:00"]
 
 
 def test_a_day_that_ends_a_rule_belongs_to_it() -> None:
     assert keys("0 9 * * *", "2026-11-26 12:00", 9, ends=date(2026, 11, 28)) == ["2026-11-27T09:00", "2026-11-28T09:00"]
-    assert keys("0 9 * * *", "2026-11-26 12:00", 9, ends=datetime(2026, 11, 28, 9)) == [
+    assert keys("0 9 * * *", "2026-11-26 12:00", 9, ends=wall("2026-11-28 09:00")) == [
         "2026-11-27T09:00",
         "2026-11-28T09:00",
     ]
-    assert keys("0 9 * * *", "2026-11-26 12:00", 9, ends=datetime(2026, 11, 28, 8, 59)) == ["2026-11-27T09:00"]
+    assert keys("0 9 * * *", "2026-11-26 12:00", 9, ends=wall("2026-11-28 08:59")) == ["2026-11-27T09:00"]
     assert end_instant(date(2026, 10, 25), BERLIN) == datetime(2026, 10, 25, 23, tzinfo=UTC)
     assert end_instant(None, BERLIN) is None
 
 
 def test_one_time_has_the_same_key_whatever_it_is_changed_to() -> None:
-    assert keys(At(datetime(2026, 11, 27, 9)), "2026-11-26 12:00") == ["once"]
+    assert keys(At(wall("2026-11-27 09:00")), "2026-11-26 12:00") == ["once"]
     assert keys(At(datetime(2026, 11, 27, 7, tzinfo=UTC)), "2026-11-26 12:00") == ["once"]
-    assert keys(At(datetime(2026, 11, 27, 9)), "2026-11-27 09:00") == []
+    assert keys(At(wall("2026-11-27 09:00")), "2026-11-27 09:00") == []
 
 
 def test_a_calendar_that_ends_ends_the_slots() -> None:

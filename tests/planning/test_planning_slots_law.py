@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -58,7 +59,7 @@ _patterns = st.builds(
 def looked_up(timetable: Timetable, zone: ZoneInfo, looks: list[datetime]) -> list[Slot]:
     """The slots that a daemon starts which looks at these instants, and begins anew each time."""
     started: list[Slot] = []
-    for handled, now in zip(looks, looks[1:], strict=False):
+    for handled, now in pairwise(looks):
         slots = slots_between(timetable, zone, handled, now)
         due = due_slots(slots, awake_since=now, now=now, grace=YEARS, catch_up=CatchUp.ALL)
         assert not due.missed
