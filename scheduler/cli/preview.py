@@ -40,8 +40,8 @@ def preview_rule(
     event
         A file with the event, or - for the standard input. Without it: the newest stored one that the rule listens to.
     at
-        As if it were this instant, such as 2026-11-20T18:30 (without an offset: this machine's zone). Of a schedule: its
-        next slot from then on.
+        As if it were this instant, such as 2026-11-20T18:30 (without an offset: this machine's zone). Of a schedule:
+        its next slot from then on.
     device
         Only this device, by its number.
     sample

@@ -25,7 +25,8 @@ class CatchUp(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Every:
-    """Every so many days, weeks or months, counted from `starts`, at a wall time. A month without that day: its last."""
+    """Every so many days, weeks or months, counted from `starts`, at a wall time. A month without that day: its
+    last."""
 
     units: CalendarUnits
     time: time
@@ -43,8 +44,8 @@ Timing: TypeAlias = CronExpression | Every | At
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """`trigger.schedule` or `trigger.at` with what belongs to it. `time_zone` None is the workspace's default; `span` is
-    where it stands."""
+    """`trigger.schedule` or `trigger.at` with what belongs to it. `time_zone` None is the workspace's default; `span`
+    is where it stands."""
 
     timing: Timing
     time_zone: str | None

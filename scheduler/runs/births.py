@@ -24,7 +24,8 @@ def prospective_run(
     slot: datetime | None = None,
 ) -> Run:
     """The pending run of an occasion; its number is given when it is written. Due is the slot, or the event's time,
-    never later than its arrival. Instants are as the store keeps them: what is rendered now and after a restart is the same."""
+    never later than its arrival. Instants are as the store keeps them: what is rendered now and after a restart
+    is the same."""
     born_at = from_ms(to_ms(now))
     return Run(
         seq=0,

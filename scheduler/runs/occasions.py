@@ -15,7 +15,8 @@ from scheduler.workspace.campaign import Campaign
 
 
 class MissReason(StrEnum):
-    """Why an event that a rule listens to could not be judged, or a slot was skipped. Counted, with the missing name."""
+    """Why an event that a rule listens to could not be judged, or a slot was skipped. Counted, with the missing
+    name."""
 
     WHEN_UNKNOWN = "when_unknown"
     KEY_MISSING = "key_missing"
