@@ -10,7 +10,7 @@ from scheduler.conditions.parse import parse_condition
 from scheduler.conditions.types import Schema
 from scheduler.diagnostics.diagnostic import Diagnostic, did_you_mean, error, has_errors, note
 from scheduler.diagnostics.source import Span
-from scheduler.diagnostics.yaml_nodes import MappingNode, ScalarNode
+from scheduler.diagnostics.yaml_nodes import MappingNode, ScalarNode, SequenceNode
 from scheduler.diagnostics.yaml_reader import YamlFile
 from scheduler.domain.lanes import Lane
 from scheduler.domain.push_types import PushType
@@ -18,7 +18,7 @@ from scheduler.domain.quantities import Rate
 from scheduler.rules.bare_names import bare_name_in_key
 from scheduler.rules.contradictions import contradictions
 from scheduler.rules.fields import Values, root_mapping, without_echoes
-from scheduler.rules.rule import Audience, Collapse, Delivery, Ignored, Message, OnUnknown, Rule, Trigger
+from scheduler.rules.rule import Audience, Collapse, Delivery, EarlierName, Ignored, Message, OnUnknown, Rule, Trigger
 from scheduler.rules.rule_table import RULE_TABLE
 from scheduler.rules.schedule import schedule_of
 
@@ -77,7 +77,7 @@ class _Compiler:
             enabled=self.values.get("enabled", bool, True),
             starts=self.values.optional("starts", date),
             ends=self.values.optional("ends", date),
-            renamed_from=self._renamed_from(stem),
+            renamed_from=self._renamed_from(),
             trigger=trigger,
             audience=audience,
             message=message,
@@ -95,11 +95,10 @@ class _Compiler:
             self._error("wrong-name", f"'{stem}' cannot be the name of a rule", "",
                         "name the file with lower-case letters, digits and `-`")  # fmt: skip
 
-    def _renamed_from(self, stem: str) -> tuple[str, ...]:
-        names: tuple[str, ...] = self.values.get("renamed_from", tuple, ())
-        if stem in names:
-            self._error("contradiction", f"the rule is still called '{stem}'", "renamed_from", "leave that name out")
-        return names
+    def _renamed_from(self) -> tuple[EarlierName, ...]:
+        node = self.values.node("renamed_from")
+        items = node.items if isinstance(node, SequenceNode) and self.values.has("renamed_from") else ()
+        return tuple(EarlierName(one.text, one.span) for one in items if isinstance(one, ScalarNode))
 
     def _trigger(self) -> Trigger:
         values = self.values

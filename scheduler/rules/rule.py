@@ -97,6 +97,14 @@ class Ignored:
     span: Span
 
 
+@dataclass(frozen=True, slots=True)
+class EarlierName:
+    """A name that the rule had before it was renamed, and where that stands."""
+
+    name: str
+    span: Span
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
     """One campaign. `name` is the file's stem."""
@@ -109,7 +117,7 @@ class Rule:
     enabled: bool
     starts: Moment | None
     ends: Moment | None
-    renamed_from: tuple[str, ...]
+    renamed_from: tuple[EarlierName, ...]
     trigger: Trigger
     audience: Audience
     message: Message

@@ -201,7 +201,7 @@ def join(rule: Rule, parts: Parts, around: Surroundings, version: str, sources: 
         enabled=rule.enabled,
         starts_at=start_instant(rule.starts, bounds_zone),
         ends_at=end_instant(rule.ends, bounds_zone),
-        renamed_from=rule.renamed_from,
+        renamed_from=tuple(earlier.name for earlier in rule.renamed_from),
         planned=planned,
         app=around.app,
         event=trigger.event,

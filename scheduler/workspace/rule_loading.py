@@ -18,6 +18,7 @@ from scheduler.rules.compiler import compile_rule
 from scheduler.rules.rule import Ignored, Rule
 from scheduler.workspace.campaign import Campaign, Parts, Surroundings, compile_parts, is_refused, join
 from scheduler.workspace.checks.credentials import check_topic
+from scheduler.workspace.checks.names import check_names
 from scheduler.workspace.checks.payloads import check_payloads
 from scheduler.workspace.checks.slots import check_slots
 from scheduler.workspace.folder import SCHEMA_PATH
@@ -73,6 +74,7 @@ class RuleLoader:
             return LoadedRule(path, tuple(findings), named, ignored=rule.ignored)
         app = self._app(path, rule, self.settings, findings)
         _check_category(rule, self.settings, findings)
+        findings.extend(check_names(rule, self.sources))
         if app is not None:
             span = rule.message.template_node.span
             findings.extend(check_topic(rule, app, self.certificates.get(app.name), span))

@@ -134,3 +134,24 @@ def test_what_came_while_the_daemon_was_down_is_caught_up_within_the_grace(
     due = due_slots(slots, awake_since=day + 11.5 * HOUR, now=day + 12 * HOUR, grace=2 * HOUR, catch_up=catch_up)
     assert [slot.key[-5:] for slot in due.start] == started
     assert [slot.key[-5:] for slot in due.missed] == missed
+
+
+def test_a_wall_time_has_one_key_in_every_zone_and_each_has_its_own_instant() -> None:
+    timetable, after = (
+        Timetable(parse_cron("0 9 27 11 *"), starts=date(2026, 11, 27)),
+        datetime(2026, 11, 1, tzinfo=UTC),
+    )
+    slots = {
+        zone: next(slots_after(timetable, ZoneInfo(zone), after))
+        for zone in ("Pacific/Kiritimati", "Europe/Berlin", "America/New_York", "Pacific/Pago_Pago")
+    }
+    assert {slot.key for slot in slots.values()} == {"2026-11-27T09:00"}
+    assert [slot.at.isoformat()[:16] for slot in slots.values()] == [
+        "2026-11-26T19:00", "2026-11-27T08:00", "2026-11-27T14:00", "2026-11-27T20:00",
+    ]  # fmt: skip
+
+
+def test_the_ends_of_the_calendar_are_no_end_of_the_program() -> None:
+    assert end_instant(date(9999, 12, 31), BERLIN) is None
+    timetable = Timetable(parse_cron("0 9 * * *"), starts=date(1, 1, 1))
+    assert next(slots_after(timetable, BERLIN, datetime(2026, 11, 27, tzinfo=UTC))).key == "2026-11-27T09:00"
