@@ -29,7 +29,7 @@ def preview_rule(
     session: InSession,
 ) -> int:
     """What a rule would do now, or at its next slot: how many, why not the others, and payloads as they would be sent.
-    Sends nothing.
+    Sends nothing. Of a schedule the next five slots are shown, from `--at` on.
 
     Example: clarion preview flash-sale --event sale.json
 
@@ -40,8 +40,7 @@ def preview_rule(
     event
         A file with the event, or - for the standard input. Without it: the newest stored one that the rule listens to.
     at
-        As if it were this instant, such as 2026-11-20T18:30 (without an offset: this machine's zone). Of a schedule:
-        its next slot from then on.
+        As if it were this instant, such as 2026-11-20T18:30 (without an offset: this machine's zone).
     device
         Only this device, by its number.
     sample
