@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import trio
 from support.daemons import place, until
-from support.worlds import load_workspace, register_many, rule_text, write_workspace
+from support.worlds import APP, load_workspace, register_many, rule_text, write_workspace
 
-from scheduler.engine.daemon import Ending
+from scheduler.engine.daemon import IDLE_HORIZON, Ended, Ending
 
 pytestmark = pytest.mark.slow
 TEMPLATES = {"digest": 'aps: {alert: {title: "{{ slot }}", body: "{{ today }}"}}'}
@@ -23,10 +23,22 @@ def _at(seconds: float) -> str:
 
 
 async def test_until_idle_waits_for_a_slot_that_comes_within_a_minute(nursery: trio.Nursery, tmp_path: Path) -> None:
-    rules = {"soon": _at(1.0), "later": _at(3600)}
+    rules = {"soon": _at(55), "later": _at(3600)}
     async with place(nursery, tmp_path, rules, templates=TEMPLATES) as at:
         register_many(at.world.store, 3)
-        ended = await at.run_until_idle()
+        ends: list[Ended] = []
+        daemon = at.daemon()
+
+        async def run() -> None:
+            ends.append(await daemon.run(until_idle=True))
+
+        async with trio.open_nursery() as own:
+            own.start_soon(run)
+            await until(lambda: daemon.sender.pool_of(APP).connected > 0)
+            await until(lambda: daemon.dispatcher.is_idle(at.clock.now(), IDLE_HORIZON))
+            assert not daemon._is_idle()
+            at.clock.shift += 55
+        (ended,) = ends
         (run,) = at.world.runs()
         assert (ended.ending, run.rule, run.occasion) == (Ending.IDLE, "soon", "once")
         assert sorted(at.sent()) == [1, 2, 3]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.worlds import NOW, World, event, register_many, rule_text
 
@@ -256,10 +256,13 @@ def test_slot_is_known_to_conditions_and_templates(make_days: Begin) -> None:
     assert context.audience.where is None or context.audience.where.evaluate(dict(context.scope))
 
 
-_moves = st.lists(st.tuples(st.integers(1, 120), st.sampled_from(["look", "restart", "reload"])), max_size=10)
+EXAMPLES = max(10, settings().max_examples // 10)
+"""A database on disk for each, and a commit for each look."""
+_moves = st.lists(st.tuples(st.integers(1, 120), st.sampled_from(["look", "restart", "reload"])), max_size=20)
 
 
 @pytest.mark.slow
+@settings(max_examples=EXAMPLES)
 @given(_moves)
 def test_no_order_of_looks_restarts_and_reloads_has_a_slot_twice_or_never(moves: list[tuple[int, str]]) -> None:
     rule = ruled(trigger={"schedule": "*/20 * * * *", "grace": "3 h", "catch_up": "all"})
