@@ -30,6 +30,7 @@ from scheduler.apns.results import (
     server_time,
 )
 from scheduler.delivery.stream_limit import StreamLimit
+from scheduler.domain.errors import words_of_peer
 from scheduler.domain.outcomes import UnknownCause
 from scheduler.http2.connection import ExpressConnection
 from scheduler.http2.events import Answered, Failed, GoingAway, PingAnswered, Reset, Succeeded, Unprocessed
@@ -200,7 +201,7 @@ class LinkLaws:
                 case Reset(request, _):
                     ended.append((request, Unanswered(UnknownCause.RESET)))
                 case GoingAway(_, code, debug):
-                    detail = reason_of(read_reason_body(debug)) or debug[:100].decode("ascii", "replace")
+                    detail = reason_of(read_reason_body(debug)) or words_of_peer(debug)
                     self.retire(CloseReason.GOAWAY, detail or error_name(code))
                 case PingAnswered():
                     pass  # any byte is a sign of life

@@ -83,6 +83,7 @@ def _object(shown: Preview) -> dict[str, Any]:
             "expired": shown.expired,
         },
         "reasons": dict(shown.reasons),
+        "variants": dict(sorted(shown.variants.items())),
         "sizes": {"smallest": shown.smallest, "largest": shown.largest, "limit": shown.limit},
         "seconds_at_least": shown.seconds,
         "next_slots": [{"key": slot.key, "at": slot.at} for slot in shown.slots],
@@ -91,6 +92,7 @@ def _object(shown: Preview) -> dict[str, Any]:
                 "device": sample.device,
                 "user": sample.user,
                 "locale": sample.locale,
+                "variant": sample.variant,
                 "size": len(sample.payload),
                 "payload": msgspec.Raw(sample.payload),
             }
@@ -112,6 +114,7 @@ def _print(shown: Preview) -> None:
         [
             ("selected", shown.selected, None),
             ("would be sent", shown.would_send, None),
+            *(("", count, f"variant {name}") for name, count in sorted(shown.variants.items())),
             ("suppressed", shown.suppressed, None),
             ("expired", shown.expired, None),
             *(("", count, reason) for reason, count in shown.reasons.most_common()),
@@ -130,5 +133,6 @@ def _print(shown: Preview) -> None:
 def _print_sample(sample: Sample) -> None:
     whose = f", user {sample.user}" if sample.user else ""
     locale = f", {sample.locale}" if sample.locale else ""
-    print(f"\ndevice {sample.device}{whose}{locale}: {len(sample.payload)} bytes")
+    variant = f", variant {sample.variant}" if sample.variant else ""
+    print(f"\ndevice {sample.device}{whose}{locale}{variant}: {len(sample.payload)} bytes")
     print(msgspec.json.format(sample.payload, indent=2).decode())

@@ -11,6 +11,7 @@ from scheduler.apns.reasons import advice
 from scheduler.cli.output import Format, HowMany, counted, local, one_line, print_json, remark
 from scheduler.cli.session import InSession
 from scheduler.cli.tables import print_details, print_table
+from scheduler.domain.outcomes import OutcomeKind
 from scheduler.domain.runs import Run
 from scheduler.runs import pausing
 from scheduler.runs.occasions import MissReason
@@ -160,6 +161,7 @@ def _shown(found: RunReport) -> dict[str, Any]:
         "counts": found.counts,
         "maybe_repeated": found.maybe_repeated,
         "reasons": found.reasons,
+        "variants": found.variants,
         "note": run.note,
         "started_at": run.started_at,
         "finished_at": run.finished_at,
@@ -193,6 +195,13 @@ def _print(found: RunReport) -> None:
         right=("devices",),
         texts=("reason",),
     )
+    if found.variants:
+        print()
+        print_table(
+            ("variant", *OutcomeKind),
+            [(name, *(counted.get(kind, 0) for kind in OutcomeKind)) for name, counted in found.variants.items()],
+            right=tuple(OutcomeKind),
+        )
     for reason in found.reasons.get("rejected", {}):
         hint = advice(reason)
         if hint is not None:

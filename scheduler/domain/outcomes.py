@@ -39,6 +39,8 @@ class SuppressReason(StrEnum):
     """The rendered payload is over the provider's limit."""
     BAD_COLLAPSE = "bad_collapse"
     """The collapse id is over 64 bytes or not printable."""
+    HELD_OUT = "held_out"
+    """It would have been sent, and the person is in a holdout: the rule's or the workspace's."""
     TOKEN_RETIRED = "token_retired"
     """The device was retired or erased between its selection and its send."""
     CANCELLED = "cancelled"

@@ -6,7 +6,7 @@ import logging
 import os
 import random
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -149,25 +149,34 @@ class Daemon:
         return Ending.STOPPED, None
 
     async def _wait_until_idle(self) -> tuple[Ending, str | None]:
+        """An app that cannot send is given up, and keeps the others from nothing."""
         while not self.stopping.is_set():
-            for app in self.workspace.settings.apps:
-                pool = self.sender.pool_of(app)
-                if pool.stopped is not None:
-                    return Ending.APP_STOPPED, f"app {app} is stopped: {pool.stopped}"
-                since = pool.without_link_since
-                if since is not None and self.clock.monotonic() - since >= NO_LINK_PATIENCE:
-                    return Ending.NO_LINK, f"app {app} had no link for 60 s: {pool.last_failure}"
-            if self._is_idle():
+            given_up = self._given_up()
+            if self._is_idle(given_up):
                 await self.settler.settled()
-                if self._is_idle():
-                    return Ending.IDLE, None
+                if self._is_idle(given_up):
+                    return next(iter(given_up.values()), (Ending.IDLE, None))
             with trio.move_on_after(TICK / 4):
                 await self.stopping.wait()
         return Ending.STOPPED, None
 
-    def _is_idle(self) -> bool:
+    def _is_idle(self, given_up: Collection[str] = ()) -> bool:
+        """Whether nothing is to be done soon, but for apps that are given up; where all are, slots wait in vain."""
         now = self.clock.now()
-        return self.ticker.is_idle(now, IDLE_HORIZON) and self.dispatcher.is_idle(now, IDLE_HORIZON)
+        no_slot = self.ticker.is_idle(now, IDLE_HORIZON) or len(given_up) == len(self.workspace.settings.apps)
+        return no_slot and self.dispatcher.is_idle(now, IDLE_HORIZON, given_up=given_up)
+
+    def _given_up(self) -> dict[str, tuple[Ending, str | None]]:
+        """The apps that cannot send, and why."""
+        found: dict[str, tuple[Ending, str | None]] = {}
+        for app in self.workspace.settings.apps:
+            pool = self.sender.pool_of(app)
+            since = pool.without_link_since
+            if pool.stopped is not None:
+                found[app] = Ending.APP_STOPPED, f"app {app} is stopped: {pool.stopped}"
+            elif since is not None and self.clock.monotonic() - since >= NO_LINK_PATIENCE:
+                found[app] = Ending.NO_LINK, f"app {app} had no link for 60 s: {pool.last_failure}"
+        return found
 
     async def _drain(self) -> None:
         await self.dispatcher.stop_opening()

@@ -45,6 +45,7 @@ class Sample:
     token: str
     user: str | None
     locale: str | None
+    variant: str | None
     payload: bytes
 
 
@@ -52,7 +53,8 @@ class Sample:
 class Preview:
     """Counts, reasons and samples. `note` says why nobody would get anything, where that is so.
 
-    selected = would_send + suppressed + expired. Sizes are bytes. `seconds` is the shortest time that the rates allow.
+    selected = would_send + suppressed + expired. `variants` shares out `would_send` by the variant that they get. Sizes
+    are bytes. `seconds` is the shortest time that the rates allow.
     """
 
     rule: str
@@ -64,6 +66,7 @@ class Preview:
     suppressed: int = 0
     expired: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
+    variants: Counter[str] = field(default_factory=Counter)
     smallest: int | None = None
     largest: int | None = None
     limit: int = 0
@@ -219,9 +222,12 @@ def _walk(
             assert isinstance(verdict.entry, LedgerEntry)
             _count(shown, verdict.entry)
         for request in requests:
+            recipient = by_id[request.device]
             _measure(shown, len(request.payload))
+            if recipient.variant is not None:
+                shown.variants[recipient.variant] += 1
             if len(shown.samples) < samples:
-                shown.samples.append(_sample(by_id[request.device], request.payload))
+                shown.samples.append(_sample(recipient, request.payload))
         after = page.end
         on_progress(after)
 
@@ -242,4 +248,5 @@ def _measure(shown: Preview, size: int) -> None:
 
 def _sample(recipient: Recipient, payload: bytes) -> Sample:
     user = recipient.user.get("id")
-    return Sample(recipient.id, recipient.token, user if isinstance(user, str) else None, recipient.locale, payload)
+    whose = user if isinstance(user, str) else None
+    return Sample(recipient.id, recipient.token, whose, recipient.locale, recipient.variant, payload)

@@ -18,7 +18,19 @@ from scheduler.domain.quantities import Rate
 from scheduler.rules.bare_names import bare_name_in_key
 from scheduler.rules.contradictions import contradictions
 from scheduler.rules.fields import Values, root_mapping, without_echoes
-from scheduler.rules.rule import Audience, Collapse, Delivery, EarlierName, Ignored, Message, OnUnknown, Rule, Trigger
+from scheduler.rules.rule import (
+    Audience,
+    Collapse,
+    Delivery,
+    EarlierName,
+    Experiment,
+    Ignored,
+    Message,
+    OnUnknown,
+    Rule,
+    Trigger,
+    Variant,
+)
 from scheduler.rules.rule_table import RULE_TABLE
 from scheduler.rules.schedule import schedule_of
 
@@ -82,7 +94,7 @@ class _Compiler:
             audience=audience,
             message=message,
             delivery=delivery,
-            variants=self._variants(message),
+            experiment=self._experiment(stem, message),
             ignored=self._ignored(),
         )
 
@@ -143,7 +155,6 @@ class _Compiler:
 
     def _audience(self) -> Audience:
         values = self.values
-        app = values.node("audience.app")
         users = values.get("audience.users", tuple, ())
         topics = values.get("audience.topics", tuple, ())
         everyone = values.get("audience.everyone", bool, False)
@@ -163,9 +174,9 @@ class _Compiler:
                         "leave one of them out")  # fmt: skip
         return Audience(
             app=values.optional("audience.app", str),
-            app_node=app if isinstance(app, ScalarNode) else None,
+            app_span=values.span("audience.app"),
             users=tuple(self._checked_template(one) for one in users),
-            topics=tuple(self._checked_template(one) for one in topics),
+            topics=tuple(self._checked_template(one, may_be_field_name=True) for one in topics),
             where=self._condition("audience.where", roots_of(WHERE_ROOTS, scheduled=self.scheduled)),
             everyone=everyone,
         )
@@ -182,19 +193,24 @@ class _Compiler:
             with_values=self.values.optional("message.with", MappingNode),
         )
 
-    def _variants(self, message: Message) -> tuple[Message, ...]:
-        """The variants' messages; an empty one is the rule's own."""
-        messages = []
-        for variant in self.values.get("experiment.variants", tuple, ()):
+    def _experiment(self, stem: str, message: Message) -> Experiment:
+        """Who gets nothing, and the variants; what one of them leaves out is the rule's own."""
+        values = self.values
+        variants = []
+        for variant in values.get("experiment.variants", tuple, ()):
             node = variant.node("template")
             own = Message(
                 template=variant.get("template", str, message.template),
                 template_node=node if isinstance(node, ScalarNode) else message.template_node,
                 with_values=variant.get("with", MappingNode, message.with_values),
             )
-            if own != message:
-                messages.append(own)
-        return tuple(messages)
+            name, weight = variant.get("name", str, ""), variant.get("weight", int, 0)
+            variants.append(Variant(name=name, weight=weight, message=own))
+        return Experiment(
+            holdout=values.get("experiment.holdout", float, 0.0),
+            salt=values.get("experiment.salt", str, stem),
+            variants=tuple(variants),
+        )
 
     def _ignored(self) -> tuple[Ignored, ...]:
         entries = []
@@ -259,8 +275,9 @@ class _Compiler:
         node = self.values.optional(path, ScalarNode)
         return None if node is None else self._checked_template(node)
 
-    def _checked_template(self, node: ScalarNode) -> ScalarNode:
-        found = bare_name_in_key(node)
+    def _checked_template(self, node: ScalarNode, *, may_be_field_name: bool = False) -> ScalarNode:
+        """`may_be_field_name`: what is called like a field of the event's data may be meant as the text that it is."""
+        found = bare_name_in_key(node, () if may_be_field_name else self.schema.event_data(self.event).fields)
         if found is not None:
             self.findings.append(found)
         return node

@@ -54,10 +54,10 @@ class Trigger:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Audience:
-    """Whom it is for. `app` is None when the file leaves it out."""
+    """Whom it is for. `app` is None when the file leaves it out; `app_span` is then where it belongs."""
 
     app: str | None
-    app_node: ScalarNode | None
+    app_span: Span
     users: tuple[ScalarNode, ...]
     topics: tuple[ScalarNode, ...]
     where: Condition | None
@@ -87,6 +87,24 @@ class Delivery:
     rate: Rate | None
     max_age: timedelta
     on_unknown: OnUnknown
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variant:
+    """One of several messages, shared out by weight. What it does not say is the rule's own."""
+
+    name: str
+    weight: int
+    message: Message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Experiment:
+    """Who gets nothing, and who gets what. `holdout` is a share in [0, 1]."""
+
+    holdout: float
+    salt: str
+    variants: tuple[Variant, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +140,10 @@ class Rule:
     audience: Audience
     message: Message
     delivery: Delivery
-    variants: tuple[Message, ...]
-    """What the variants of an experiment send, those that differ from `message`."""
+    experiment: Experiment
     ignored: tuple[Ignored, ...]
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """All that it can send, each once, its own first."""
+        return tuple(dict.fromkeys((self.message, *(variant.message for variant in self.experiment.variants))))

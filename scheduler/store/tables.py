@@ -163,6 +163,7 @@ class ShardRow(SQLModel, table=True):
 class LedgerRow(SQLModel, table=True):
     """The final outcome of a device in a run. Written once, in batches, and never updated.
 
+    `variant` is the name of the one that was chosen, in a rule that has variants, once it was chosen.
     No index on device, user or time: it would drop inserts from hundreds of thousands a second to tens.
     """
 
@@ -176,6 +177,7 @@ class LedgerRow(SQLModel, table=True):
     at: int
     attempts: int
     maybe_repeated: bool = False
+    variant: str | None = None
 
 
 class WorkRow(SQLModel, table=True):

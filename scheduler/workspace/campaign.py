@@ -14,6 +14,7 @@ from scheduler.diagnostics.yaml_nodes import ScalarNode
 from scheduler.domain.lanes import Lane
 from scheduler.domain.push_types import PushType
 from scheduler.domain.quantities import Rate
+from scheduler.planning.experiments import Experiment, Holdout
 from scheduler.planning.slots import Timetable, end_instant, start_instant
 from scheduler.rendering.fusing import Uncompilable, fuse
 from scheduler.rendering.names import Names, check_text, compile_finding
@@ -78,6 +79,10 @@ class Campaign:
     where: Condition | None
     everyone: bool
     payload: PayloadTemplate
+    variants: Mapping[str, PayloadTemplate]
+    """By the name of a variant, what it sends; empty where everyone gets `payload`."""
+    experiment: Experiment | None
+    """None where nothing is drawn: there is neither a holdout nor a variant."""
     push_type: PushType
     priority: int
     expires_after: timedelta | None
@@ -124,6 +129,8 @@ class Surroundings:
     """The IANA name of the zone of people who have none of their own."""
     app: str
     """The app of the rule; "" when that is not known."""
+    holdout: Holdout | None = None
+    """The workspace's, where it holds for the rule's category."""
     fuse: Fuse = fuse
     """How its templates become functions: this shapes no send, only who makes code when."""
 
@@ -132,7 +139,8 @@ class Surroundings:
 class Parts:
     """What compiling a rule gave, before it has a version."""
 
-    payload: PayloadTemplate
+    payloads: Mapping[Message, PayloadTemplate]
+    """What each of the rule's messages sends."""
     once_per: TextTemplate | None
     users: tuple[TextTemplate, ...]
     topics: tuple[TextTemplate, ...]
@@ -148,16 +156,15 @@ class Parts:
     @property
     def macro_paths(self) -> frozenset[str]:
         """The macro files that are a part of its templates."""
-        return self.payload.macro_paths.union(*(one.macro_paths for one in self.texts))
+        of_texts = (one.macro_paths for one in self.texts)
+        return frozenset[str]().union(*of_texts, *(one.macro_paths for one in self.payloads.values()))
 
 
 def compile_parts(rule: Rule, around: Surroundings) -> tuple[Parts | None, list[Diagnostic]]:
     """The templates of a rule, checked and compiled. None when a finding is an error, or a template cannot be read:
     what is wrong with its file is a finding of `read_templates`."""
     findings: list[Diagnostic] = []
-    payload = _payload(rule, rule.message, around, findings)
-    for variant in rule.variants:
-        _payload(rule, variant, around, findings)
+    payloads = {message: _payload(rule, message, around, findings) for message in rule.messages}
     texts = _Texts(rule, around, findings)
     texts.check("trigger.once_per", rule.trigger.once_per, OCCASION_ROOTS, missing_is_expected=True)
     for label, nodes in (("audience.users", rule.audience.users), ("audience.topics", rule.audience.topics)):
@@ -166,7 +173,8 @@ def compile_parts(rule: Rule, around: Surroundings) -> tuple[Parts | None, list[
     texts.check("delivery.collapse", _node(rule.delivery.collapse), COLLAPSE_ROOTS)
     texts.check("delivery.supersede", rule.delivery.supersede, OCCASION_ROOTS)
     compiled = texts.compiled()
-    if payload is None or has_errors(findings):
+    readable = {message: payload for message, payload in payloads.items() if payload is not None}
+    if len(readable) < len(payloads) or has_errors(findings):
         return None, findings
     supersede, written = compiled.get("delivery.supersede"), rule.delivery.collapse
     collapse: TextTemplate | Collapse
@@ -180,14 +188,16 @@ def compile_parts(rule: Rule, around: Surroundings) -> tuple[Parts | None, list[
             findings.append(note("not-yet", message, written.span))
     users = tuple(compiled[f"audience.users[{number}]"] for number in range(len(rule.audience.users)))
     topics = tuple(compiled[f"audience.topics[{number}]"] for number in range(len(rule.audience.topics)))
-    return Parts(payload, compiled.get("trigger.once_per"), users, topics, collapse, supersede), findings
+    return Parts(readable, compiled.get("trigger.once_per"), users, topics, collapse, supersede), findings
 
 
 def join(rule: Rule, parts: Parts, around: Surroundings, version: str, sources: Mapping[str, str]) -> Campaign:
     """The campaign of a rule, its compiled parts and its version."""
     zone = ZoneInfo(around.time_zone)
     trigger, audience, delivery = rule.trigger, rule.audience, rule.delivery
-    read = {name for one in parts.texts for name in one.variables} | set(parts.payload.variables)
+    payloads = parts.payloads
+    read = {name for one in parts.texts for name in one.variables}
+    read.update(name for payload in payloads.values() for name in payload.variables)
     read.update(name for condition in (trigger.when, audience.where) if condition for name in condition.names)
     planned = planned_of(rule, around)
     bounds_zone = zone if planned is None else planned.zone
@@ -212,7 +222,9 @@ def join(rule: Rule, parts: Parts, around: Surroundings, version: str, sources: 
         topics=parts.topics,
         where=audience.where,
         everyone=audience.everyone,
-        payload=parts.payload,
+        payload=payloads[rule.message],
+        variants={variant.name: payloads[variant.message] for variant in rule.experiment.variants},
+        experiment=_experiment(rule, around),
         push_type=delivery.push_type,
         priority=delivery.priority,
         expires_after=delivery.expires_after,
@@ -240,6 +252,14 @@ def planned_of(rule: Rule, around: Surroundings) -> Planned | None:
         grace=schedule.grace,
         catch_up=schedule.catch_up,
     )
+
+
+def _experiment(rule: Rule, around: Surroundings) -> Experiment | None:
+    said = rule.experiment
+    own = Holdout(said.holdout, said.salt) if said.holdout else None
+    holdouts = tuple(one for one in (around.holdout, own) if one is not None)
+    weights = {variant.name: variant.weight for variant in said.variants}
+    return Experiment(holdouts, said.salt, weights) if holdouts or weights else None
 
 
 def is_refused(finding: Diagnostic) -> bool:

@@ -34,6 +34,8 @@ RULES = {
     "topics": rule_text(template="named", audience={"topics": ["team:{{ event.data.team }}"]}),
     "users": rule_text(template="named", audience={"users": ["{{ event.data.user }}"],
                                                    "where": "device.attributes.level is defined"}),
+    "experiment": rule_text(template="named", experiment={
+        "holdout": "30%", "variants": [{"name": "a", "weight": 1}, {"name": "b", "weight": 2, "template": "goal"}]}),
     "manual": rule_text(trigger={"manual": True}, delivery={"rate": "2/s"}),
     "once": rule_text(trigger={"event": "com.example.other", "when": "event.data.on",
                                "once_per": "{{ event.data.key }}"},
@@ -117,6 +119,8 @@ def agree(shown: Preview, report: RunReport) -> None:
     for outcome in ("suppressed", "expired"):
         reasons.update(report.reasons.get(outcome, {}))
     assert shown.reasons == reasons
+    sent = {name: done["accepted"] for name, done in report.variants.items() if done["accepted"]}
+    assert shown.variants == sent
 
 
 @pytest.mark.slow
@@ -129,7 +133,7 @@ def test_what_a_preview_counts_is_what_the_run_then_does(
         goal = event("g1", team="a", user="anna")
         if late:
             made.clock.advance(timedelta(days=2).total_seconds())  # older than max_age
-        rules = [made.workspace.campaigns[name] for name in ("everyone", "where", "topics", "users")]
+        rules = [made.workspace.campaigns[name] for name in ("everyone", "where", "topics", "users", "experiment")]
         shown = {rule.name: preview(made.store, made.workspace, rule, goal, made.now, samples=100) for rule in rules}
         made.ingest(goal)
         AcceptingProvider(made).finish_everything(limit=5)
