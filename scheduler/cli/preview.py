@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from scheduler.cli.emit import EventFile, read_one_event
-from scheduler.cli.output import Format, one_line, print_json, remark
+from scheduler.cli.output import Format, local, one_line, print_json, remark
 from scheduler.cli.session import InSession
 from scheduler.cli.tables import print_table, progress_bar
 from scheduler.rehearsal.preview import Preview, Sample, latest_event, preview
@@ -28,7 +28,8 @@ def preview_rule(
     format: Format = Format.TEXT,
     session: InSession,
 ) -> int:
-    """What a rule would do now: how many, why not the others, and payloads as they would be sent. Sends nothing.
+    """What a rule would do now, or at its next slot: how many, why not the others, and payloads as they would be sent.
+    Sends nothing. Of a schedule the next five slots are shown, from `--at` on.
 
     Example: clarion preview flash-sale --event sale.json
 
@@ -85,6 +86,7 @@ def _object(shown: Preview) -> dict[str, Any]:
         "variants": dict(sorted(shown.variants.items())),
         "sizes": {"smallest": shown.smallest, "largest": shown.largest, "limit": shown.limit},
         "seconds_at_least": shown.seconds,
+        "next_slots": [{"key": slot.key, "at": slot.at} for slot in shown.slots],
         "samples": [
             {
                 "device": sample.device,
@@ -105,6 +107,8 @@ def _print(shown: Preview) -> None:
     if shown.occasion is None:
         return
     print(f"{shown.rule} (version {shown.version}), occasion {one_line(shown.occasion)}")
+    for slot in shown.slots:
+        print(f"slot: {slot.wall:%a %Y-%m-%d %H:%M} there, {local(slot.at)} here")
     print_table(
         ("", "devices", "reason"),
         [

@@ -75,6 +75,7 @@ def _object(ended: Ended) -> dict[str, object]:
         "retired": ended.progress.retired,
         "recovered": ended.recovered,
         "remaining": ended.remaining,
+        "next_slot": ended.next_slot,
     }
 
 
@@ -93,3 +94,5 @@ def _print(ended: Ended) -> None:
         remark(
             f"not over yet: {counted(ended.remaining.runs, 'run')}{f'; the next is due {local(due)}' if due else ''}"
         )
+    if ended.next_slot is not None:
+        remark(f"the next slot of a schedule is due {local(ended.next_slot)}")

@@ -14,6 +14,7 @@ from scheduler.cli.tables import print_details, print_table
 from scheduler.domain.outcomes import OutcomeKind
 from scheduler.domain.runs import Run
 from scheduler.runs import pausing
+from scheduler.runs.occasions import MissReason
 from scheduler.runs.reports import RunReport, report
 from scheduler.store import misses as miss_rows
 from scheduler.store import runs as run_rows
@@ -63,7 +64,8 @@ def list_runs(
             texts=("occasion", "note"),
         )
     for name, reason, detail, count, last in misses:
-        remark(f"{name}: {counted(count, 'event')} without a run: {reason}, {detail} (last {local(last)})")
+        what = "slot" if reason == MissReason.SLOT_MISSED else "event"
+        remark(f"{name}: {counted(count, what)} without a run: {reason}, {detail} (last {local(last)})")
     return 0
 
 

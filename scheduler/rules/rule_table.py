@@ -43,10 +43,10 @@ _IDENTITY = (
     Field(path="category", kind=NAME, required=True, meaning="Caps, opt-outs, quiet hours and reports go by it. Frozen "
           "on what is sent.", example="marketing"),
     Field(path="enabled", kind=BOOLEAN, default="true", meaning="false: no new occasions.", example="false"),
-    Field(path="starts", kind=MOMENT, built=False, meaning="Not before this date or time.", example="2026-11-27"),
-    Field(path="ends", kind=MOMENT, built=False, example="2026-11-30",
+    Field(path="starts", kind=MOMENT, meaning="Not before this date or time.", example="2026-11-27"),
+    Field(path="ends", kind=MOMENT, example="2026-11-30",
           meaning="Nothing is sent after it; a date includes that day."),
-    Field(path="renamed_from", kind=list_of(WORD, "a list of rule names"), built=False, example="[summer-sale]",
+    Field(path="renamed_from", kind=list_of(WORD, "a list of rule names"), example="[summer-sale]",
           meaning="Earlier names: a rename is not a new campaign."),
 )  # fmt: skip
 _TRIGGER = (
@@ -58,15 +58,15 @@ _TRIGGER = (
           meaning="The occasion's key: events with the same key notify once. A missing part: no run (`key_missing`)."),
     Field(path="trigger.manual", kind=BOOLEAN, default="false", meaning="May be started by `clarion fire`.",
           example="true"),
-    Field(path="trigger.schedule", kind=SCHEDULE, built=False, example="0 9 * * mon",
+    Field(path="trigger.schedule", kind=SCHEDULE, example="0 9 * * mon",
           meaning="Again and again: a cron schedule, or every so many days, weeks or months."),
-    Field(path="trigger.at", kind=POINT_IN_TIME, built=False, meaning="Once, at this time.",
+    Field(path="trigger.at", kind=POINT_IN_TIME, meaning="Once, at this time.",
           example="2026-11-27 09:00"),
-    Field(path="trigger.time_zone", kind=ZONE, default="`defaults.time_zone`", built=False, example="device",
+    Field(path="trigger.time_zone", kind=ZONE, default="`defaults.time_zone`", example="Europe/Vienna",
           meaning="The zone of the schedule; `device`: each device at its own wall time."),
-    Field(path="trigger.grace", kind=DURATION, default="1 hour", built=False, off=("1 hour",), example="2 hours",
+    Field(path="trigger.grace", kind=DURATION, default="1 hour", example="2 hours",
           meaning="How late a slot may start; later it is skipped (`slot_missed`)."),
-    Field(path="trigger.catch_up", kind=choice(("skip", "last", "all")), default="last", built=False, off=("last",),
+    Field(path="trigger.catch_up", kind=choice(("skip", "last", "all")), default="last",
           meaning="Which slots run that were missed while the daemon was down.", example="skip"),
 )  # fmt: skip
 _AUDIENCE = (

@@ -208,6 +208,21 @@ class ClaimRow(SQLModel, table=True):
     run: int = Field(primary_key=True)
 
 
+class ScheduleRow(SQLModel, table=True):
+    """What is remembered of a rule's schedule: which one it is (`signature`; None while the rule is disabled or gone),
+    and up to when its slots were handled. `ran_on` is the local date of the last slot that ran, `several` whether the
+    schedule by which it ran had more of them on that date; on `blocked_on` none runs: it had one before an edit."""
+
+    __tablename__ = "schedules"
+    __table_args__ = {"sqlite_with_rowid": False}
+    rule: str = Field(primary_key=True)
+    signature: str | None = None
+    handled: int
+    ran_on: str | None = None
+    several: bool = False
+    blocked_on: str | None = None
+
+
 class MissRow(SQLModel, table=True):
     """Events that a rule listens to but could not judge: counted by rule, reason and the missing name."""
 
@@ -252,5 +267,6 @@ SHARDS = table_of(ShardRow)
 LEDGER = table_of(LedgerRow)
 WORK = table_of(WorkRow)
 CLAIMS = table_of(ClaimRow)
+SCHEDULES = table_of(ScheduleRow)
 MISSES = table_of(MissRow)
 API_KEYS = table_of(ApiKeyRow)
