@@ -66,13 +66,13 @@ def insert_rows(folder: Path) -> None:
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute(
         "CREATE TABLE ledger (run INTEGER, step TEXT, device INTEGER, outcome TEXT, reason TEXT, at INTEGER,"
-        " attempts INTEGER, maybe_repeated BOOLEAN, PRIMARY KEY (run, step, device)) WITHOUT ROWID"
+        " attempts INTEGER, maybe_repeated BOOLEAN, variant TEXT, PRIMARY KEY (run, step, device)) WITHOUT ROWID"
     )
     before, start, count = _cpu(), time.perf_counter(), 200_000
     for first in range(0, count, 1000):
         connection.execute("BEGIN IMMEDIATE")
-        rows = [(1, "main", device, "accepted", None, 1, 1, False) for device in range(first, first + 1000)]
-        connection.executemany("INSERT INTO ledger VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+        rows = [(1, "main", device, "accepted", None, 1, 1, False, None) for device in range(first, first + 1000)]
+        connection.executemany("INSERT INTO ledger VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
         connection.execute("COMMIT")
     print(json.dumps({"seconds": time.perf_counter() - start, "cpu": _cpu() - before, "count": count}))
 

@@ -76,7 +76,11 @@ def read_client_certificate(
     if key.public_key().public_bytes(*spki) != certificate.public_key().public_bytes(*spki):
         text = f"the private key does not belong to the certificate in {where}"
         raise OperatorError(text, where=key_where, hint=_HINT)
-    found = ClientCertificate(_name(certificate), _topics(certificate), certificate.not_valid_after_utc)
+    try:
+        topics = _topics(certificate)
+    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+        raise OperatorError("the extensions of the certificate cannot be read", where=where, hint=_HINT) from error
+    found = ClientCertificate(_name(certificate), topics, certificate.not_valid_after_utc)
     if found.not_after <= now:
         hint = "make another one at developer.apple.com, or change to a key (.p8): it does not expire"
         raise OperatorError(str(found.expiry_warning(now)), where=where, hint=hint)

@@ -30,6 +30,7 @@ from scheduler.apns.results import (
     server_time,
 )
 from scheduler.delivery.stream_limit import StreamLimit
+from scheduler.domain.errors import words_of_peer
 from scheduler.domain.outcomes import UnknownCause
 from scheduler.http2.connection import ExpressConnection
 from scheduler.http2.events import Answered, Failed, GoingAway, PingAnswered, Reset, Succeeded, Unprocessed
@@ -200,7 +201,7 @@ class LinkLaws:
                 case Reset(request, _):
                     ended.append((request, Unanswered(UnknownCause.RESET)))
                 case GoingAway(_, code, debug):
-                    detail = reason_of(read_reason_body(debug)) or debug[:100].decode("ascii", "replace")
+                    detail = reason_of(read_reason_body(debug)) or words_of_peer(debug)
                     self.retire(CloseReason.GOAWAY, detail or error_name(code))
                 case PingAnswered():
                     pass  # any byte is a sign of life
@@ -317,7 +318,9 @@ class LinkLaws:
             case LinkAction.REPLACE:
                 self.retire(CloseReason.REPLACED, reason)
         if wanted.app is AppAction.STOP and self.stop_app is None:
-            self.stop_app = reason
+            # A token from the future is not expired for APNs, but invalid.
+            wrong_clock = self._tokens.wrong_clock(at) if self._tokens is not None and at is not None else None
+            self.stop_app = reason if wrong_clock is None else f"{reason}: {wrong_clock}"
 
     def _renew_token(self, reason: str, at: datetime | None) -> None:
         """The token is renewed, or our clock is wrong. An answer on a link that has used several may be about any."""

@@ -14,6 +14,8 @@ from typing import Final
 from scheduler.domain.push_types import PushType
 
 _SHOWN: Final = ("alert", "sound", "badge")
+_TEXTS: Final = ("title", "subtitle", "body", "title-loc-key", "subtitle-loc-key", "loc-key")
+"""What an alert says: in the payload, or by the keys of texts in the app."""
 _STARTS: Final = ("attributes-type", "attributes")
 _ONLY_STARTS: Final = (*_STARTS, "input-push-channel", "input-push-token")
 
@@ -51,7 +53,11 @@ def _alert(aps: Mapping[str, object]) -> Iterator[PayloadProblem]:
         yield PayloadProblem("aps", "an alert notification shows, sounds or counts: `aps` has no alert, sound or badge",
                              "add one, or write `type: background` in the rule's delivery")  # fmt: skip
     alert = aps.get("alert")
-    if "mutable-content" in aps and not (isinstance(alert, dict) and alert.keys() & {"title", "subtitle", "body"}):
+    says_something = isinstance(alert, dict) and any(key in alert for key in _TEXTS)
+    if isinstance(alert, dict) and not says_something:
+        yield PayloadProblem("aps.alert", "`aps.alert` shows nothing: it has no title, subtitle or body",
+                             "write `alert: {title: …}`, or leave it out")  # fmt: skip
+    elif "mutable-content" in aps and not says_something:
         message = "`mutable-content` lets the app change an alert, and `aps.alert` has no title, subtitle or body"
         yield PayloadProblem("aps.mutable-content", message, "write `alert: {title: …}`, or leave it out")
 

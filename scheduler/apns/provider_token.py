@@ -60,14 +60,17 @@ class ProviderTokenSource:
         if server_time is None:
             least = int((TOKEN_LIFE - self.age).total_seconds()) // 60
             return f"{signed}, so the clock of this machine is wrong by at least {least} minutes"
+        wrong = self.wrong_clock(server_time)
+        return f"{signed}, although the clocks agree" if wrong is None else f"{signed}: {wrong}"
+
+    def wrong_clock(self, server_time: datetime) -> str | None:
+        """How far the clocks differ, in words; None while that cannot spoil a token."""
         ours = self._clock.now()
-        clocks = (
-            f"this machine's clock shows {ours:%Y-%m-%d %H:%M:%S} UTC, that of APNs {server_time:%Y-%m-%d %H:%M:%S}"
-        )
         difference = abs(server_time - ours)
         if difference < SHORTEST_LIFE:
-            return f"{signed}, although the clocks agree: {clocks}"
-        return f"{signed}: {clocks}, a difference of {int(difference.total_seconds()) // 60} minutes"
+            return None
+        shown = f"this machine's clock shows {ours:%Y-%m-%d %H:%M:%S} UTC, that of APNs {server_time:%Y-%m-%d %H:%M:%S}"
+        return f"{shown}, a difference of {int(difference.total_seconds()) // 60} minutes"
 
     @property
     def age(self) -> timedelta:

@@ -23,6 +23,8 @@ class Answer:
 
 
 ACCEPTED_ANSWER: Final = Answer(200)
+_YEAR_10000_MS: Final = 253_402_300_800_000
+"""No timestamp from here on can be made a `datetime`, whoever sends it."""
 
 
 class UnsentCause(StrEnum):
@@ -65,7 +67,7 @@ def read_answer(status: int, body: bytes) -> Answer:
         return ACCEPTED_ANSWER
     content = read_reason_body(body)
     timestamp = content.get("timestamp")
-    whole = isinstance(timestamp, int) and not isinstance(timestamp, bool) and 0 <= timestamp < 2**63
+    whole = isinstance(timestamp, int) and not isinstance(timestamp, bool) and 0 <= timestamp < _YEAR_10000_MS
     return Answer(status, reason_of(content), timestamp if whole and isinstance(timestamp, int) else None)
 
 

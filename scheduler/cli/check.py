@@ -15,7 +15,7 @@ from scheduler.cli.sharing import shared_out
 from scheduler.diagnostics.diagnostic import Diagnostic, Severity
 from scheduler.diagnostics.printers import as_github, as_json, as_text
 from scheduler.workspace.checking import check as findings_of
-from scheduler.workspace.folder import read_folder
+from scheduler.workspace.folder import is_rule, read_folder
 
 
 class FindingsFormat(StrEnum):
@@ -65,7 +65,7 @@ def check(
         case FindingsFormat.TEXT:
             if findings:
                 print(as_text(findings) + "\n")
-            remark(_summary(findings, rules=sum(path.startswith("rules/") for path in sources)))
+            remark(_summary(findings, rules=sum(map(is_rule, sources))))
     counting = {Severity.ERROR, Severity.WARNING} if strict else {Severity.ERROR}
     return 1 if any(finding.severity in counting for finding in findings) else 0
 

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from scheduler.cli.emit import EventFile, read_one_event
-from scheduler.cli.output import Format, one_line, print_json, remark
+from scheduler.cli.output import Format, local, one_line, print_json, remark
 from scheduler.cli.session import InSession
 from scheduler.cli.tables import print_table, progress_bar
 from scheduler.rehearsal.preview import Preview, Sample, latest_event, preview
@@ -28,7 +28,8 @@ def preview_rule(
     format: Format = Format.TEXT,
     session: InSession,
 ) -> int:
-    """What a rule would do now: how many, why not the others, and payloads as they would be sent. Sends nothing.
+    """What a rule would do now, or at its next slot: how many, why not the others, and payloads as they would be sent.
+    Sends nothing. Of a schedule the next five slots are shown, from `--at` on.
 
     Example: clarion preview flash-sale --event sale.json
 
@@ -82,13 +83,16 @@ def _object(shown: Preview) -> dict[str, Any]:
             "expired": shown.expired,
         },
         "reasons": dict(shown.reasons),
+        "variants": dict(sorted(shown.variants.items())),
         "sizes": {"smallest": shown.smallest, "largest": shown.largest, "limit": shown.limit},
         "seconds_at_least": shown.seconds,
+        "next_slots": [{"key": slot.key, "at": slot.at} for slot in shown.slots],
         "samples": [
             {
                 "device": sample.device,
                 "user": sample.user,
                 "locale": sample.locale,
+                "variant": sample.variant,
                 "size": len(sample.payload),
                 "payload": msgspec.Raw(sample.payload),
             }
@@ -103,11 +107,14 @@ def _print(shown: Preview) -> None:
     if shown.occasion is None:
         return
     print(f"{shown.rule} (version {shown.version}), occasion {one_line(shown.occasion)}")
+    for slot in shown.slots:
+        print(f"slot: {slot.wall:%a %Y-%m-%d %H:%M} there, {local(slot.at)} here")
     print_table(
         ("", "devices", "reason"),
         [
             ("selected", shown.selected, None),
             ("would be sent", shown.would_send, None),
+            *(("", count, f"variant {name}") for name, count in sorted(shown.variants.items())),
             ("suppressed", shown.suppressed, None),
             ("expired", shown.expired, None),
             *(("", count, reason) for reason, count in shown.reasons.most_common()),
@@ -126,5 +133,6 @@ def _print(shown: Preview) -> None:
 def _print_sample(sample: Sample) -> None:
     whose = f", user {sample.user}" if sample.user else ""
     locale = f", {sample.locale}" if sample.locale else ""
-    print(f"\ndevice {sample.device}{whose}{locale}: {len(sample.payload)} bytes")
+    variant = f", variant {sample.variant}" if sample.variant else ""
+    print(f"\ndevice {sample.device}{whose}{locale}{variant}: {len(sample.payload)} bytes")
     print(msgspec.json.format(sample.payload, indent=2).decode())

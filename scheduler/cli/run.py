@@ -75,6 +75,7 @@ def _object(ended: Ended) -> dict[str, object]:
         "retired": ended.progress.retired,
         "recovered": ended.recovered,
         "remaining": ended.remaining,
+        "next_slot": ended.next_slot,
     }
 
 
@@ -83,7 +84,8 @@ def _print(ended: Ended) -> None:
     print(f"settled: {outcomes}; {counted(ended.progress.retired, 'token')} retired")
     if ended.ending is Ending.APP_STOPPED:
         remark(
-            f"error: {ended.detail}\n  hint: check apps.*.auth in clarion.yaml; what waits is sent after the next start"
+            f"error: {ended.detail}\n  hint: put right apps.*.auth in clarion.yaml, or the machine's clock if that is "
+            "named; what waits is sent after the next start"
         )
     if ended.ending is Ending.NO_LINK:
         remark(f"error: {ended.detail}\n  hint: check apps.*.endpoint in clarion.yaml; is 'clarion simulator' running?")
@@ -95,3 +97,5 @@ def _print(ended: Ended) -> None:
         remark(
             f"not over yet: {counted(ended.remaining.runs, 'run')}{f'; the next is due {local(due)}' if due else ''}"
         )
+    if ended.next_slot is not None:
+        remark(f"the next slot of a schedule is due {local(ended.next_slot)}")

@@ -12,10 +12,12 @@ from scheduler.cli.output import Format, HowMany, counted, local, one_line, prin
 from scheduler.cli.session import InSession
 from scheduler.cli.tables import print_details, print_table
 from scheduler.domain.errors import OperatorError
+from scheduler.domain.outcomes import OutcomeKind
 from scheduler.domain.quantities import Rate, format_rate, parse_rate
 from scheduler.domain.runs import Run
 from scheduler.domain.stops import Stops
 from scheduler.runs import pausing
+from scheduler.runs.occasions import MissReason
 from scheduler.runs.reports import RunReport, report
 from scheduler.runs.stopping import stops_in_force
 from scheduler.store import misses as miss_rows
@@ -77,7 +79,8 @@ def list_runs(
     for stop in stops.in_force:
         remark(f"stopped since {local(stop.since)}: {stop}; 'clarion start {stop.option}' lets it go on")
     for name, reason, detail, count, last in misses:
-        remark(f"{name}: {counted(count, 'event')} without a run: {reason}, {detail} (last {local(last)})")
+        what = "slot" if reason == MissReason.SLOT_MISSED else "event"
+        remark(f"{name}: {counted(count, what)} without a run: {reason}, {detail} (last {local(last)})")
     return 0
 
 
@@ -207,6 +210,7 @@ def _shown(found: RunReport, stops: Stops) -> dict[str, Any]:
         "counts": found.counts,
         "maybe_repeated": found.maybe_repeated,
         "reasons": found.reasons,
+        "variants": found.variants,
         "note": run.note,
         "stopped": _why_it_waits(run, stops),
         "rate": _rate_by_hand(run),
@@ -244,6 +248,13 @@ def _print(found: RunReport, stops: Stops) -> None:
         right=("devices",),
         texts=("reason",),
     )
+    if found.variants:
+        print()
+        print_table(
+            ("variant", *OutcomeKind),
+            [(name, *(counted.get(kind, 0) for kind in OutcomeKind)) for name, counted in found.variants.items()],
+            right=tuple(OutcomeKind),
+        )
     for reason in found.reasons.get("rejected", {}):
         hint = advice(reason)
         if hint is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -108,6 +109,13 @@ def simulator(
     sink
         Only count, as fast as possible; accept everything.
     """
+    if sink:
+        _refuse_with_sink({
+            "--devices": devices, "--log": log, "--log-payloads": log_payloads, "--key": key,
+            "--environment": environment, "--in-a-row": in_a_row, "--throttle": throttle,
+            "--idle-timeout": idle_timeout, "--lint": lint, "--script": script, "--chaos": chaos,
+            "--verdict": verdict, "--strict": strict,
+        })  # fmt: skip
     ca_file = ca_file or _folder(session) / "ca.pem"
     keys = {KEY_ID: load_key(make_signing_key(ca_file.parent), TEAM_ID)}
     keys.update(_key(text) for text in key or ())
@@ -115,9 +123,6 @@ def simulator(
         remark(f"client certificate: {make_push_certificate(ca_file, certificate)}")
     listen = Listen(ca_file=ca_file, host=host, port=port, client_ca_file=client_ca)
     statistics, watch = Statistics(), ClientWatch()
-    if sink and (script or chaos is not None or verdict or lint or strict):
-        raise OperatorError("--sink reads no request, so nothing can be checked, judged or made to fail",
-                            hint="leave out --sink, or --script, --chaos, --verdict, --lint and --strict")  # fmt: skip
     if sink:
         server = partial(serve_sink, listen, clock=session.clock, statistics=statistics)
     else:
@@ -190,6 +195,14 @@ def make_push_certificate(ca_file: Path, bundle_id: str) -> Path:
     return path
 
 
+def _refuse_with_sink(options: Mapping[str, object]) -> None:
+    """Nothing is silently ignored. `options` need requests that are read; None and False are not given."""
+    given = [name for name, value in options.items() if value is not None and value is not False]
+    if given:
+        raise OperatorError("--sink reads no request: nothing can be logged, checked, judged or made to fail",
+                            hint=f"leave out --sink, or {', '.join(given)}")  # fmt: skip
+
+
 def _script(file: Path | None, chaos: int | None) -> Script:
     if file is not None and chaos is not None:
         raise OperatorError("--script and --chaos are two scripts", hint="give one of them")
@@ -218,5 +231,10 @@ def _key(text: str) -> tuple[str, TokenKey]:
     words = [word for word in scope.split(",") if word]
     environments = [Environment(word) for word in words if word in list(Environment)]
     topics = frozenset(word for word in words if word not in list(Environment))
+    if len(set(environments)) > 1:
+        raise OperatorError(f"--key {text!r} names both environments", hint="name one of them, or none")
+    for word in (word for word in words if word in topics and "." not in word):
+        hint = "an environment is sandbox or production, a topic is made like com.example.shop"
+        raise OperatorError(f"--key {text!r}: {word!r} is neither an environment nor a topic", hint=hint)
     key = load_key(Path(file), team)
     return key_id, replace(key, environment=environments[0] if environments else None, topics=topics or None)

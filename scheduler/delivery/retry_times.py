@@ -9,6 +9,8 @@ SERVER_ERROR_PAUSE: Final = timedelta(minutes=15)
 """Apple, "Handling notification responses from APNs": retry what was answered with 5xx after 15 minutes."""
 DEVICE_PAUSE: Final = timedelta(minutes=1)
 """After TooManyRequests. Apple names no time; a minute is what a person would not notice as missing."""
+RESEND_PAUSE: Final = timedelta(seconds=1)
+"""Before what was not processed, or may not have been, goes again: a broken peer must not make us spin."""
 SHORTEST_PAUSE: Final = timedelta(seconds=5)
 LONGEST_RECONNECT: Final = 60.0
 
@@ -27,6 +29,16 @@ def server_error_pause(remaining_life: timedelta | None, jitter: float) -> timed
 def device_pause(remaining_life: timedelta | None, jitter: float) -> timedelta | None:
     """A minute and up to a half more, or half of the remaining life if that is shorter, at least 5 s."""
     return _within(DEVICE_PAUSE * (1 + jitter / 2), remaining_life)
+
+
+def unanswered_pause(attempts: int) -> timedelta:
+    """A second, doubled with each of the attempts before, at most 15 minutes: it may have been processed each time, and
+    a peer that only forgets to answer must not ring all day.
+
+    >>> [int(unanswered_pause(attempts).total_seconds()) for attempts in (0, 1, 2, 9, 10, 100)]
+    [1, 2, 4, 512, 900, 900]
+    """
+    return min(SERVER_ERROR_PAUSE, RESEND_PAUSE * 2.0 ** min(attempts, 10))
 
 
 def reconnect_delay(failures: int, jitter: float) -> float:

@@ -27,5 +27,14 @@ class RemoteError(ClarionError):
     """A peer (Apple, a proxy, a client of ours) broke the rules of its protocol."""
 
 
+def words_of_peer(raw: bytes) -> str:
+    """The beginning of what a peer says, for a log or a terminal: whatever cannot be seen is escaped.
+
+    >>> words_of_peer(b"gone \\x1b[2J")
+    'gone \\\\x1b[2J'
+    """
+    return raw[:100].decode("latin-1").encode("unicode_escape").decode("ascii")
+
+
 class Bug(ClarionError):
     """Clarion contradicts itself: a state that cannot be. Please report it."""

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
 _FORM = "http://HOST:PORT"
-_HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+")
+HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+")
+"""A name or an address: in ASCII, as it goes into headers."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -38,7 +39,7 @@ def parse_proxy(text: str) -> Proxy:
     if parts.scheme == "https":
         raise ValueError(f"must begin with http://: how the proxy itself is spoken to. Write {_FORM}; Apple's TLS "
                          "goes through it untouched")  # fmt: skip
-    if parts.scheme != "http" or not parts.hostname or not _HOST.fullmatch(parts.hostname):
+    if parts.scheme != "http" or not parts.hostname or not HOST.fullmatch(parts.hostname):
         raise ValueError(f"is no address of a proxy; write {_FORM}")
     if not port:
         raise ValueError(f"has no port; write {_FORM}, often with 3128 or 8080")

@@ -107,6 +107,16 @@ class Recipient:
     maybe_repeated: bool = False
     zone: tzinfo | None = None
     """The person's zone, where the audience asks for it and there is one."""
+    held_out: bool = False
+    """Decided: the person is in a holdout. It goes the whole way, and is not sent."""
+    variant: str | None = None
+    """Decided: the name of the variant it gets, where the rule has variants."""
+
+    @property
+    def person(self) -> str:
+        """Whom limits and experiments count as one: the user where known, else the device."""
+        user = self.user.get("id")
+        return f"device:{self.id}" if user is None else f"user:{user}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +129,7 @@ class LedgerEntry:
     reason: str | None
     attempts: int
     maybe_repeated: bool = False
+    variant: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

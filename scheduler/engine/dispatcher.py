@@ -99,7 +99,7 @@ class Dispatcher:
     @property
     def has_work(self) -> bool:
         """Whether anything is in hand or waits to begin."""
-        return bool(self._work.runs) or self._may_have_pending
+        return bool(self._work.runs) or self._may_have_pending()
 
     def look_again(self) -> None:
         """The store may have new pending runs."""
@@ -205,27 +205,32 @@ class Dispatcher:
         """What is not over, from the store."""
         return await trio.to_thread.run_sync(read_remaining, self._store)
 
-    def is_idle(self, now: datetime, within: timedelta) -> bool:
-        """Whether no window is open, nothing waits to be opened, and no work row is due within this time."""
-        if self._work.windows or self._may_have_pending or self._opening.locked() or self._must_clear:
-            return False
-        if self._is_clearing:
-            return False
-        if any(run.shards and not run.stopped for run in self._work.runs.values()):
-            return False
-        return all(due > now + within for due in self._work.work_due())
+    def is_idle(self, now: datetime, within: timedelta, *, given_up: Collection[str] = ()) -> bool:
+        """Whether no window is open, nothing waits to be opened, and no work row is due within this time.
 
-    @property
-    def _may_have_pending(self) -> bool:
+        What waits in apps that were given up does not count.
+        """
+        if self._work.windows or self._may_have_pending(given_up) or self._opening.locked():
+            return False
+        if self._must_clear or self._is_clearing:
+            return False
+        if any(run.shards and not run.stopped and run.app not in given_up for run in self._work.runs.values()):
+            return False
+        return all(due > now + within for due in self._work.work_due(given_up))
+
+    def _may_have_pending(self, given_up: Collection[str] = ()) -> bool:
         """Whether runs wait to begin, or nobody has looked since something changed."""
         unseen = len(self._pending) < len(self.settings.apps) * len(Lane)
-        return unseen or any(pending.runs or not pending.complete for pending in self._pending.values())
+        looked_at = [pending for (app, _), pending in self._pending.items() if app not in given_up]
+        return unseen or any(pending.runs or not pending.complete for pending in looked_at)
 
     async def _open_next(self) -> bool:
         """Open one window, or begin runs. A run that waits for nothing but room keeps later and lower ones of its app
         from taking it: small runs would take every device's room that comes free, and a large one never a window's."""
         now = self._clock.now()
         self._waited_for = set()
+        # Known before the first thread hop: a link that comes up between two lanes would let the lower one begin.
+        sendable = frozenset(filter(self._can_send, self.settings.apps))
         for lane in Lane:
             for run in [run for run in self._work.openable.values() if run.context.run.lane is lane]:
                 if run.work_due is None and not run.shards:
@@ -242,7 +247,7 @@ class Dispatcher:
                 await (self._take_up(run) if is_due else self._open(run))
                 return True
             for app in self.settings.apps:
-                if app not in self._waited_for and await self._start(app, lane):
+                if app not in self._waited_for and await self._start(app, lane, sendable):
                     return True
         return False
 
@@ -303,12 +308,12 @@ class Dispatcher:
         else:
             self._send(window)
 
-    async def _start(self, app: str, lane: Lane) -> bool:
+    async def _start(self, app: str, lane: Lane, sendable: Collection[str]) -> bool:
         pending = self._pending.setdefault((app, lane), _Pending())
         if not pending.runs and not pending.complete:
             pending.runs.extend(await trio.to_thread.run_sync(self._read_pending, app, lane))
             pending.complete = len(pending.runs) < _PENDING_PAGE
-        if not self._can_send(app) or self._work.room(app) <= 0:
+        if app not in sendable or not self._can_send(app) or self._work.room(app) <= 0:
             return False
         room = self._work.room(app)
         contexts = [self._context(run) for run in islice(pending.runs, min(MAX_STARTS, room))]

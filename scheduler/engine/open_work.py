@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -146,9 +146,11 @@ class OpenWork:
             run.work_due = at if run.work_due is None else min(at, run.work_due)
             self.openable[seq] = run
 
-    def work_due(self) -> list[datetime]:
-        """When work rows of the runs that go on may be taken up: the first of each run."""
-        return [run.work_due for run in self.openable.values() if run.work_due is not None and not run.stopped]
+    def work_due(self, given_up: Collection[str] = ()) -> list[datetime]:
+        """When work rows of the runs that go on may be taken up: the first of each run, but of apps that were given
+        up."""
+        going_on = [run for run in self.openable.values() if not run.stopped and run.app not in given_up]
+        return [run.work_due for run in going_on if run.work_due is not None]
 
     @contextmanager
     def reserved(self, room: Mapping[str, int]) -> Iterator[None]:

@@ -8,18 +8,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from itertools import islice
 from uuid import UUID
 
 from scheduler.domain.errors import OperatorError
 from scheduler.domain.events import Event
+from scheduler.domain.ids import run_id
 from scheduler.domain.outcomes import OutcomeKind
 from scheduler.domain.runs import LedgerEntry, Recipient, Run
 from scheduler.planning.decisions import expires_at
+from scheduler.planning.slots import Slot, slots_after
 from scheduler.runs.births import prospective_run
 from scheduler.runs.context import NoAudience, RunContext, context_of, rate_bounds
 from scheduler.runs.firing import fired_occasion
-from scheduler.runs.occasions import Miss, Occasion, occasion_of
+from scheduler.runs.occasions import Miss, Occasion, occasion_of, occasion_of_slot
 from scheduler.runs.preparing import Preparation
 from scheduler.runs.verdicts import judge
 from scheduler.runs.windows import MAX_WINDOW, decide_window
@@ -31,6 +34,8 @@ from scheduler.workspace.campaign import Campaign
 from scheduler.workspace.loading import Workspace
 from scheduler.workspace.settings import Settings
 
+SLOTS_SHOWN = 5
+
 
 @dataclass(frozen=True, slots=True)
 class Sample:
@@ -40,6 +45,7 @@ class Sample:
     token: str
     user: str | None
     locale: str | None
+    variant: str | None
     payload: bytes
 
 
@@ -47,7 +53,8 @@ class Sample:
 class Preview:
     """Counts, reasons and samples. `note` says why nobody would get anything, where that is so.
 
-    selected = would_send + suppressed + expired. Sizes are bytes. `seconds` is the shortest time that the rates allow.
+    selected = would_send + suppressed + expired. `variants` shares out `would_send` by the variant that they get. Sizes
+    are bytes. `seconds` is the shortest time that the rates allow.
     """
 
     rule: str
@@ -59,11 +66,14 @@ class Preview:
     suppressed: int = 0
     expired: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
+    variants: Counter[str] = field(default_factory=Counter)
     smallest: int | None = None
     largest: int | None = None
     limit: int = 0
     seconds: float | None = None
     samples: list[Sample] = field(default_factory=list)
+    slots: tuple[Slot, ...] = ()
+    """The next ones of its schedule."""
 
 
 def latest_event(store: Store, campaign: Campaign) -> Event | None:
@@ -87,19 +97,24 @@ def preview(
     as_fired: bool = False,
     on_progress: Callable[[int], None] = lambda looked_at: None,
 ) -> Preview:
-    """Preview a campaign for an event, or for a firing (`as_fired`; a rule that is manual alone always is). `device`
-    asks about one device only.
+    """Preview a campaign for an event, for its next slot from `now` on, or for a firing (`as_fired`; a rule that is
+    manual alone always is). `device` asks about one device only.
 
     `on_progress` gets the highest device id that was looked at.
     """
     shown = Preview(campaign.name, campaign.version, limit=campaign.push_type.payload_limit)
     namespace = store.namespace()
+    shown.slots = next_slots(campaign, now)
     with store.read() as tx:
-        run = _run(tx, workspace.settings, campaign, event, now, namespace, key, shown, as_fired)
+        if campaign.planned is not None and event is None and not as_fired:
+            run = _run_of_slot(campaign, now, namespace, shown)
+            now = now if run is None else run.due
+        else:
+            run = _run(tx, workspace.settings, campaign, event, now, namespace, key, shown, as_fired)
         if run is None:
             return shown
         shown.occasion = run.occasion
-        if run_rows.existing(tx, [run.id]):
+        if run_rows.existing(tx, [run_id(namespace, name, run.occasion) for name in campaign.names_had]):
             shown.note = (
                 "this occasion was had already and would notify nobody again; these are the counts of a new one"
             )
@@ -114,6 +129,28 @@ def preview(
     return shown
 
 
+def next_slots(campaign: Campaign, now: datetime) -> tuple[Slot, ...]:
+    """The next slots of a campaign from an instant on."""
+    planned = campaign.planned
+    if planned is None:
+        return ()
+    return tuple(islice(slots_after(planned.timetable, planned.zone, now - timedelta.resolution), SLOTS_SHOWN))
+
+
+def _run_of_slot(campaign: Campaign, now: datetime, namespace: UUID, shown: Preview) -> Run | None:
+    """The run of the next slot, as it will be when that comes."""
+    if not shown.slots:
+        shown.note = "its schedule names no time any more: it would start nothing"
+        return None
+    slot = shown.slots[0]
+    match occasion_of_slot(campaign, slot, slot.at):
+        case Miss(reason, detail):
+            shown.note = f"{reason}: {detail} is missing: it would start nothing"
+            return None
+        case occasion:
+            return prospective_run(campaign, occasion, None, None, slot.at, namespace=namespace, slot=slot.at)
+
+
 def _run(
     tx: Transaction,
     settings: Settings,
@@ -126,6 +163,11 @@ def _run(
     as_fired: bool,
 ) -> Run | None:
     if as_fired or campaign.event is None or event is None:
+        if not campaign.manual and campaign.planned is not None:
+            raise OperatorError(
+                f"rule {campaign.name} starts by its schedule, and no event starts it",
+                hint="leave --event out; --at T asks about another time",
+            )
         if not campaign.manual:
             raise OperatorError(
                 f"rule {campaign.name} listens to {campaign.event}, and no such event is stored",
@@ -140,6 +182,8 @@ def _run(
             return prospective_run(campaign, occasion, event, previous, now, namespace=namespace)
         case Miss(reason, detail):
             shown.note = f"{reason}: {detail} is missing: it would start nothing"
+        case None if not campaign.is_on(min(event.time, now)):
+            shown.note = "it is not the time between `starts` and `ends`: it would start nothing"
         case None:
             shown.note = "'when' is false for this event: it would start nothing"
     return None
@@ -178,9 +222,12 @@ def _walk(
             assert isinstance(verdict.entry, LedgerEntry)
             _count(shown, verdict.entry)
         for request in requests:
+            recipient = by_id[request.device]
             _measure(shown, len(request.payload))
+            if recipient.variant is not None:
+                shown.variants[recipient.variant] += 1
             if len(shown.samples) < samples:
-                shown.samples.append(_sample(by_id[request.device], request.payload))
+                shown.samples.append(_sample(recipient, request.payload))
         after = page.end
         on_progress(after)
 
@@ -201,4 +248,5 @@ def _measure(shown: Preview, size: int) -> None:
 
 def _sample(recipient: Recipient, payload: bytes) -> Sample:
     user = recipient.user.get("id")
-    return Sample(recipient.id, recipient.token, user if isinstance(user, str) else None, recipient.locale, payload)
+    whose = user if isinstance(user, str) else None
+    return Sample(recipient.id, recipient.token, whose, recipient.locale, recipient.variant, payload)

@@ -227,7 +227,8 @@ def _function_hint(word: str, macros: MacroFiles) -> str:
         return f'import the macro: `{{% from "{file}" import {word} %}}`'
     if word in ENVIRONMENT.filters:
         return f"write `x | {word}`"
-    hint = other_languages.FUNCTIONS.get(word) or did_you_mean(word, ENVIRONMENT.functions)
+    known = (*ENVIRONMENT.functions, *(macro for one in macros.values() for macro in one.macros))
+    hint = other_languages.FUNCTIONS.get(word) or did_you_mean(word, known)
     return hint or f"the functions are {', '.join(sorted(ENVIRONMENT.functions))}; macros are imported"
 
 

@@ -43,6 +43,11 @@ class Renderer:
             results.append(prepared.same or prepared.render((user, device, today)))
         return results
 
+    def render(self, locale: str | None, user: Scope, device: Scope, today: str | None) -> Rendered:
+        """The result for one device."""
+        prepared = self._by_locale.get(locale) or self._prepare(locale)
+        return prepared.same or prepared.render((user, device, today))
+
     def _prepare(self, locale: str | None) -> _Prepared:
         variant = self._payload.variant(locale)
         prepared = self._prepared.get(variant.chain)

@@ -42,8 +42,8 @@ def read_tree(root: Node, push_type: PushType) -> tuple[Part, tuple[Leaf, ...], 
     if not isinstance(root, MappingNode):
         return _NO_JSON, (), [error("wrong-type", "a payload is a mapping with the key `aps`", root.span)]
     if root.get("aps") is None and push_type is not PushType.MDM:
-        reader.findings.append(error("wrong-type", "the payload has no `aps`", root.span,
-                                     "every notification needs it: `aps: {alert: {…}}`"))  # fmt: skip
+        hint = f"a push of type `{push_type}` begins with `aps: {_beginning(push_type)}`"
+        reader.findings.append(error("wrong-type", "the payload has no `aps`", root.span, hint))
     part = reader.payload(root)
     return part, tuple(reader.leaves), reader.findings
 
@@ -98,7 +98,17 @@ class _Reader:
             message = f"`aps` has no key '{key.text}' in a push of type `{self.push_type}`"
             return error("unknown-key", message, key.span, f"leave it out, or write {types} in the rule's delivery")
         message = f"`{path}` has no key '{key.text}'"
-        return error("unknown-key", message, key.span, _key_hint(key.text, fields, path))
+        return error("unknown-key", message, key.span, self._key_hint(key.text, fields, path))
+
+    def _key_hint(self, key: str, fields: Mapping[str, Shape], path: str) -> str:
+        """What to write in place of a key that Apple does not know."""
+        if path == "aps" and key in ALERT:
+            return f"it stands in `alert`: `aps: {{alert: {{{key}: …}}}}`"
+        if path == "aps.alert" and key in aps_fields(self.push_type):
+            return f"it stands beside `alert`: `aps: {{{key}: …}}`"
+        near = did_you_mean(key, fields)
+        own = "keys of your own stand beside `aps`, not in it"
+        return near or (own if path == "aps" else f"its keys are {', '.join(fields)}; {own}")
 
     def _typed(self, node: Node, leaf_type: LeafType, path: str, also: str = "") -> Part:
         if not isinstance(node, ScalarNode) or node.is_null:
@@ -166,10 +176,16 @@ class _Reader:
         return _NO_JSON
 
 
-def _key_hint(key: str, fields: Mapping[str, Shape], path: str) -> str:
-    """What to write in place of a key that Apple does not know."""
-    if path == "aps" and key in ALERT:
-        return f"it stands in `alert`: `aps: {{alert: {{{key}: …}}}}`"
-    near = did_you_mean(key, fields)
-    own = "keys of your own stand beside `aps`, not in it"
-    return near or (own if path == "aps" else f"its keys are {', '.join(fields)}; {own}")
+def _beginning(push_type: PushType) -> str:
+    """What to write as the least `aps` of a push type."""
+    match push_type:
+        case PushType.ALERT:
+            return "{alert: {…}}"
+        case PushType.BACKGROUND:
+            return "{content-available: 1}"
+        case PushType.LIVE_ACTIVITY:
+            return "{event: …, timestamp: …, content-state: {…}}"
+        case PushType.WIDGETS | PushType.CONTROLS:
+            return "{content-changed: true}"
+        case _:
+            return "{}"

@@ -7,6 +7,7 @@ error; a text that is sent to people as it stands is most likely a mistake.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
 from scheduler.diagnostics.diagnostic import Diagnostic, error, warning
 from scheduler.diagnostics.yaml_nodes import ScalarNode
@@ -20,8 +21,11 @@ _NAMES_INSIDE = re.compile(rf"(?<![\w.])\{{?[ ]*({_NAME})(?![\w.])(?:[ ]*\}}{{1,
 """A name, with the braces that are half there."""
 
 
-def bare_name_in_key(node: ScalarNode) -> Diagnostic | None:
-    """The error about a key without braces that reads like a name, or has names in it."""
+def bare_name_in_key(node: ScalarNode, fields: Collection[str] = ()) -> Diagnostic | None:
+    """The error about a key without braces that is a name or has names in it. `fields`: those of the event's data."""
+    if node.text in fields:
+        message = f"'{node.text}' is taken as this text, not as what the event has under this name"
+        return error("constant-key", message, node.span, f'for its value write "{{{{ event.data.{node.text} }}}}"')
     if _NAME_PATH.fullmatch(node.text):
         message = f"'{node.text}' is taken as this text, not as a name"
         return error("constant-key", message, node.span, f'for its value write "{{{{ {node.text} }}}}"')

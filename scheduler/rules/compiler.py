@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import date, timedelta
 
 from scheduler.conditions.condition import Condition
 from scheduler.conditions.parse import parse_condition
 from scheduler.conditions.types import Schema
 from scheduler.diagnostics.diagnostic import Diagnostic, did_you_mean, error, has_errors
 from scheduler.diagnostics.source import Span
-from scheduler.diagnostics.yaml_nodes import MappingNode, ScalarNode
+from scheduler.diagnostics.yaml_nodes import MappingNode, ScalarNode, SequenceNode
 from scheduler.diagnostics.yaml_reader import YamlFile
 from scheduler.domain.lanes import Lane
 from scheduler.domain.push_types import PushType
@@ -18,8 +18,21 @@ from scheduler.domain.quantities import Rate
 from scheduler.rules.bare_names import bare_name_in_key
 from scheduler.rules.contradictions import contradictions
 from scheduler.rules.fields import Values, root_mapping, without_echoes
-from scheduler.rules.rule import Audience, Collapse, Delivery, Ignored, Message, OnUnknown, Rule, Trigger
+from scheduler.rules.rule import (
+    Audience,
+    Collapse,
+    Delivery,
+    EarlierName,
+    Experiment,
+    Ignored,
+    Message,
+    OnUnknown,
+    Rule,
+    Trigger,
+    Variant,
+)
 from scheduler.rules.rule_table import RULE_TABLE
+from scheduler.rules.schedule import schedule_of
 
 WHEN_ROOTS = frozenset({"event", "previous", "now"})
 WHERE_ROOTS = frozenset({"event", "device", "user", "now", "today"})
@@ -74,12 +87,15 @@ class _Compiler:
             category=category.text,
             category_node=category,
             enabled=self.values.get("enabled", bool, True),
+            starts=self.values.optional("starts", date),
+            ends=self.values.optional("ends", date),
+            renamed_from=self._renamed_from(),
             trigger=trigger,
             audience=audience,
             message=message,
             delivery=delivery,
             audience_max=self.values.optional("limits.audience_max", int),
-            variants=self._variants(message),
+            experiment=self._experiment(stem, message),
             ignored=self._ignored(),
         )
 
@@ -91,6 +107,11 @@ class _Compiler:
         elif name is None and not re.fullmatch(r"[a-z0-9][a-z0-9-]*", stem):
             self._error("wrong-name", f"'{stem}' cannot be the name of a rule", "",
                         "name the file with lower-case letters, digits and `-`")  # fmt: skip
+
+    def _renamed_from(self) -> tuple[EarlierName, ...]:
+        node = self.values.node("renamed_from")
+        items = node.items if isinstance(node, SequenceNode) and self.values.has("renamed_from") else ()
+        return tuple(EarlierName(one.text, one.span) for one in items if isinstance(one, ScalarNode))
 
     def _trigger(self) -> Trigger:
         values = self.values
@@ -116,6 +137,7 @@ class _Compiler:
         return Trigger(
             event=self.event,
             scheduled=self.scheduled,
+            schedule=schedule_of(self.values) if self.scheduled else None,
             when=self._condition("trigger.when", WHEN_ROOTS),
             once_per=self._template("trigger.once_per"),
             manual=manual,
@@ -134,7 +156,6 @@ class _Compiler:
 
     def _audience(self) -> Audience:
         values = self.values
-        app = values.node("audience.app")
         users = values.get("audience.users", tuple, ())
         topics = values.get("audience.topics", tuple, ())
         everyone = values.get("audience.everyone", bool, False)
@@ -154,9 +175,9 @@ class _Compiler:
                         "leave one of them out")  # fmt: skip
         return Audience(
             app=values.optional("audience.app", str),
-            app_node=app if isinstance(app, ScalarNode) else None,
+            app_span=values.span("audience.app"),
             users=tuple(self._checked_template(one) for one in users),
-            topics=tuple(self._checked_template(one) for one in topics),
+            topics=tuple(self._checked_template(one, may_be_field_name=True) for one in topics),
             where=self._condition("audience.where", roots_of(WHERE_ROOTS, scheduled=self.scheduled)),
             everyone=everyone,
         )
@@ -173,19 +194,24 @@ class _Compiler:
             with_values=self.values.optional("message.with", MappingNode),
         )
 
-    def _variants(self, message: Message) -> tuple[Message, ...]:
-        """The variants' messages; an empty one is the rule's own."""
-        messages = []
-        for variant in self.values.get("experiment.variants", tuple, ()):
+    def _experiment(self, stem: str, message: Message) -> Experiment:
+        """Who gets nothing, and the variants; what one of them leaves out is the rule's own."""
+        values = self.values
+        variants = []
+        for variant in values.get("experiment.variants", tuple, ()):
             node = variant.node("template")
             own = Message(
                 template=variant.get("template", str, message.template),
                 template_node=node if isinstance(node, ScalarNode) else message.template_node,
                 with_values=variant.get("with", MappingNode, message.with_values),
             )
-            if own != message:
-                messages.append(own)
-        return tuple(messages)
+            name, weight = variant.get("name", str, ""), variant.get("weight", int, 0)
+            variants.append(Variant(name=name, weight=weight, message=own))
+        return Experiment(
+            holdout=values.get("experiment.holdout", float, 0.0),
+            salt=values.get("experiment.salt", str, stem),
+            variants=tuple(variants),
+        )
 
     def _ignored(self) -> tuple[Ignored, ...]:
         entries = []
@@ -246,8 +272,9 @@ class _Compiler:
         node = self.values.optional(path, ScalarNode)
         return None if node is None else self._checked_template(node)
 
-    def _checked_template(self, node: ScalarNode) -> ScalarNode:
-        found = bare_name_in_key(node)
+    def _checked_template(self, node: ScalarNode, *, may_be_field_name: bool = False) -> ScalarNode:
+        """`may_be_field_name`: what is called like a field of the event's data may be meant as the text that it is."""
+        found = bare_name_in_key(node, () if may_be_field_name else self.schema.event_data(self.event).fields)
         if found is not None:
             self.findings.append(found)
         return node

@@ -49,10 +49,13 @@ def unbuilt_rows(table: Table) -> str:
     return markdown(rows)
 
 
-def part_rows(table: Table) -> str:
-    """A Markdown table of the keys inside of what is not built and a mapping, from what editors are told of them."""
+def part_rows(table: Table, *sections: str) -> str:
+    """A Markdown table of the keys inside of what is a mapping, from what editors are told of them: of what is built
+    below these sections; without any, of what is not built."""
     rows = [("key", "example", "meaning")]
-    for one in (one for one in table.fields if not one.built):
+    for one in table.fields:
+        if one.reserved or (one.built and _section_of(one) not in sections) or (sections and not one.built):
+            continue
         for name, meaning, example, words, required in dict.fromkeys(_parts(one.kind.json_schema)):
             among = f" One of {words}." if words else ""
             rows.append((f"`{one.path}.{name}`", f"`{example}`", f"{'**Required.** ' * required}{meaning}{among}"))

@@ -15,6 +15,8 @@ from scheduler.diagnostics.yaml_nodes import MappingNode, ScalarNode
 from scheduler.domain.lanes import Lane
 from scheduler.domain.push_types import PushType
 from scheduler.domain.quantities import Rate
+from scheduler.domain.wall_times import Moment
+from scheduler.rules.schedule import Schedule
 
 
 class OnUnknown(StrEnum):
@@ -39,11 +41,12 @@ class Collapse(StrEnum):
 class Trigger:
     """What starts the rule: events of a type (a final `*` stands for any rest), people, or both.
 
-    `scheduled`: a schedule or a time starts it, so there is a slot and never an event.
+    `scheduled`: a schedule or a time starts it, so there is a slot and never an event. `schedule` says when.
     """
 
     event: str | None
     scheduled: bool
+    schedule: Schedule | None
     when: Condition | None
     once_per: ScalarNode | None
     manual: bool
@@ -51,10 +54,10 @@ class Trigger:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Audience:
-    """Whom it is for. `app` is None when the file leaves it out."""
+    """Whom it is for. `app` is None when the file leaves it out; `app_span` is then where it belongs."""
 
     app: str | None
-    app_node: ScalarNode | None
+    app_span: Span
     users: tuple[ScalarNode, ...]
     topics: tuple[ScalarNode, ...]
     where: Condition | None
@@ -86,11 +89,37 @@ class Delivery:
     on_unknown: OnUnknown
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variant:
+    """One of several messages, shared out by weight. What it does not say is the rule's own."""
+
+    name: str
+    weight: int
+    message: Message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Experiment:
+    """Who gets nothing, and who gets what. `holdout` is a share in [0, 1]."""
+
+    holdout: float
+    salt: str
+    variants: tuple[Variant, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Ignored:
     """A warning or note that the rule's author has seen and accepts: its code, and where the entry stands."""
 
     check: str
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierName:
+    """A name that the rule had before it was renamed, and where that stands."""
+
+    name: str
     span: Span
 
 
@@ -104,12 +133,19 @@ class Rule:
     category: str
     category_node: ScalarNode
     enabled: bool
+    starts: Moment | None
+    ends: Moment | None
+    renamed_from: tuple[EarlierName, ...]
     trigger: Trigger
     audience: Audience
     message: Message
     delivery: Delivery
     audience_max: int | None
     """`limits.audience_max`; None: the settings'."""
-    variants: tuple[Message, ...]
-    """What the variants of an experiment send, those that differ from `message`."""
+    experiment: Experiment
     ignored: tuple[Ignored, ...]
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """All that it can send, each once, its own first."""
+        return tuple(dict.fromkeys((self.message, *(variant.message for variant in self.experiment.variants))))

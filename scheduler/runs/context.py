@@ -22,7 +22,7 @@ from scheduler.workspace.settings import App, Settings
 class RunContext:
     """A run, the campaign it is pinned to, whom it is about, and the terms of its sends.
 
-    `scope` holds what conditions and templates know before any device: event, previous, now.
+    `scope` holds what conditions and templates know before any device: event, previous, now, slot.
     """
 
     run: Run
@@ -60,14 +60,18 @@ def event_scope(event: Event | None) -> dict[str, object] | None:
     }
 
 
-def occasion_scope(event: Event | None, previous: Event | None, now: datetime) -> dict[str, object]:
-    """The names that are known before any device. A missing event is an empty one: its fields are missing."""
-    return {"event": event_scope(event) or {}, "previous": event_scope(previous) or {}, "now": now}
+def occasion_scope(
+    event: Event | None, previous: Event | None, now: datetime, slot: datetime | None = None
+) -> dict[str, object]:
+    """The names that are known before any device. A missing event is an empty one: its fields are missing. There is a
+    slot in a rule that has a schedule."""
+    scope: dict[str, object] = {"event": event_scope(event) or {}, "previous": event_scope(previous) or {}, "now": now}
+    return scope if slot is None else {**scope, "slot": slot}
 
 
 def context_of(run: Run, campaign: Campaign, settings: Settings) -> RunContext | NoAudience:
     """The context of a run. `users` and `topics` that render to missing are left out; it never widens."""
-    scope = occasion_scope(run.event, run.previous, run.created_at)
+    scope = occasion_scope(run.event, run.previous, run.created_at, None if campaign.planned is None else run.due)
     chosen: dict[str, tuple[str, ...] | None] = {}
     for name, templates in (("users", campaign.users), ("topics", campaign.topics)):
         if not templates:
@@ -109,6 +113,7 @@ def terms_of(campaign: Campaign, settings: Settings) -> SendTerms:
         honours_opt_out=settings.honours_opt_outs(campaign.category),
         max_age=campaign.max_age,
         lifetime=campaign.expires_after,
+        ends=campaign.ends_at,
     )
 
 

@@ -118,12 +118,17 @@ def _births(
                 case Miss(reason, detail):
                     misses[campaign.name, reason, detail] += 1
     miss_rows.count(tx, misses, now)
-    had = run_rows.existing(tx, list(found))
+    renamed = [
+        run_id(namespace, name, occasion.key)
+        for campaign, occasion, *_ in found.values()
+        for name in campaign.renamed_from
+    ]
+    had = run_rows.existing(tx, [*found, *renamed])
     seq = run_rows.next_seq(tx)
     births: list[_Birth] = []
     kept: set[str] = set()
-    for identity, (campaign, occasion, number, event, previous) in found.items():
-        if identity in had:
+    for campaign, occasion, number, event, previous in found.values():
+        if any(run_id(namespace, name, occasion.key) in had for name in campaign.names_had):
             continue
         if campaign.version not in kept:
             rule_versions.keep(tx, campaign.version, campaign.name, campaign.sources, now)

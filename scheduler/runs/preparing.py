@@ -22,7 +22,7 @@ from scheduler.domain.wall_times import local_date
 from scheduler.rendering.renderer import Renderer
 from scheduler.rendering.results import Missing, RenderFailure
 from scheduler.rules.rule import Collapse
-from scheduler.runs.verdicts import BadCollapseId, Report
+from scheduler.runs.verdicts import HELD_OUT, BadCollapseId, Report
 from scheduler.workspace.campaign import Campaign
 
 _Collapse: TypeAlias = "Callable[[Recipient], str | RenderFailure | BadCollapseId | None]"
@@ -36,16 +36,25 @@ class Preparation:
     ) -> None:
         push_type = campaign.push_type
         self.headers = HeaderSet(bundle_id + push_type.topic_suffix, push_type, campaign.priority)
-        self._renderer = Renderer(campaign.payload, scope, push_type.payload_limit)
-        self._today = _dates(campaign, scope["now"]) if "today" in campaign.names else _no_date
+        self._renderers: dict[str | None, Renderer] = {
+            variant: Renderer(payload, scope, push_type.payload_limit)
+            for variant, payload in ((None, campaign.payload), *campaign.variants.items())
+        }
+        self._today = _dates(campaign, scope.get("slot", scope["now"])) if "today" in campaign.names else _no_date
         self._apns_id = apns_ids(run)
         self._collapse_id = _collapse_ids(campaign, run, scope)
         self._expiration = expiration
 
     def prepare(self, recipients: Sequence[Recipient]) -> tuple[list[PushRequest], list[tuple[int, Report]]]:
-        """The requests of these recipients, and (device, why) of those that have none."""
+        """The requests of these recipients, and (device, why) of those that have none. Of a holdout are those who
+        would have one."""
         today = self._today
-        payloads = self._renderer.render_many([(r.locale, r.user, r.device, today(r.zone)) for r in recipients])
+        renderers = self._renderers
+        if len(renderers) == 1:
+            (everyone,) = renderers.values()
+            payloads = everyone.render_many([(r.locale, r.user, r.device, today(r.zone)) for r in recipients])
+        else:
+            payloads = [renderers[r.variant].render(r.locale, r.user, r.device, today(r.zone)) for r in recipients]
         requests: list[PushRequest] = []
         failures: list[tuple[int, Report]] = []
         apns_id, collapse_id, expiration = self._apns_id, self._collapse_id, self._expiration
@@ -60,6 +69,9 @@ class Preparation:
             collapse = collapse_id(recipient)
             if isinstance(collapse, (RenderFailure, BadCollapseId)):
                 failures.append((recipient.id, collapse))
+                continue
+            if recipient.held_out:
+                failures.append((recipient.id, HELD_OUT))
                 continue
             device, token, attempt = recipient.id, recipient.token, recipient.attempts
             requests.append(PushRequest(device, token, apns_id(device), payload, expiration, collapse, attempt))
@@ -78,10 +90,10 @@ def _no_date(zone: tzinfo | None) -> None:
     """Of a campaign that does not read `today`."""
 
 
-def _dates(campaign: Campaign, now: object) -> Callable[[tzinfo | None], str | None]:
-    """The date of the run in a person's zone, as ISO text."""
-    assert isinstance(now, datetime)
-    return lru_cache(maxsize=None)(lambda zone: local_date(now, zone or campaign.zone).isoformat())
+def _dates(campaign: Campaign, at: object) -> Callable[[tzinfo | None], str | None]:
+    """The date of the run's slot, or of its now, in a person's zone, as ISO text."""
+    assert isinstance(at, datetime)
+    return lru_cache(maxsize=None)(lambda zone: local_date(at, zone or campaign.zone).isoformat())
 
 
 def _collapse_ids(campaign: Campaign, run: UUID, scope: Mapping[str, object]) -> _Collapse:

@@ -27,12 +27,13 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """A run and what became of its devices. `reasons` counts by outcome and reason."""
+    """A run and what became of its devices. `reasons` counts by outcome and reason, `variants` by name and outcome."""
 
     run: Run
     counts: Counts
     maybe_repeated: int
     reasons: dict[str, dict[str, int]]
+    variants: dict[str, dict[str, int]]
 
 
 def find_run(tx: Transaction, prefix: str) -> Run:
@@ -73,4 +74,4 @@ def report_of(tx: Transaction, run: Run) -> RunReport:
         unknown=by_kind[OutcomeKind.UNKNOWN],
         pending=selected - sum(by_kind.values()),
     )
-    return RunReport(run, counts, ledger.maybe_repeated(tx, run.seq), reasons)
+    return RunReport(run, counts, ledger.maybe_repeated(tx, run.seq), reasons, ledger.variant_tallies(tx, run.seq))

@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from scheduler.apns.reasons import DeviceAction, RequestAction, disposition, retry_after
 from scheduler.apns.results import Answer, Result, Unanswered, Unsent
+from scheduler.delivery.retry_times import RESEND_PAUSE, unanswered_pause
 from scheduler.domain.outcomes import ACCEPTED, Outcome, OutcomeKind, SuppressReason
 from scheduler.domain.runs import LedgerEntry, Recipient, WorkEntry, WorkState
 from scheduler.planning.decisions import expires_at
@@ -15,9 +16,6 @@ from scheduler.rendering.results import Aborted, RenderFailure, TooLarge
 from scheduler.rules.rule import OnUnknown
 from scheduler.runs.context import RunContext
 from scheduler.store.registry import Retirement
-
-RESEND_PAUSE = timedelta(seconds=1)
-"""Before what was not processed, or may not have been, goes again: a broken peer must not make us spin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +25,14 @@ class BadCollapseId:
     problem: str
 
 
-Report: TypeAlias = Result | RenderFailure | Aborted | TooLarge | BadCollapseId
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """It would have been sent, and the person is in a holdout."""
+
+
+HELD_OUT = HeldOut()
+
+Report: TypeAlias = Result | RenderFailure | Aborted | TooLarge | BadCollapseId | HeldOut
 """What the sender reports of a device: an answer, its absence, or why there was nothing to send."""
 
 
@@ -60,7 +65,8 @@ def judge(
         case Unanswered(cause):
             if context.campaign.on_unknown is OnUnknown.DROP:
                 return Verdict(_final(context, recipient, Outcome(OutcomeKind.UNKNOWN, cause)))
-            return _again(context, recipient, now, WorkState.UNSENT, cause, RESEND_PAUSE, maybe_repeated=True)
+            pause = unanswered_pause(recipient.attempts if recipient.maybe_repeated else 0)
+            return _again(context, recipient, now, WorkState.UNSENT, cause, pause, maybe_repeated=True)
         case RenderFailure():
             return _suppress(context, recipient, f"{SuppressReason.RENDER_ERROR} at {report.leaf}")
         case Aborted(reason):
@@ -69,6 +75,9 @@ def judge(
             return _suppress(context, recipient, SuppressReason.TOO_LARGE)
         case BadCollapseId():
             return _suppress(context, recipient, SuppressReason.BAD_COLLAPSE)
+        case HeldOut():  # never sent, also where a crash has made that unknown; and of no variant, which it did not see
+            entry = LedgerEntry(context.run.seq, recipient.id, OutcomeKind.SUPPRESSED, SuppressReason.HELD_OUT, 0)
+            return Verdict(entry)
 
 
 def proves_environment(report: Report) -> bool:
@@ -140,4 +149,5 @@ def _final(context: RunContext, recipient: Recipient, outcome: Outcome) -> Ledge
         outcome.reason,
         recipient.attempts + 1,
         recipient.maybe_repeated,
+        recipient.variant,
     )

@@ -9,6 +9,7 @@ from datetime import datetime
 from scheduler.domain.outcomes import Outcome
 from scheduler.domain.runs import LedgerEntry, Recipient, Shard
 from scheduler.planning.decisions import decide_person, decide_run
+from scheduler.planning.experiments import Experiment, drawn_variants, held_out
 from scheduler.runs.context import RunContext
 from scheduler.store import ledger
 from scheduler.store.database import Transaction
@@ -71,7 +72,24 @@ def decide_window(
             window.recipients.append(recipient)
         else:
             window.suppressed.append(_entry(context, recipient, outcome))
+    if context.campaign.experiment is not None:
+        _draw(context.campaign.experiment, window.recipients)
     return window
+
+
+def _draw(experiment: Experiment, recipients: Sequence[Recipient]) -> None:
+    """Say of each recipient whether it is held out, and which variant it gets.
+
+    Who is held out stays a recipient: whether it would have been sent is known when its payload is rendered.
+    """
+    persons = [recipient.person for recipient in recipients]
+    for holdout in experiment.holdouts:
+        for recipient, held in zip(recipients, held_out(holdout, persons), strict=True):
+            recipient.held_out = recipient.held_out or held
+    if experiment.weights:
+        drawn = drawn_variants(experiment.salt, experiment.weights, persons)
+        for recipient, variant in zip(recipients, drawn, strict=True):
+            recipient.variant = variant
 
 
 def record_suppressed(tx: Transaction, windows: Iterable[Window], now: datetime) -> None:

@@ -17,6 +17,8 @@ from scheduler.store.instants import from_ms, to_ms
 from scheduler.store.tables import LEDGER, WORK
 
 _WAITING = (WorkState.UNSENT.value, WorkState.RETRY.value)
+_MAX_COUNTS = 500
+"""In one query. SQLite takes 2,000 columns (sqlite.org: Implementation Limits For SQLite)."""
 _INSERT_LEDGER = insert(LEDGER)
 _DELETE_WORK = delete(WORK).where(
     WORK.c.run == bindparam("r"), WORK.c.step == MAIN_STEP, WORK.c.device == bindparam("d")
@@ -48,6 +50,7 @@ def record(tx: Transaction, entries: Sequence[LedgerEntry], now: datetime) -> No
                     "at": at,
                     "attempts": entry.attempts,
                     "maybe_repeated": entry.maybe_repeated,
+                    "variant": entry.variant,
                 }
                 for entry in entries
             ],
@@ -158,6 +161,23 @@ def tallies(tx: Transaction, run: int) -> list[Tally]:
     )
     found = [Tally(outcome, reason, count) for outcome, reason, count in tx.execute(others)]
     return [Tally(OutcomeKind.ACCEPTED, None, taken), *found] if taken else found
+
+
+def variant_tallies(tx: Transaction, run: int) -> dict[str, dict[str, int]]:
+    """The outcomes of a run's variants: by name and outcome, how many.
+
+    Counted side by side in one scan, since SQLite groups by sorting, which would take memory for each row.
+    """
+    of_run = LEDGER.c.run == run
+    names = select(LEDGER.c.variant).where(of_run, LEDGER.c.variant.is_not(None)).distinct()
+    cells = [(name, kind.value) for name in sorted(tx.execute(names).scalars()) for kind in OutcomeKind]
+    found: dict[str, dict[str, int]] = {}
+    for start in range(0, len(cells), _MAX_COUNTS):
+        part = cells[start : start + _MAX_COUNTS]
+        counts = [func.count().filter(LEDGER.c.variant == name, LEDGER.c.outcome == kind) for name, kind in part]
+        for (name, kind), number in zip(part, tx.execute(select(*counts).where(of_run)).one(), strict=True):
+            found.setdefault(name, {})[kind] = number
+    return found
 
 
 def maybe_repeated(tx: Transaction, run: int) -> int:

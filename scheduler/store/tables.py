@@ -173,6 +173,7 @@ class ShardRow(SQLModel, table=True):
 class LedgerRow(SQLModel, table=True):
     """The final outcome of a device in a run. Written once, in batches, and never updated.
 
+    `variant` is the name of the one that was chosen, in a rule that has variants, once it was chosen.
     No index on device, user or time: it would drop inserts from hundreds of thousands a second to tens.
     """
 
@@ -186,6 +187,7 @@ class LedgerRow(SQLModel, table=True):
     at: int
     attempts: int
     maybe_repeated: bool = False
+    variant: str | None = None
 
 
 class WorkRow(SQLModel, table=True):
@@ -224,6 +226,21 @@ class StopRow(SQLModel, table=True):
     kind: str = Field(primary_key=True)
     name: str = Field(primary_key=True)
     since: int
+
+
+class ScheduleRow(SQLModel, table=True):
+    """What is remembered of a rule's schedule: which one it is (`signature`; None while the rule is disabled or gone),
+    and up to when its slots were handled. `ran_on` is the local date of the last slot that ran, `several` whether the
+    schedule by which it ran had more of them on that date; on `blocked_on` none runs: it had one before an edit."""
+
+    __tablename__ = "schedules"
+    __table_args__ = {"sqlite_with_rowid": False}
+    rule: str = Field(primary_key=True)
+    signature: str | None = None
+    handled: int
+    ran_on: str | None = None
+    several: bool = False
+    blocked_on: str | None = None
 
 
 class MissRow(SQLModel, table=True):
@@ -271,5 +288,6 @@ LEDGER = table_of(LedgerRow)
 WORK = table_of(WorkRow)
 CLAIMS = table_of(ClaimRow)
 STOPS = table_of(StopRow)
+SCHEDULES = table_of(ScheduleRow)
 MISSES = table_of(MissRow)
 API_KEYS = table_of(ApiKeyRow)

@@ -12,6 +12,7 @@ import socket
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, TypeAlias
 
 import trio
@@ -41,8 +42,13 @@ OnStep: TypeAlias = "Callable[[FailureKind], None]"
 
 
 async def look_up(host: str, port: int) -> list[Address]:
-    """All addresses, in the system's order. OSError or UnicodeError if there are none."""
-    found = await trio.socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    """All addresses, in the system's order. OSError or UnicodeError if there are none.
+
+    Not `trio.socket.getaddrinfo`: a thread that hangs in the resolver is counted among all others there, until nothing
+    is left for the database.
+    """
+    ask = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+    found = await trio.to_thread.run_sync(ask, abandon_on_cancel=True, limiter=trio.CapacityLimiter(1))
     return [Address(family, target) for family, _, _, _, target in found if isinstance(target[0], str)]
 
 

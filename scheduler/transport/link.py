@@ -116,7 +116,8 @@ class Link:
             with trio.move_on_after(_GOODBYE):
                 await self._stream.send_all(self.laws.take_output())
         except trio.BrokenResourceError as error:
-            self._lost(str(error.__cause__ or error))
+            self.retire(CloseReason.LOST, str(error.__cause__ or error))
+            await trio.sleep_forever()  # answers may have come before: the reader ends the link, or else the clock
 
     async def _tick(self) -> None:
         """Time for the laws. A writer that is stuck in a dead connection is cut off here."""

@@ -110,6 +110,7 @@ class TlsStream:
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=endpoint.host)
+        self._broken: ssl.SSLError | None = None
 
     @classmethod
     async def connect(
@@ -163,7 +164,7 @@ class TlsStream:
 
     async def receive(self) -> bytes:
         """All that has come, at least one byte; b"" at the end. trio.BrokenResourceError if the connection broke."""
-        while True:
+        while self._broken is None:
             parts = []
             try:
                 while part := self._tls.read(_READ_SIZE):
@@ -174,10 +175,14 @@ class TlsStream:
             except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
                 return b"".join(parts)
             except ssl.SSLError as error:
-                raise trio.BrokenResourceError(f"TLS: {error}") from error
+                self._broken = error
+                if parts:  # answers that came before it are answers
+                    return b"".join(parts)
+                break
             else:
                 return b"".join(parts)
             await self._feed()
+        raise trio.BrokenResourceError(f"TLS: {self._broken}") from self._broken
 
     async def send_all(self, data: bytes) -> None:
         """Write all of it; waits while the peer is slow. trio.BrokenResourceError if the connection broke."""

@@ -8,6 +8,7 @@ from typing import Final
 import h11
 import trio
 
+from scheduler.domain.errors import words_of_peer
 from scheduler.domain.proxy import Proxy
 from scheduler.transport.failures import ConnectFailed, FailureKind
 
@@ -35,7 +36,7 @@ async def open_tunnel(socket: trio.SocketStream, proxy: Proxy, target: str) -> N
             raise _failed(proxy, f"answers with more than {LONGEST_HEAD} bytes of headers") from error
         raise _failed(proxy, f"does not answer in HTTP: {error}") from error
     if not 200 <= answer.status_code < 300:
-        words = f"{answer.status_code} {answer.reason[:100].decode('ascii', 'replace')}".strip()
+        words = f"{answer.status_code} {words_of_peer(answer.reason)}".strip()
         raise _failed(proxy, f"refuses to connect to {target}: {words}{_advice(answer.status_code, proxy)}")
     if http.trailing_data[0]:
         raise _failed(proxy, "sends something of its own behind its answer")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
 from scheduler.conditions.condition import Condition
@@ -14,6 +14,8 @@ from scheduler.diagnostics.yaml_nodes import ScalarNode
 from scheduler.domain.lanes import Lane
 from scheduler.domain.push_types import PushType
 from scheduler.domain.quantities import Rate
+from scheduler.planning.experiments import Experiment, Holdout
+from scheduler.planning.slots import Timetable, end_instant, start_instant
 from scheduler.rendering.fusing import Uncompilable, fuse
 from scheduler.rendering.names import Names, check_text, compile_finding
 from scheduler.rendering.payload import PayloadTemplate, compile_payload
@@ -22,11 +24,27 @@ from scheduler.rendering.unfused import Fuse
 from scheduler.rendering.with_values import read_with
 from scheduler.rules.compiler import roots_of
 from scheduler.rules.rule import Collapse, Message, OnUnknown, Rule
+from scheduler.rules.schedule import CatchUp
 from scheduler.workspace.templates import TemplateFiles
 
 MESSAGE_ROOTS = frozenset({"event", "previous", "user", "device", "now", "today"})
 OCCASION_ROOTS = frozenset({"event", "previous"})
 COLLAPSE_ROOTS = frozenset({"event", "previous", "user", "device"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Planned:
+    """The schedule of a campaign in its zone, and what becomes of slots that come late."""
+
+    timetable: Timetable
+    zone: ZoneInfo
+    grace: timedelta
+    catch_up: CatchUp
+
+    @property
+    def signature(self) -> str:
+        """Changes when the schedule is edited."""
+        return self.timetable.signature(self.zone.key)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -44,6 +62,13 @@ class Campaign:
     owner: str
     category: str
     enabled: bool
+    starts_at: datetime | None
+    """Nothing starts before this instant."""
+    ends_at: datetime | None
+    """Nothing is sent from this instant on."""
+    renamed_from: tuple[str, ...]
+    planned: Planned | None
+    """Of a rule that a schedule or a time starts."""
     app: str
     event: str | None
     when: Condition | None
@@ -54,6 +79,10 @@ class Campaign:
     where: Condition | None
     everyone: bool
     payload: PayloadTemplate
+    variants: Mapping[str, PayloadTemplate]
+    """By the name of a variant, what it sends; empty where everyone gets `payload`."""
+    experiment: Experiment | None
+    """None where nothing is drawn: there is neither a holdout nor a variant."""
     push_type: PushType
     priority: int
     expires_after: timedelta | None
@@ -74,6 +103,16 @@ class Campaign:
     names: frozenset[str]
     """All dotted paths that its conditions and templates read: what nobody reads is not loaded."""
 
+    @property
+    def names_had(self) -> tuple[str, ...]:
+        """What it is called and was called: an occasion of any of these is not had again."""
+        return (self.name, *self.renamed_from)
+
+    def is_on(self, instant: datetime) -> bool:
+        """Whether an instant lies between `starts` and `ends`."""
+        started = self.starts_at is None or instant >= self.starts_at
+        return started and (self.ends_at is None or instant < self.ends_at)
+
     def listens_to(self, event_type: str) -> bool:
         """Whether events of a type may start it."""
         if self.event is None or not self.enabled:
@@ -92,6 +131,8 @@ class Surroundings:
     """The IANA name of the zone of people who have none of their own."""
     app: str
     """The app of the rule; "" when that is not known."""
+    holdout: Holdout | None = None
+    """The workspace's, where it holds for the rule's category."""
     fuse: Fuse = fuse
     """How its templates become functions: this shapes no send, only who makes code when."""
 
@@ -100,7 +141,8 @@ class Surroundings:
 class Parts:
     """What compiling a rule gave, before it has a version."""
 
-    payload: PayloadTemplate
+    payloads: Mapping[Message, PayloadTemplate]
+    """What each of the rule's messages sends."""
     once_per: TextTemplate | None
     users: tuple[TextTemplate, ...]
     topics: tuple[TextTemplate, ...]
@@ -116,16 +158,15 @@ class Parts:
     @property
     def macro_paths(self) -> frozenset[str]:
         """The macro files that are a part of its templates."""
-        return self.payload.macro_paths.union(*(one.macro_paths for one in self.texts))
+        of_texts = (one.macro_paths for one in self.texts)
+        return frozenset[str]().union(*of_texts, *(one.macro_paths for one in self.payloads.values()))
 
 
 def compile_parts(rule: Rule, around: Surroundings) -> tuple[Parts | None, list[Diagnostic]]:
     """The templates of a rule, checked and compiled. None when a finding is an error, or a template cannot be read:
     what is wrong with its file is a finding of `read_templates`."""
     findings: list[Diagnostic] = []
-    payload = _payload(rule, rule.message, around, findings)
-    for variant in rule.variants:
-        _payload(rule, variant, around, findings)
+    payloads = {message: _payload(rule, message, around, findings) for message in rule.messages}
     texts = _Texts(rule, around, findings)
     texts.check("trigger.once_per", rule.trigger.once_per, OCCASION_ROOTS, missing_is_expected=True)
     for label, nodes in (("audience.users", rule.audience.users), ("audience.topics", rule.audience.topics)):
@@ -134,7 +175,8 @@ def compile_parts(rule: Rule, around: Surroundings) -> tuple[Parts | None, list[
     texts.check("delivery.collapse", _node(rule.delivery.collapse), COLLAPSE_ROOTS)
     texts.check("delivery.supersede", rule.delivery.supersede, OCCASION_ROOTS)
     compiled = texts.compiled()
-    if payload is None or has_errors(findings):
+    readable = {message: payload for message, payload in payloads.items() if payload is not None}
+    if len(readable) < len(payloads) or has_errors(findings):
         return None, findings
     supersede, written = compiled.get("delivery.supersede"), rule.delivery.collapse
     collapse: TextTemplate | Collapse
@@ -146,15 +188,19 @@ def compile_parts(rule: Rule, around: Surroundings) -> tuple[Parts | None, list[
             supersede = collapse
     users = tuple(compiled[f"audience.users[{number}]"] for number in range(len(rule.audience.users)))
     topics = tuple(compiled[f"audience.topics[{number}]"] for number in range(len(rule.audience.topics)))
-    return Parts(payload, compiled.get("trigger.once_per"), users, topics, collapse, supersede), findings
+    return Parts(readable, compiled.get("trigger.once_per"), users, topics, collapse, supersede), findings
 
 
 def join(rule: Rule, parts: Parts, around: Surroundings, version: str, sources: Mapping[str, str]) -> Campaign:
     """The campaign of a rule, its compiled parts and its version."""
     zone = ZoneInfo(around.time_zone)
     trigger, audience, delivery = rule.trigger, rule.audience, rule.delivery
-    read = {name for one in parts.texts for name in one.variables} | set(parts.payload.variables)
+    payloads = parts.payloads
+    read = {name for one in parts.texts for name in one.variables}
+    read.update(name for payload in payloads.values() for name in payload.variables)
     read.update(name for condition in (trigger.when, audience.where) if condition for name in condition.names)
+    planned = planned_of(rule, around)
+    bounds_zone = zone if planned is None else planned.zone
     return Campaign(
         name=rule.name,
         version=version,
@@ -163,6 +209,10 @@ def join(rule: Rule, parts: Parts, around: Surroundings, version: str, sources: 
         owner=rule.owner,
         category=rule.category,
         enabled=rule.enabled,
+        starts_at=start_instant(rule.starts, bounds_zone),
+        ends_at=end_instant(rule.ends, bounds_zone),
+        renamed_from=tuple(earlier.name for earlier in rule.renamed_from),
+        planned=planned,
         app=around.app,
         event=trigger.event,
         when=trigger.when.bind({"zone": zone}) if trigger.when else None,  # an event happens to nobody's clock
@@ -172,7 +222,9 @@ def join(rule: Rule, parts: Parts, around: Surroundings, version: str, sources: 
         topics=parts.topics,
         where=audience.where,
         everyone=audience.everyone,
-        payload=parts.payload,
+        payload=payloads[rule.message],
+        variants={variant.name: payloads[variant.message] for variant in rule.experiment.variants},
+        experiment=_experiment(rule, around),
         push_type=delivery.push_type,
         priority=delivery.priority,
         expires_after=delivery.expires_after,
@@ -188,6 +240,27 @@ def join(rule: Rule, parts: Parts, around: Surroundings, version: str, sources: 
         uses_user=_reads(read, "user"),
         names=frozenset(read),
     )
+
+
+def planned_of(rule: Rule, around: Surroundings) -> Planned | None:
+    """The schedule of a rule where it stands; None if it has none."""
+    schedule = rule.trigger.schedule
+    if schedule is None:
+        return None
+    return Planned(
+        timetable=Timetable(schedule.timing, rule.starts, rule.ends),
+        zone=ZoneInfo(around.time_zone if schedule.time_zone in (None, "device") else schedule.time_zone),
+        grace=schedule.grace,
+        catch_up=schedule.catch_up,
+    )
+
+
+def _experiment(rule: Rule, around: Surroundings) -> Experiment | None:
+    said = rule.experiment
+    own = Holdout(said.holdout, said.salt) if said.holdout else None
+    holdouts = tuple(one for one in (around.holdout, own) if one is not None)
+    weights = {variant.name: variant.weight for variant in said.variants}
+    return Experiment(holdouts, said.salt, weights) if holdouts or weights else None
 
 
 def is_refused(finding: Diagnostic) -> bool:

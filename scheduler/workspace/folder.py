@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from scheduler.diagnostics.source import Source
 from scheduler.domain.errors import OperatorError
@@ -27,6 +27,12 @@ def read_folder(root: Path) -> Mapping[str, Source]:
         name = path.relative_to(root).as_posix()
         sources[name] = Source(name, text.removeprefix("\ufeff"))
     return sources
+
+
+def is_rule(path: str) -> bool:
+    """Whether the file at a path of a workspace is read as a rule."""
+    pure = PurePosixPath(path)
+    return pure.parts[0] == "rules" and pure.suffix == ".yaml" and pure.parts[:2] != ("rules", "tests")
 
 
 def content_if_there(path: Path) -> bytes | None:

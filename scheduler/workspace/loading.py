@@ -14,6 +14,7 @@ from scheduler.diagnostics.source import Source
 from scheduler.diagnostics.yaml_reader import read_yaml, readable
 from scheduler.rules.fields import root_mapping
 from scheduler.workspace.campaign import Campaign, is_refused
+from scheduler.workspace.checks.attribution import findings_of_rules
 from scheduler.workspace.checks.credentials import CredentialFiles, check_auth
 from scheduler.workspace.checks.ignoring import ignore_lists, without_ignored
 from scheduler.workspace.checks.links import check_links
@@ -21,7 +22,7 @@ from scheduler.workspace.checks.overlays import check_overlays
 from scheduler.workspace.checks.secrets import check_secrets
 from scheduler.workspace.checks.unused import check_unread, check_unused
 from scheduler.workspace.codes import CODES
-from scheduler.workspace.folder import SCHEMA_PATH, SETTINGS_PATH
+from scheduler.workspace.folder import SCHEMA_PATH, SETTINGS_PATH, is_rule
 from scheduler.workspace.rule_loading import LoadedRule, RuleLoader, Share, one_by_one
 from scheduler.workspace.settings import Settings, read_settings
 from scheduler.workspace.templates import read_templates
@@ -40,8 +41,10 @@ class Workspace:
     _prefixes: tuple[tuple[str, Campaign], ...]
 
     def is_enabled(self, rule: str) -> bool:
-        """Whether a rule is there and enabled."""
-        return rule in self.campaigns and self.campaigns[rule].enabled
+        """Whether a rule is there and enabled, by this name or by the one that it has now."""
+        if rule in self.campaigns:
+            return self.campaigns[rule].enabled
+        return any(campaign.enabled and rule in campaign.renamed_from for campaign in self.campaigns.values())
 
     def campaigns_for(self, event_type: str) -> tuple[Campaign, ...]:
         """The enabled campaigns that listen to a type: a look-up, however many rules listen to others."""
@@ -105,7 +108,7 @@ class _Whole:
     ) -> None:
         self._findings: list[Diagnostic] = []
         self.sources = {path: self._decoded(source) for path, source in sources.items()}
-        self.rule_paths = sorted(path for path in self.sources if _is_rule(path))
+        self.rule_paths = sorted(path for path in self.sources if is_rule(path))
         settings, findings = read_settings(read_yaml(self._source(SETTINGS_PATH)), root, environ)
         self._findings.extend(findings)
         schema = self._schema()
@@ -119,11 +122,10 @@ class _Whole:
     def findings_with(self, rules: Sequence[LoadedRule]) -> tuple[Diagnostic, ...]:
         """All findings in reading order, without those that a rule ignores."""
         found = [*self._findings, *self._of_files(), *self._same_names()]
-        found.extend(finding for rule in rules for finding in rule.findings)
+        found.extend(findings_of_rules(rules, self.rules.templates))
         if not has_errors(found):
             found.extend(check_unused(self.rules.templates, rules, self.sources))
         lists = ignore_lists(rules, self.rules.templates)
-        # Rules that share a template find the same in it; samples and locales find the same once each.
         return tuple(in_reading_order(without_ignored(dict.fromkeys(found), lists, CODES)))
 
     def _of_files(self) -> Iterator[Diagnostic]:
@@ -163,11 +165,6 @@ class _Whole:
         if finding is not None:
             self._findings.append(finding)
         return shown
-
-
-def _is_rule(path: str) -> bool:
-    pure = PurePosixPath(path)
-    return pure.parts[0] == "rules" and pure.suffix == ".yaml" and pure.parts[:2] != ("rules", "tests")
 
 
 def workspace_of(

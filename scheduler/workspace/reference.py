@@ -1,4 +1,4 @@
-"""What is generated: the tables of docs/rules.md, the pages of docs/checks/, and the JSON Schemas for editors.
+"""What is generated: tables of docs/rules.md and docs/apns.md, the pages of docs/checks/, JSON Schemas for editors.
 
 Run `python -m scheduler.workspace.reference` after a change of a table of fields, of a message or of an example.
 """
@@ -46,12 +46,16 @@ def json_schemas() -> Mapping[str, str]:
 
 def reference(text: str) -> str:
     """The text of docs/rules.md with its tables made anew."""
-    tables = {name: built_rows(RULE_TABLE, name) for name in ("trigger", "audience", "message", "delivery")}
+    tables = {
+        name: built_rows(RULE_TABLE, name) for name in ("trigger", "audience", "message", "delivery", "experiment")
+    }
+    tables["experiment-parts"] = part_rows(RULE_TABLE, "experiment")
     tables["identity"] = built_rows(RULE_TABLE, "")
     tables["unbuilt"] = unbuilt_rows(RULE_TABLE)
     tables["parts"] = part_rows(RULE_TABLE)
     tables["reserved"] = reserved_words(RULE_TABLE)
-    tables["settings"] = built_rows(SETTINGS_TABLE, "store", "apps", "categories", "api", "defaults", "")
+    tables["settings"] = built_rows(SETTINGS_TABLE, "store", "apps", "categories", "limits", "api", "defaults", "")
+    tables["limits-parts"] = part_rows(SETTINGS_TABLE, "limits")
     tables["settings-unbuilt"] = unbuilt_rows(SETTINGS_TABLE)
     tables["settings-parts"] = part_rows(SETTINGS_TABLE)
     tables |= {name: markdown(rows()) for name, rows in _LANGUAGE.items()}

@@ -18,10 +18,12 @@ from scheduler.rules.compiler import compile_rule
 from scheduler.rules.rule import Ignored, Rule
 from scheduler.workspace.campaign import Campaign, Parts, Surroundings, compile_parts, is_refused, join
 from scheduler.workspace.checks.credentials import check_topic
+from scheduler.workspace.checks.names import check_names
 from scheduler.workspace.checks.payloads import check_payloads
+from scheduler.workspace.checks.slots import check_slots
 from scheduler.workspace.folder import SCHEMA_PATH
 from scheduler.workspace.settings import App, Settings
-from scheduler.workspace.templates import TemplateFile, TemplateFiles
+from scheduler.workspace.templates import TemplateFiles
 from scheduler.workspace.versions import source_texts, version_of
 
 
@@ -67,52 +69,46 @@ class RuleLoader:
         rule, findings = compile_rule(read_yaml(self.sources[path]), PurePosixPath(path).stem, self.schema)
         if rule is None:
             return LoadedRule(path, tuple(findings))
-        named = frozenset(message.template for message in (rule.message, *rule.variants))
+        named = frozenset(message.template for message in rule.messages)
         if self.settings is None:
             return LoadedRule(path, tuple(findings), named, ignored=rule.ignored)
-        app = self._app(path, rule, self.settings, findings)
+        app = _app(rule, self.settings, findings)
         _check_category(rule, self.settings, findings)
+        findings.extend(check_names(rule, self.sources))
         if app is not None:
             span = rule.message.template_node.span
             findings.extend(check_topic(rule, app, self.certificates.get(app.name), span))
-        around = self._surroundings(self.settings, app)
+        around = self._surroundings(self.settings, app, rule.category)
+        findings.extend(check_slots(rule, around))
         parts, more = compile_parts(rule, around)
-        findings.extend(more)
-        files = self.templates.named(rule.message.template)
-        if parts is None or app is None or files is None:
+        findings = list(dict.fromkeys([*findings, *more]))  # variants may share what is wrong with a template
+        if parts is None or app is None:
             return LoadedRule(path, tuple(findings), named, ignored=rule.ignored)
         if not any(map(is_refused, more)):
-            findings.extend(check_payloads(rule, parts.payload, self.schema, files))
-        campaign = self._campaign(path, rule, parts, around, files) if self.to_run else None
-        return LoadedRule(path, tuple(findings), named, parts.macro_paths, rule.ignored, campaign)
+            for message, payload in parts.payloads.items():
+                files = self.templates.by_name[message.template]
+                findings.extend(check_payloads(rule, message, payload, self.schema, files))
+        campaign = self._campaign(path, rule, parts, around) if self.to_run else None
+        return LoadedRule(path, tuple(dict.fromkeys(findings)), named, parts.macro_paths, rule.ignored, campaign)
 
-    def _surroundings(self, settings: Settings, app: App | None) -> Surroundings:
+    def _surroundings(self, settings: Settings, app: App | None, category: str) -> Surroundings:
         name = app.name if app is not None else ""
         make = fuse if self.to_run else unfused
-        return Surroundings(self.schema, self.templates, settings.locale, settings.time_zone, name, make)
-
-    def _campaign(self, path: str, rule: Rule, parts: Parts, around: Surroundings, files: TemplateFile) -> Campaign:
-        texts = source_texts(
-            self.sources[path],
-            {name: self.sources[name] for name in (*files.paths, *parts.macro_paths)},
-            self.sources.get(SCHEMA_PATH),
-            locale=around.default_locale,
-            time_zone=around.time_zone,
-            app=around.app,
+        return Surroundings(
+            self.schema,
+            self.templates,
+            settings.locale,
+            settings.time_zone,
+            name,
+            settings.holdout_of(category),
+            make,
         )
-        return join(rule, parts, around, version_of(texts), texts)
 
-    def _app(self, path: str, rule: Rule, settings: Settings, findings: list[Diagnostic]) -> App | None:
-        name, node = rule.audience.app, rule.audience.app_node
-        if name is None or node is None:
-            if settings.only_app is None:
-                message, hint = "`audience.app` is missing, and there are several apps", ", ".join(settings.apps)
-                findings.append(error("missing-key", message, self.sources[path].span(0), f"one of {hint}"))
-            return settings.only_app
-        if name not in settings.apps:
-            hint = did_you_mean(name, settings.apps) or f"its apps are {', '.join(settings.apps)}"
-            findings.append(error("unknown-app", f"clarion.yaml has no app '{name}'", node.span, hint))
-        return settings.apps.get(name)
+    def _campaign(self, path: str, rule: Rule, parts: Parts, around: Surroundings) -> Campaign:
+        used = [path for message in rule.messages for path in self.templates.by_name[message.template].paths]
+        templates = {name: self.sources[name] for name in (*used, *parts.macro_paths)}
+        texts = source_texts(self.sources[path], templates, self.sources.get(SCHEMA_PATH), around)
+        return join(rule, parts, around, version_of(texts), texts)
 
 
 Share: TypeAlias = Callable[[RuleLoader, Sequence[str]], Sequence[LoadedRule]]
@@ -122,6 +118,19 @@ Share: TypeAlias = Callable[[RuleLoader, Sequence[str]], Sequence[LoadedRule]]
 def one_by_one(loader: RuleLoader, paths: Sequence[str]) -> list[LoadedRule]:
     """Load the rules in this process."""
     return [loader.load(path) for path in paths]
+
+
+def _app(rule: Rule, settings: Settings, findings: list[Diagnostic]) -> App | None:
+    name, span = rule.audience.app, rule.audience.app_span
+    if name is None:
+        if settings.only_app is None:
+            message, hint = "`audience.app` is missing, and there are several apps", ", ".join(settings.apps)
+            findings.append(error("missing-key", message, span, f"one of {hint}"))
+        return settings.only_app
+    if name not in settings.apps:
+        hint = did_you_mean(name, settings.apps) or f"its apps are {', '.join(settings.apps)}"
+        findings.append(error("unknown-app", f"clarion.yaml has no app '{name}'", span, hint))
+    return settings.apps.get(name)
 
 
 def _check_category(rule: Rule, settings: Settings, findings: list[Diagnostic]) -> None:

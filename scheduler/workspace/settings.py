@@ -21,6 +21,7 @@ from scheduler.diagnostics.yaml_reader import YamlFile
 from scheduler.domain.lanes import Lane
 from scheduler.domain.proxy import Proxy
 from scheduler.domain.quantities import Rate
+from scheduler.planning.experiments import Holdout
 from scheduler.rules.fields import Values, root_mapping, without_echoes
 from scheduler.workspace.settings_table import SETTINGS_TABLE, Address
 
@@ -96,6 +97,10 @@ class Settings:
     apps: Mapping[str, App]
     opt_outs: Mapping[str, bool] | None
     """By declared category, whether users can opt out of it."""
+    holdout: Holdout | None
+    """Of the whole workspace."""
+    holdout_exempt: frozenset[str]
+    """The categories that it does not touch."""
     listen: Address | None
     time_zone: str
     locale: str
@@ -105,6 +110,10 @@ class Settings:
     def honours_opt_outs(self, category: str) -> bool:
         """Whether an opt-out from a category counts. What nobody declared can be opted out of."""
         return True if self.opt_outs is None else self.opt_outs.get(category, True)
+
+    def holdout_of(self, category: str) -> Holdout | None:
+        """The workspace's holdout, where it holds for a category."""
+        return None if category in self.holdout_exempt else self.holdout
 
     @property
     def only_app(self) -> App | None:
@@ -146,6 +155,10 @@ class _Reader:
             opt_outs={name: values.get(f"categories.{name}.opt_out", bool, True) for name in categories}
             if declared
             else None,
+            holdout=self._holdout(),
+            holdout_exempt=frozenset(
+                name for name in categories if values.get(f"categories.{name}.holdout", str, "apply") == "exempt"
+            ),
             listen=values.optional("api.listen", Address),
             time_zone=values.get("defaults.time_zone", str, "UTC"),
             locale=values.get("defaults.locale", str, "en"),
@@ -162,6 +175,10 @@ class _Reader:
                     message = f"clarion.yaml does not declare the category '{one.text}'"
                     hint = did_you_mean(one.text, declared) or f"its categories are {', '.join(declared)}"
                     self.findings.append(error("unknown-category", message, one.span, hint))
+
+    def _holdout(self) -> Holdout | None:
+        said = self.values.optional("limits.holdout", Values)
+        return None if said is None else Holdout(said.get("share", float, 0.0), said.get("salt", str, ""))
 
     def _store_url(self) -> str:
         url = self.values.get("store.url", str, "sqlite:///clarion.db")

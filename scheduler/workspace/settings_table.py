@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from scheduler.diagnostics.diagnostic import did_you_mean
 from scheduler.diagnostics.yaml_nodes import MappingNode, Node
 from scheduler.domain.locales import canonical_locale
-from scheduler.domain.proxy import parse_proxy
+from scheduler.domain.proxy import HOST, parse_proxy
 from scheduler.domain.quantities import CalendarUnits, Rate, parse_calendar_units, parse_duration, parse_rate
 from scheduler.rules.fields import Field, Table
 from scheduler.rules.kinds import (
@@ -75,7 +75,9 @@ def _endpoint(text: str) -> Address | None:
     except ValueError:
         return None
     bare = parts.path in ("", "/") and not parts.query and not parts.username
-    return Address(parts.hostname, port or 443) if parts.scheme == "https" and parts.hostname and bare else None
+    host = parts.hostname or ""
+    fits = parts.scheme == "https" and HOST.fullmatch(host) and bare and port != 0
+    return Address(host, port or 443) if fits else None
 
 
 def _zone(text: str) -> str | None:
@@ -210,9 +212,7 @@ _CATEGORIES = (
         path="categories.*.holdout",
         kind=choice(("apply", "exempt")),
         default="apply",
-        built=False,
         example="exempt",
-        off=("apply", "exempt"),
         meaning="Whether the workspace's holdout holds.",
     ),
 )
@@ -251,7 +251,7 @@ _REST = (
     Field(path="limits.caps", kind=list_of(_CAP, "a list of caps"), built=False,
           example="[{name: marketing-day, max: 3, per: 1 day, window: calendar, categories: [marketing], then: drop}]",
           meaning="How many one person gets in a time."),
-    Field(path="limits.holdout", kind=_HOLDOUT, built=False, example="{share: 2%, salt: company-2026}",
+    Field(path="limits.holdout", kind=_HOLDOUT, example="{share: 2%, salt: company-2026}",
           meaning="A share of all people that gets nothing."),
     Field(path="limits.audience_max", kind=WHOLE_NUMBER, example="5000000",
           meaning="A run with more devices does not start; a rule may say another number."),

@@ -16,6 +16,7 @@ from scheduler.diagnostics.printers import as_text
 from scheduler.diagnostics.source import Source
 from scheduler.diagnostics.yaml_reader import read_yaml
 from scheduler.domain.errors import OperatorError
+from scheduler.planning.experiments import Holdout
 from scheduler.rules.compiler import compile_rule
 from scheduler.workspace.campaign import Campaign, Surroundings, compile_parts, is_refused, join
 from scheduler.workspace.folder import SCHEMA_PATH
@@ -26,10 +27,12 @@ SETTINGS_PATH = "settings.json"
 
 
 def source_texts(
-    rule: Source, templates: Mapping[str, Source], schema: Source | None, *, locale: str, time_zone: str, app: str
+    rule: Source, templates: Mapping[str, Source], schema: Source | None, around: Surroundings
 ) -> dict[str, str]:
     """The texts of a version: by path the rule, the templates it uses, the schema; and the settings that matter."""
-    settings = {"app": app, "locale": locale, "time_zone": time_zone}
+    settings: dict[str, object] = {"app": around.app, "locale": around.default_locale, "time_zone": around.time_zone}
+    if around.holdout is not None:
+        settings["holdout"] = {"share": around.holdout.share, "salt": around.holdout.salt}
     texts = {rule.path: rule.text, SETTINGS_PATH: json.dumps(settings, sort_keys=True)}
     texts.update((path, source.text) for path, source in templates.items())
     if schema is not None:
@@ -52,7 +55,10 @@ def campaign_from_sources(rule_name: str, sources: Mapping[str, str]) -> Campaig
     schema = Schema.undeclared()
     if SCHEMA_PATH in files:
         schema, _ = read_schema(read_yaml(files[SCHEMA_PATH]).root)
-    around = Surroundings(schema, read_templates(files), settings["locale"], settings["time_zone"], settings["app"])
+    holdout = Holdout(**settings["holdout"]) if "holdout" in settings else None
+    around = Surroundings(
+        schema, read_templates(files), settings["locale"], settings["time_zone"], settings["app"], holdout
+    )
     rule, findings = compile_rule(read_yaml(files[rule_path]), rule_name, schema)
     if rule is not None:
         parts, more = compile_parts(rule, around)

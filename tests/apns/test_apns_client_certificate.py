@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtensionOID
 from hypothesis import given
 from hypothesis import strategies as st
 from support.push_certificates import pem_of, push_certificate, topic_list
@@ -54,6 +55,8 @@ def test_whatever_the_extension_holds_is_read_without_failing(value: bytes) -> N
         (b"", None, f"push.pem: there is no certificate in PEM\n  hint: {HINT}"),
         (b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", None,
          f"push.pem: there is no certificate in PEM\n  hint: {HINT}"),
+        (push_certificate(KEY, start=NOW, extension=b"?", extension_id=ExtensionOID.SUBJECT_ALTERNATIVE_NAME), None,
+         f"push.pem: the extensions of the certificate cannot be read\n  hint: {HINT}"),
         (push_certificate(KEY, start=NOW), b"", f"push.key: there is no private key in PEM\n  hint: {HINT}"),
         (push_certificate(KEY, start=NOW), pem_of(KEY, b"secret"),
          f"push.key: the private key is protected by a password\n  hint: {HINT}"),

@@ -22,6 +22,18 @@ def test_new_token_that_is_called_expired_stops_the_app_and_names_the_difference
     assert pair.laws.retirement == Retirement(CloseReason.REPLACED, EXPIRED)
 
 
+def test_token_that_is_invalid_because_the_clock_is_ahead_names_the_difference() -> None:
+    pair = Joined()
+    pair.start(requests(1))
+    pair.server.h2.send_headers(1, [(":status", "403"), ("date", "Sat, 28 Feb 2026 22:00:00 GMT")])
+    pair.server.h2.send_data(1, b'{"reason":"InvalidProviderToken"}', end_stream=True)
+    pair.exchange()
+    assert pair.laws.stop_app == (
+        "InvalidProviderToken: this machine's clock shows 2026-03-01 00:00:00 UTC, that of APNs 2026-02-28 22:00:00, "
+        "a difference of 120 minutes"
+    )
+
+
 def test_answer_about_a_token_of_before_does_not_blame_the_clock() -> None:
     pair = Joined()
     pair.start(requests(1))

@@ -220,6 +220,13 @@ def test_goaway_with_text_that_is_not_json_is_kept() -> None:
     assert pair.laws.retirement == Retirement(CloseReason.GOAWAY, "Maximum active streams violated")
 
 
+def test_goaway_with_what_cannot_be_seen_moves_no_cursor() -> None:
+    pair = proved()
+    pair.server.h2.close_connection(ErrorCodes.REFUSED_STREAM, b"\x1b[2J\xffgone\n", 1)
+    pair.exchange()
+    assert pair.laws.retirement == Retirement(CloseReason.GOAWAY, r"\x1b[2J\xffgone\n")
+
+
 def test_goaway_without_a_word_has_its_code() -> None:
     pair = proved()
     pair.server.h2.close_connection(ErrorCodes.ENHANCE_YOUR_CALM, last_stream_id=1)

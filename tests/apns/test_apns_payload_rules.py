@@ -33,6 +33,16 @@ def test_each_event_of_a_live_activity_has_what_it_needs_and_nothing_of_the_othe
     assert leaves(kind, {}) == ["aps.event", "aps.timestamp", "aps.content-state"]
 
 
+def test_an_alert_with_fields_shows_a_text_its_own_or_the_apps() -> None:
+    alert, texts = PushType.ALERT, ("title", "subtitle", "body", "title-loc-key", "subtitle-loc-key", "loc-key")
+    for text in texts:
+        assert leaves(alert, {"aps": {"alert": {text: "a"}, "mutable-content": 1}}) == []
+    assert leaves(alert, {"aps": {"alert": {}, "badge": 1}}) == ["aps.alert"]
+    assert leaves(alert, {"aps": {"alert": {"launch-image": "a"}}}) == ["aps.alert"]
+    assert leaves(alert, {"aps": {"alert": "a", "mutable-content": 1}}) == ["aps.mutable-content"]
+    assert leaves(alert, {"aps": {"badge": 1, "mutable-content": 1}}) == ["aps.mutable-content"]
+
+
 @given(st.sampled_from(PushType), st.dictionaries(st.sampled_from(["aps", "mdm", "x"]), JSON, max_size=3))
 def test_whatever_the_payload_every_problem_has_a_place_a_message_and_a_way_out(
     push_type: PushType, payload: dict[str, object]

@@ -8,7 +8,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from scheduler.apns.provider_token import ProviderTokenSource
@@ -114,6 +114,7 @@ def test_collapse_id_is_counted_in_bytes_and_printable() -> None:
         (410, b'{"reason":"Unregistered","timestamp":"1"}', Answer(410, "Unregistered")),
         (410, b'{"reason":"Unregistered","timestamp":true}', Answer(410, "Unregistered")),
         (410, b'{"reason":"Unregistered","timestamp":-1}', Answer(410, "Unregistered")),
+        (410, b'{"reason":"Unregistered","timestamp":253402300800000}', Answer(410, "Unregistered")),
         (400, b'{"reason":"Reason\\nWithLines"}', Answer(400)),
         (400, b'{"reason":"' + b"x" * 200 + b'"}', Answer(400, "x" * 100)),
         (503, b"<html>", Answer(503)),
@@ -131,6 +132,14 @@ def test_answers_are_read_defensively(status: int, body: bytes, answer: Answer) 
 @given(st.integers(100, 599), st.binary(max_size=60))
 def test_no_body_raises(status: int, body: bytes) -> None:
     assert read_answer(status, body).status == status
+
+
+@given(st.integers())
+@example(253_402_300_799_999)
+@example(2**63 - 1)
+def test_a_timestamp_that_is_kept_is_an_instant(timestamp: int) -> None:
+    kept = read_answer(410, b'{"reason":"Unregistered","timestamp":%d}' % timestamp).timestamp_ms
+    assert kept is None or (kept == timestamp and datetime.fromtimestamp(kept / 1000, UTC))
 
 
 # --- reasons
@@ -327,8 +336,7 @@ def test_a_token_that_is_called_expired_is_signed_anew_from_twenty_minutes_on_an
                 "a difference of 123 minutes"),
         (-90_000, ": this machine's clock shows 2026-03-01 12:00:40 UTC, that of APNs 2026-02-28 11:00:40, "
                   "a difference of 1500 minutes"),
-        (3, ", although the clocks agree: this machine's clock shows 2026-03-01 12:00:40 UTC, "
-            "that of APNs 2026-03-01 12:00:43"),
+        (3, ", although the clocks agree"),
     ],
 )  # fmt: skip
 def test_a_new_token_that_is_called_expired_tells_how_wrong_the_clock_is(

@@ -117,6 +117,12 @@ def test_a_warning_is_a_failure_only_with_strict(workspace: Path, clarion: Clari
     assert clarion("check", "--strict").code == 1
 
 
+def test_only_what_is_read_as_a_rule_counts_as_one(workspace: Path, clarion: Clarion) -> None:
+    for name in ("sale.yml", "sale.j2", "notes.json"):
+        (workspace / "rules" / name).write_text("{}\n")
+    assert clarion("check").err == "1 rule: 3 errors\n"
+
+
 def test_all_findings_of_all_files_come_at_once_and_can_be_narrowed(workspace: Path, clarion: Clarion) -> None:
     replace(workspace / RULE, "6 hours", "6 hrs")
     replace(workspace / "clarion.yaml", "environment: sandbox", "environment: sandbx")

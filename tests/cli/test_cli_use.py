@@ -203,7 +203,14 @@ def test_the_simulator_says_what_is_wrong_with_its_files(workspace: Path, clario
         "--script nope": "error: nope: the fault script cannot be read: No such file or directory\n",
         "--script file": "error: file:1:1: ",
         "--script file --chaos 1": "error: --script and --chaos are two scripts\n  hint: give one of them\n",
-        "--sink --chaos 1": "error: --sink reads no request, so nothing can be checked, judged or made to fail\n",
+        "--key A:B:file:produktion": "error: --key 'A:B:file:produktion': 'produktion' is neither an environment nor a "
+        "topic\n  hint: an environment is sandbox or production, a topic is made like com.example.shop\n",
+        "--key A:B:file:sandbox,production": "error: --key 'A:B:file:sandbox,production' names both environments\n"
+        "  hint: name one of them, or none\n",
+        "--sink --chaos 0": "error: --sink reads no request: nothing can be logged, checked, judged or made to fail\n"
+        "  hint: leave out --sink, or --chaos\n",
+        "--sink --log x --devices nope --throttle": "error: --sink reads no request: nothing can be logged, checked, "
+        "judged or made to fail\n  hint: leave out --sink, or --devices, --log, --throttle\n",
         "--client-ca file": "error: file: no authority can be read from it: ",
         "--devices nope": "error: nope: the device file cannot be read: No such file or directory\n",
         "--devices file": "error: file:1: not a device: ",

@@ -16,7 +16,17 @@ import trio
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from support.daemons import Place, place, rates, until
-from support.worlds import APP, BUNDLE_ID, event, register, register_many, rule_text, token_of
+from support.worlds import (
+    APP,
+    BUNDLE_ID,
+    event,
+    load_workspace,
+    register,
+    register_many,
+    rule_text,
+    token_of,
+    write_workspace,
+)
 
 from scheduler.domain.errors import OperatorError
 from scheduler.domain.events import Event
@@ -175,6 +185,33 @@ async def test_without_a_link_for_a_minute_it_gives_up(nursery: trio.Nursery, tm
         assert ended[0].detail is not None
         assert ended[0].detail.startswith("app scores had no link for 60 s: ")
         assert at.world.report(at.world.runs()[0]).counts == _counts()
+
+
+async def test_an_app_that_cannot_send_keeps_the_others_from_nothing(nursery: trio.Nursery, tmp_path: Path) -> None:
+    async with place(nursery, tmp_path, {}, app={"rate": "40/s"}) as at:
+        settings = json.loads((tmp_path / "clarion.yaml").read_text())
+        settings["apps"]["dead"] = settings["apps"][APP] | {"endpoint": "https://127.0.0.1:1"}  # nobody listens there
+        rules = {app: rule_text(audience={"app": app, "everyone": True}) for app in settings["apps"]}
+        write_workspace(tmp_path, rules, settings=json.dumps(settings))
+        at.world.workspace = load_workspace(tmp_path)
+        register_many(at.world.store, 60)
+        register(at.world.store, [DeviceChange(app="dead", token=token_of(1))])
+        at.world.ingest(_now(at, "a"))
+        daemon = at.daemon()
+        async with trio.open_nursery() as own:
+
+            async def give_up() -> None:
+                await until(lambda: at.statistics.accepted > 0)
+                at.clock.shift += 61
+
+            own.start_soon(give_up)
+            with trio.fail_after(30):
+                ended = await daemon.run(until_idle=True)
+        assert (ended.ending, ended.exit_code, ended.remaining.runs) == (Ending.NO_LINK, 1, 1)
+        assert ended.detail is not None
+        assert ended.detail.startswith("app dead had no link for 60 s: ")
+        by_rule = {run.rule: at.world.report(run).counts for run in at.world.runs()}
+        assert by_rule == {APP: _counts(selected=60, accepted=60), "dead": _counts()}
 
 
 async def test_a_paused_run_holds_and_goes_on_and_a_cancelled_one_ends(nursery: trio.Nursery, tmp_path: Path) -> None:

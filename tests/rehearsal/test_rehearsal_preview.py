@@ -34,6 +34,8 @@ RULES = {
     "topics": rule_text(template="named", audience={"topics": ["team:{{ event.data.team }}"]}),
     "users": rule_text(template="named", audience={"users": ["{{ event.data.user }}"],
                                                    "where": "device.attributes.level is defined"}),
+    "experiment": rule_text(template="named", experiment={
+        "holdout": "30%", "variants": [{"name": "a", "weight": 1}, {"name": "b", "weight": 2, "template": "goal"}]}),
     "manual": rule_text(trigger={"manual": True}, delivery={"rate": "2/s"}),
     "once": rule_text(trigger={"event": "com.example.other", "when": "event.data.on",
                                "once_per": "{{ event.data.key }}"},
@@ -117,6 +119,8 @@ def agree(shown: Preview, report: RunReport) -> None:
     for outcome in ("suppressed", "expired"):
         reasons.update(report.reasons.get(outcome, {}))
     assert shown.reasons == reasons
+    sent = {name: done["accepted"] for name, done in report.variants.items() if done["accepted"]}
+    assert shown.variants == sent
 
 
 @pytest.mark.slow
@@ -129,7 +133,7 @@ def test_what_a_preview_counts_is_what_the_run_then_does(
         goal = event("g1", team="a", user="anna")
         if late:
             made.clock.advance(timedelta(days=2).total_seconds())  # older than max_age
-        rules = [made.workspace.campaigns[name] for name in ("everyone", "where", "topics", "users")]
+        rules = [made.workspace.campaigns[name] for name in ("everyone", "where", "topics", "users", "experiment")]
         shown = {rule.name: preview(made.store, made.workspace, rule, goal, made.now, samples=100) for rule in rules}
         made.ingest(goal)
         AcceptingProvider(made).finish_everything(limit=5)
@@ -233,3 +237,25 @@ def test_the_newest_stored_event_stands_for_one_that_is_not_given(small: World) 
     small.ingest(newer, older)
     assert latest_event(small.store, rule) == newer
     assert latest_event(small.store, small.workspace.campaigns["manual"]) is None
+
+
+def test_a_preview_of_a_schedule_is_of_its_next_slot_and_shows_five(tmp_path: Path) -> None:
+    digest = {"digest": 'aps: {alert: {title: "{{ today }}"}}'}
+    rule = rule_text(trigger={"schedule": "0 9 * * mon"}, template="digest")
+    over = rule_text(trigger={"at": "2026-11-20 11:59"}, template="digest")
+    world = World.make(tmp_path, {"digest": rule, "over": over}, templates=digest)
+    register(world.store, [DeviceChange(app=APP, token=token_of(1))])
+    campaign = world.workspace.campaigns["digest"]
+    shown = preview(world.store, world.workspace, campaign, None, NOW)
+    assert [slot.key for slot in shown.slots] == [
+        f"{day}T09:00" for day in ("2026-11-23", "2026-11-30", "2026-12-07", "2026-12-14", "2026-12-21")
+    ]
+    assert (shown.occasion, shown.would_send) == ("2026-11-23T09:00", 1)
+    assert shown.samples[0].payload == b'{"aps":{"alert":{"title":"2026-11-23"}}}'
+    later = preview(world.store, world.workspace, campaign, None, shown.slots[1].at)
+    assert later.occasion == "2026-11-30T09:00"
+    none = preview(world.store, world.workspace, world.workspace.campaigns["over"], None, NOW)
+    assert (none.occasion, none.note) == (None, "its schedule names no time any more: it would start nothing")
+    with pytest.raises(OperatorError, match="rule digest starts by its schedule, and no event starts it"):
+        preview(world.store, world.workspace, campaign, event("a"), NOW)
+    world.store.close()

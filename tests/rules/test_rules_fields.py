@@ -193,7 +193,10 @@ def test_variants_that_send_something_else_are_messages_of_the_rule() -> None:
     variants = "[{name: a, weight: 50, template: b}, {name: b, weight: 50}]"
     rule, _ = read(EVENT_RULE + f"experiment: {{variants: {variants}}}\n")
     assert rule is not None
-    assert [message.template for message in rule.variants] == ["b"]
+    assert [message.template for message in rule.messages] == [rule.message.template, "b"]
+    assert [(one.name, one.weight, one.message.template) for one in rule.experiment.variants] == [
+        ("a", 50, "b"), ("b", 50, rule.message.template)
+    ]  # fmt: skip
 
 
 def test_ignored_checks_are_kept_with_their_place() -> None:

@@ -153,6 +153,33 @@ def test_what_got_no_answer_is_sent_again_or_dropped_as_the_rule_says(
     assert report.maybe_repeated == (on_unknown == "resend")
 
 
+def test_what_never_gets_an_answer_goes_again_ever_more_seldom(make_world: Make) -> None:
+    """It may have rung each time."""
+    world = make_world(delivery={"expires_after": "6 hours"})
+    driver, window = _opened(world, 1)
+    pauses: list[float] = []
+    for _ in range(13):
+        driver.report(window, [(1, Unanswered(UnknownCause.RESET))])
+        driver.settle()
+        pauses.append((_work(world)[1][2] - world.now).total_seconds())
+        world.advance(pauses[-1])
+        driver.take_up(window.run)
+        (window,) = driver.work.windows.values()
+    assert pauses == [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900, 900]
+
+
+def test_the_first_time_without_an_answer_goes_again_soon_however_often_it_was_tried(make_world: Make) -> None:
+    world = make_world(delivery={"expires_after": "6 hours"})
+    driver, window = _opened(world, 1)
+    for report in [Unsent(UnsentCause.REFUSED)] * 3 + [Unanswered(UnknownCause.RESET)]:
+        driver.report(window, [(1, report)])
+        driver.settle()
+        assert _work(world)[1][2] == world.now + timedelta(seconds=1)
+        world.advance(1)
+        driver.take_up(window.run)
+        (window,) = driver.work.windows.values()
+
+
 def test_a_window_that_is_handed_over_leaves_work_rows_and_answers_replace_them(make_world: Make) -> None:
     world = make_world()
     driver, window = _opened(world, 4)

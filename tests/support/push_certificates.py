@@ -37,9 +37,10 @@ def push_certificate(
     days: int = 365,
     uid: str | None = "com.example.shop",
     extension: bytes | None = None,
+    extension_id: x509.ObjectIdentifier = TOPICS,
     issuer: tuple[x509.Name, ec.EllipticCurvePrivateKey] | None = None,
 ) -> bytes:
-    """A certificate in PEM. `extension` is the value of the list of topics."""
+    """A certificate in PEM. `extension` is the value of the list of topics, or of another extension."""
     names = [x509.NameAttribute(NameOID.COMMON_NAME, "Apple Push Services: com.example.shop")]
     if uid is not None:
         names.append(x509.NameAttribute(NameOID.USER_ID, uid))
@@ -55,5 +56,5 @@ def push_certificate(
         .not_valid_after(start + timedelta(days=days))
     )
     if extension is not None:
-        builder = builder.add_extension(x509.UnrecognizedExtension(TOPICS, extension), critical=False)
+        builder = builder.add_extension(x509.UnrecognizedExtension(extension_id, extension), critical=False)
     return builder.sign(issuer_key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)

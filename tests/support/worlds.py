@@ -70,6 +70,7 @@ def rule_text(
     delivery: Mapping[str, Any] | None = None,
     category: str = "sports",
     template: str = "goal",
+    experiment: Mapping[str, Any] | None = None,
 ) -> str:
     """A rule file; JSON is YAML too. Without more it sends every goal to everyone."""
     rule = {
@@ -78,6 +79,7 @@ def rule_text(
         "audience": audience or {"everyone": True},
         "message": {"template": template},
         "delivery": delivery or {},
+        "experiment": experiment or {},
     }
     return json.dumps({key: value for key, value in rule.items() if value}, indent=1)
 

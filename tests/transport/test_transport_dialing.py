@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -182,6 +183,31 @@ def test_the_order_has_each_address_once_and_those_that_failed_lately_last(
     assert lately == sorted(lately)
     sound = [address for address, failed in zip(order, lately, strict=True) if not failed]
     assert sound == [address for address in known if address in sound], "among equals the order of the system holds"
+
+
+async def test_a_resolver_that_hangs_takes_no_thread_from_the_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look-up that was given up keeps its thread until the system gives up too: half a minute, or minutes."""
+    asked, answer = threading.Semaphore(0), threading.Event()
+
+    def hang(host: str, port: int, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0) -> list[object]:
+        if flags & socket.AI_NUMERICHOST:
+            raise socket.gaierror(socket.EAI_NONAME, "not a number")
+        asked.release()
+        answer.wait(10)
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    shared = trio.to_thread.current_default_thread_limiter()
+    try:
+        async with trio.open_nursery() as nursery:
+            for _ in range(3):
+                nursery.start_soon(look_up, "push.example", 443)
+            for _ in range(3):
+                await trio.to_thread.run_sync(asked.acquire)
+            nursery.cancel_scope.cancel()
+        assert shared.borrowed_tokens == 0
+    finally:
+        answer.set()
 
 
 async def test_the_systems_resolver_gives_what_sockets_connect_to() -> None:

@@ -20,7 +20,7 @@ from scheduler.apns.link_laws import CloseReason
 from scheduler.apns.results import ACCEPTED_ANSWER, Answer, Unsent, UnsentCause
 from scheduler.domain.lanes import Lane
 from scheduler.transport import pool as pool_module
-from scheduler.transport.tls import Endpoint
+from scheduler.transport.tls import Endpoint, TlsStream
 
 
 async def test_a_link_that_is_cut_is_replaced_and_its_requests_are_unknown(stage: Stage) -> None:
@@ -39,6 +39,29 @@ async def test_a_link_that_is_cut_is_replaced_and_its_requests_are_unknown(stage
         assert sender.pool.counters.closes == {CloseReason.LOST: 1}
         assert sender.pool.connected == 1
         assert sender.pool.without_link_since is None
+
+
+async def test_a_write_that_fails_takes_no_answers_along(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server takes no more, and what it has answered is on its way: only the reader knows."""
+    send_all = TlsStream.send_all
+
+    async def fail_once(stream: TlsStream, data: bytes) -> None:
+        monkeypatch.setattr(TlsStream, "send_all", send_all)
+        raise trio.BrokenResourceError
+
+    async with stage.sending() as sender:
+        sender.submit(range(1))
+        await sender.until_ended(1)
+        stage.server.hold()
+        sender.submit(range(1, 6))
+        await stage.server.until(lambda: len(stage.server.asked) == 6)
+        monkeypatch.setattr(TlsStream, "send_all", fail_once)
+        sender.submit(range(6, 7))
+        await sender.until(lambda: sender.pool.counters.closes == {CloseReason.LOST: 1})
+        await stage.server.release()
+        await stage.server.connections[0].cut()
+        await sender.until_ended(7)
+        assert sender.counted() == {ACCEPTED_ANSWER: 6, LOST: 1}
 
 
 async def test_what_waits_at_a_lost_link_goes_to_another(stage: Stage) -> None:

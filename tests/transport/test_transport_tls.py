@@ -65,6 +65,31 @@ async def test_bytes_go_both_ways_whatever_their_size(certificates: Certificates
             nursery.cancel_scope.cancel()
 
 
+async def test_what_came_before_a_broken_record_is_read_before_the_error(certificates: Certificates) -> None:
+    written = trio.Event()
+
+    async def answer(stream: trio.SSLStream[trio.SocketStream]) -> None:
+        await stream.send_all(b"answers")
+        await stream.transport_stream.send_all(b"\x17\x03\x03\x00\x20" + bytes(32))
+        written.set()
+        await trio.sleep_forever()
+
+    with trio.fail_after(5):
+        async with trio.open_nursery() as nursery:
+            listeners = await nursery.start(
+                partial(trio.serve_ssl_over_tcp, answer, 0, certificates.server_context(), host="127.0.0.1")
+            )
+            port = listeners[0].transport_listener.socket.getsockname()[1]
+            stream = await connect(Endpoint("localhost", port, certificates.ca_file))
+            await written.wait()
+            assert await stream.receive() == b"answers"
+            for _ in range(2):
+                with pytest.raises(trio.BrokenResourceError, match="BAD_RECORD_MAC"):
+                    await stream.receive()
+            await stream.aclose()
+            nursery.cancel_scope.cancel()
+
+
 async def test_unknown_authority_is_named(certificates: Certificates, tmp_path: Path) -> None:
     trustme.CA().cert_pem.write_to_path(str(tmp_path / "other.pem"))
     text = await failure(certificates, ca_file=tmp_path / "other.pem")

@@ -74,6 +74,7 @@ async def failure(proxy: ConnectProxy, **login: str) -> tuple[FailureKind, str]:
         (b"HTTP/1.1 200 OK\r\nX: " + bytes(2 * LONGEST_HEAD), "answers with more than 16384 bytes of headers"),
         (b"", "broke the connection: it was closed before the answer was complete"),
         (b"HTTP/1.1 200 OK\r\nX: y\r\n", "broke the connection: it was closed before the answer was complete"),
+        (b"HTTP/1.1 503 \x1b[2Jgone\r\n\r\n", REFUSES + r"503 \x1b[2Jgone"),
         (b"HTTP/1.1 200 OK\r\n\r\nwelcome", "sends something of its own behind its answer"),
     ],
 )  # fmt: skip

@@ -5,12 +5,15 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
 from scheduler.diagnostics.printers import as_text
 from scheduler.diagnostics.source import Source
 from scheduler.diagnostics.yaml_reader import read_yaml
 from scheduler.domain.lanes import Lane
 from scheduler.domain.proxy import Proxy
 from scheduler.domain.quantities import Rate
+from scheduler.planning.experiments import Holdout
 from scheduler.workspace.settings import Environment, Settings, read_settings
 from scheduler.workspace.settings_table import Address
 
@@ -93,6 +96,14 @@ def test_wrong_variable_is_named_as_the_place() -> None:
     ]
 
 
+@pytest.mark.parametrize("address", ["exämple.com:443", "a b:443", "a%20b:443", "a\u0001b:443", "example.com:0"])
+def test_an_endpoint_that_no_header_can_name_is_refused(address: str) -> None:
+    assert said(SMALLEST, CLARION_APPS_SHOP_ENDPOINT=f"https://{address}") == [
+        "$CLARION_APPS_SHOP_ENDPOINT:1:1: `apps.shop.endpoint` must be an address such as https://127.0.0.1:2197, "
+        f"not 'https://{address}'"
+    ]
+
+
 def test_what_is_no_mapping_is_said_once() -> None:
     assert said("apps: [shop]\n") == ["clarion.yaml:1:7: `apps` must be a mapping"]
     assert said("apps: {shop: {environment: production, auth: k/a.p8}}\n") == [
@@ -130,3 +141,13 @@ def test_a_wrong_proxy_says_what_is_wrong_and_hides_the_password_of_a_variable()
         "$CLARION_APPS_SHOP_PROXY:1:1: error[wrong-value] `apps.shop.proxy` has no port; write http://HOST:PORT"
     )
     assert "geheim" not in as_text(findings)
+
+
+def test_the_holdout_holds_for_every_category_that_is_not_exempt() -> None:
+    found = settings(
+        SMALLEST + "limits: {holdout: {share: 2%, salt: company-2026}}\n"
+        "categories: {service: {holdout: exempt}, news: {holdout: apply}, sports: {}}"
+    )
+    assert found.holdout_of("news") == found.holdout_of("sports") == Holdout(0.02, "company-2026")
+    assert found.holdout_of("service") is None
+    assert settings(SMALLEST).holdout_of("any") is None

@@ -15,7 +15,7 @@ from scheduler.diagnostics.yaml_nodes import MappingNode, Node, SequenceNode
 from scheduler.rendering.overlays import fallbacks
 from scheduler.rendering.payload import PayloadTemplate
 from scheduler.rendering.results import RenderFailure
-from scheduler.rules.rule import Rule
+from scheduler.rules.rule import Message, Rule
 from scheduler.workspace.checks.samples import samples
 from scheduler.workspace.templates import TemplateFile
 
@@ -23,11 +23,13 @@ _EMPTY_LEAF = "where there may be no value, leave the key out: `… | omit`"
 _STEP = re.compile(r"[^.\[\]]+")
 
 
-def check_payloads(rule: Rule, payload: PayloadTemplate, schema: Schema, files: TemplateFile) -> Iterator[Diagnostic]:
-    """Findings about the payloads of a rule, that of its message in all locales."""
-    rule_span, push_type = rule.message.template_node.span, rule.delivery.push_type
+def check_payloads(
+    rule: Rule, message: Message, payload: PayloadTemplate, schema: Schema, files: TemplateFile
+) -> Iterator[Diagnostic]:
+    """Findings about the payloads of one of a rule's messages, in all locales."""
+    rule_span, push_type = message.template_node.span, rule.delivery.push_type
     sizes: dict[str | None, int] = {}
-    said: set[RenderFailure | PayloadProblem] = set()
+    said = _Said()
     people = samples(payload.paths, schema, rule.trigger.event)
     for locale in (None, *payload.locales):
         for sample in people:
@@ -35,16 +37,27 @@ def check_payloads(rule: Rule, payload: PayloadTemplate, schema: Schema, files: 
             if isinstance(rendered, bytes):
                 sizes[locale] = max(sizes.get(locale, 0), len(rendered))
                 for problem in payload_problems(push_type, msgspec.json.decode(rendered)):
-                    if problem not in said:
-                        yield _type_finding(problem, files, locale, rule_span)
-                    if locale is None:
-                        said.add(problem)  # what is wrong with the base is said of the base
-            elif isinstance(rendered, RenderFailure) and rendered not in said:
-                if locale is None:
-                    said.add(rendered)  # it fails in the same way in all locales that do not replace the leaf
+                    span = _leaf_span(files, locale, problem.leaf) or _leaf_span(files, locale, "aps") or rule_span
+                    if said.is_new(problem, locale, span):
+                        yield _type_finding(problem, locale, span)
+            elif isinstance(rendered, RenderFailure):
                 span = _leaf_span(files, locale, rendered.leaf) or rule_span
-                yield _render_finding(rendered, locale, span, declared=sample.declared)
+                if said.is_new(rendered, locale, span):
+                    yield _render_finding(rendered, locale, span, declared=sample.declared)
     yield from _size_findings(sizes, push_type.payload_limit, rule_span)
+
+
+class _Said:
+    """What was said already: of the base once for all locales, of an overlay once for those that it is a part of."""
+
+    def __init__(self) -> None:
+        self._said: set[tuple[RenderFailure | PayloadProblem, Span | None]] = set()
+
+    def is_new(self, what: RenderFailure | PayloadProblem, locale: str | None, span: Span) -> bool:
+        """Whether it was not said yet; from now on it was."""
+        new = self._said.isdisjoint({(what, None), (what, span)})
+        self._said.add((what, None if locale is None else span))
+        return new
 
 
 def _render_finding(failure: RenderFailure, locale: str | None, span: Span, *, declared: bool) -> Diagnostic:
@@ -65,11 +78,9 @@ def _size_findings(sizes: Mapping[str | None, int], limit: int, span: Span) -> I
                     f"Apple takes {limit:,}", span, "shorten its texts; the app can fetch what is long")  # fmt: skip
 
 
-def _type_finding(problem: PayloadProblem, files: TemplateFile, locale: str | None, rule_span: Span) -> Diagnostic:
-    """At the leaf, else at the whole `aps`; `locale` is None for what is wrong with the base already."""
-    where = f" in {locale}" if locale else ""
-    span = _leaf_span(files, locale, problem.leaf) or _leaf_span(files, locale, "aps") or rule_span
-    return error("type-mismatch", f"{problem.message}{where}", span, problem.hint)
+def _type_finding(problem: PayloadProblem, locale: str | None, span: Span) -> Diagnostic:
+    where = f"in {locale}, " if locale else ""
+    return error("type-mismatch", f"{where}{problem.message}", span, problem.hint)
 
 
 def _leaf_span(files: TemplateFile, locale: str | None, leaf: str) -> Span | None:

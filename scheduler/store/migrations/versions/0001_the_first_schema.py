@@ -83,6 +83,7 @@ def upgrade() -> None:
         sa.Column("at", sa.Integer(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("maybe_repeated", sa.Boolean(), nullable=False),
+        sa.Column("variant", sa.String(), nullable=True),
         sa.PrimaryKeyConstraint("run", "step", "device"),
         sqlite_with_rowid=False,
     )
