@@ -58,6 +58,9 @@ _COMMANDS = {
     "runs pause": ("runs:pause_run", "Send nothing new of a run until it is resumed."),
     "runs resume": ("runs:resume_run", "Go on with a paused run."),
     "runs cancel": ("runs:cancel_run", "End a run."),
+    "runs rate": ("runs:rate_run", "Send a run faster or slower."),
+    "stop": ("stopping:stop_sending", "The kill switch: send nothing more of a rule, a category, or at all."),
+    "start": ("stopping:start_sending", "Undo `stop`: go on where it was stopped."),
     "simulator": ("simulator:simulator", "An APNs look-alike to try campaigns against."),
     "keys create": ("keys:create", "Make an API key; it is shown once."),
     "keys list": ("keys:list_keys", "List API keys."),
@@ -69,7 +72,7 @@ _COMMANDS = {
 
 _GROUPS = {
     "devices": App(name="devices", help="Who can be notified: import, list, show, export, erase."),
-    "runs": App(name="runs", help="What was sent, to whom, and what waits: list, show, pause, resume, cancel."),
+    "runs": App(name="runs", help="What was sent, to whom, and what waits: list, show, pause, resume, cancel, rate."),
     "keys": App(name="keys", help="API keys of app backends: create, list, revoke."),
     "db": App(name="db", help="The database: upgrade."),
 }

@@ -28,7 +28,8 @@ def preview_rule(
     format: Format = Format.TEXT,
     session: InSession,
 ) -> int:
-    """What a rule would do now: how many, why not the others, and payloads as they would be sent. Sends nothing.
+    """What a rule would do now, or at its next slot: how many, why not the others, and payloads as they would be sent.
+    Sends nothing. Of a schedule the next five slots are shown, from `--at` on.
 
     Example: clarion preview flash-sale --event sale.json
 
@@ -87,6 +88,7 @@ def _object(shown: Preview) -> dict[str, Any]:
         "variants": dict(sorted(shown.variants.items())),
         "sizes": {"smallest": shown.smallest, "largest": shown.largest, "limit": shown.limit},
         "seconds_at_least": shown.seconds,
+        "next_slots": [{"key": slot.key, "at": slot.at} for slot in shown.slots],
         "samples": [
             {
                 "device": sample.device,
@@ -107,6 +109,8 @@ def _print(shown: Preview) -> None:
     if shown.occasion is None:
         return
     print(f"{shown.rule} (version {shown.version}), occasion {one_line(shown.occasion)}")
+    for slot in shown.slots:
+        print(f"slot: {slot.wall:%a %Y-%m-%d %H:%M} there, {local(slot.at)} here")
     print_table(
         ("", "devices", "reason"),
         [

@@ -75,6 +75,7 @@ def _object(ended: Ended) -> dict[str, object]:
         "retired": ended.progress.retired,
         "recovered": ended.recovered,
         "remaining": ended.remaining,
+        "next_slot": ended.next_slot,
     }
 
 
@@ -88,8 +89,13 @@ def _print(ended: Ended) -> None:
         )
     if ended.ending is Ending.NO_LINK:
         remark(f"error: {ended.detail}\n  hint: check apps.*.endpoint in clarion.yaml; is 'clarion simulator' running?")
+    for one in ended.remaining.stopped:
+        remark(f"stopped since {local(one.stop.since)}: {one.stop}; {counted(one.runs, 'run')} waiting; "
+               f"'clarion start {one.stop.option}' lets it go on")  # fmt: skip
     if ended.remaining.runs:
         due = ended.remaining.next_due
         remark(
             f"not over yet: {counted(ended.remaining.runs, 'run')}{f'; the next is due {local(due)}' if due else ''}"
         )
+    if ended.next_slot is not None:
+        remark(f"the next slot of a schedule is due {local(ended.next_slot)}")

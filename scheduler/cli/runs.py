@@ -11,12 +11,18 @@ from scheduler.apns.reasons import advice
 from scheduler.cli.output import Format, HowMany, counted, local, one_line, print_json, remark
 from scheduler.cli.session import InSession
 from scheduler.cli.tables import print_details, print_table
+from scheduler.domain.errors import OperatorError
 from scheduler.domain.outcomes import OutcomeKind
+from scheduler.domain.quantities import Rate, format_rate, parse_rate
 from scheduler.domain.runs import Run
+from scheduler.domain.stops import Stops
 from scheduler.runs import pausing
+from scheduler.runs.occasions import MissReason
 from scheduler.runs.reports import RunReport, report
+from scheduler.runs.stopping import stops_in_force
 from scheduler.store import misses as miss_rows
 from scheduler.store import runs as run_rows
+from scheduler.store import stops as stop_rows
 from scheduler.store.database import Store
 
 SHORT_ID = 13
@@ -46,8 +52,9 @@ def list_runs(
     with session.store() as store, store.read() as tx:
         runs = run_rows.latest(tx, limit, rule)
         misses = [miss for miss in miss_rows.all_misses(tx) if rule is None or miss[0] == rule]
+        stops = stop_rows.read(tx)
     if format is Format.JSON:
-        print_json([_listed(run) for run in runs])
+        print_json([_listed(run, stops) for run in runs])
         return 0
     if not runs and rule is not None:
         remark(f"no runs of {rule} yet")
@@ -57,13 +64,23 @@ def list_runs(
         print_table(
             ("run", "rule", "state", "occasion", "started", "note"),
             [
-                (str(run.id)[:SHORT_ID], run.rule, run.state, one_line(run.occasion), local(run.started_at), run.note)
+                (
+                    str(run.id)[:SHORT_ID],
+                    run.rule,
+                    run.state,
+                    one_line(run.occasion),
+                    local(run.started_at),
+                    _why_it_waits(run, stops) or run.note,
+                )
                 for run in runs
             ],
             texts=("occasion", "note"),
         )
+    for stop in stops.in_force:
+        remark(f"stopped since {local(stop.since)}: {stop}; 'clarion start {stop.option}' lets it go on")
     for name, reason, detail, count, last in misses:
-        remark(f"{name}: {counted(count, 'event')} without a run: {reason}, {detail} (last {local(last)})")
+        what = "slot" if reason == MissReason.SLOT_MISSED else "event"
+        remark(f"{name}: {counted(count, what)} without a run: {reason}, {detail} (last {local(last)})")
     return 0
 
 
@@ -81,10 +98,11 @@ def show(run: str, /, *, format: Format = Format.TEXT, session: InSession) -> in
     """
     with session.store() as store:
         found = report(store, run)
+        stops = stops_in_force(store)
     if format is Format.JSON:
-        print_json(_shown(found))
+        print_json(_shown(found, stops))
     else:
-        _print(found)
+        _print(found, stops)
     return 0
 
 
@@ -127,6 +145,28 @@ def cancel_run(run: str, /, *, session: InSession) -> int:
     return _move(session, pausing.cancel, run)
 
 
+def rate_run(run: str, rate: str, /, *, session: InSession) -> int:
+    """Send a run faster or slower from now on, also while a daemon sends it. App and lane bound it as before.
+
+    Example: clarion runs rate 3f2a 500/s
+
+    Parameters
+    ----------
+    run
+        Its id, or the first digits of it.
+    rate
+        Starts per second or minute, in place of the rule's: N/s or N/min.
+    """
+    try:
+        wanted = Rate.of(parse_rate(rate))
+    except ValueError as problem:
+        raise OperatorError(str(problem), hint="for example: clarion runs rate 3f2a 500/s") from problem
+    with session.store() as store:
+        changed = pausing.set_rate(store, run, wanted)
+    remark(f"run {changed.id} of {changed.rule} sends at most {format_rate(wanted.per_second)}")
+    return 0
+
+
 def _move(session: InSession, move: Callable[[Store, str, datetime], Run], run: str) -> int:
     with session.store() as store:
         moved = move(store, run, session.clock.now())
@@ -134,7 +174,17 @@ def _move(session: InSession, move: Callable[[Store, str, datetime], Run], run: 
     return 0
 
 
-def _listed(run: Run) -> dict[str, Any]:
+def _why_it_waits(run: Run, stops: Stops) -> str | None:
+    """What the kill switch holds a run by, if it is not over."""
+    held = () if run.finished_at is not None else stops.holding(run.rule, run.category)
+    return f"stopped: {', '.join(map(str, held))}" if held else None
+
+
+def _rate_by_hand(run: Run) -> str | None:
+    return None if run.rate is None else format_rate(run.rate.per_second)
+
+
+def _listed(run: Run, stops: Stops) -> dict[str, Any]:
     return {
         "run": run.id,
         "rule": run.rule,
@@ -145,10 +195,11 @@ def _listed(run: Run) -> dict[str, Any]:
         "started_at": run.started_at,
         "finished_at": run.finished_at,
         "note": run.note,
+        "stopped": _why_it_waits(run, stops),
     }
 
 
-def _shown(found: RunReport) -> dict[str, Any]:
+def _shown(found: RunReport, stops: Stops) -> dict[str, Any]:
     run = found.run
     return {
         "run": run.id,
@@ -163,12 +214,14 @@ def _shown(found: RunReport) -> dict[str, Any]:
         "next_due": found.next_due,
         "variants": found.variants,
         "note": run.note,
+        "stopped": _why_it_waits(run, stops),
+        "rate": _rate_by_hand(run),
         "started_at": run.started_at,
         "finished_at": run.finished_at,
     }
 
 
-def _print(found: RunReport) -> None:
+def _print(found: RunReport, stops: Stops) -> None:
     run, counts = found.run, found.counts
     print_details(
         {
@@ -176,6 +229,8 @@ def _print(found: RunReport) -> None:
             "rule": f"{run.rule} (version {run.version})",
             "occasion": one_line(run.occasion),
             "state": f"{run.state}{f': {run.note}' if run.note else ''}",
+            **_if_there("stopped", _why_it_waits(run, stops)),
+            **_if_there("rate", _rate_by_hand(run)),
             "started": run.started_at,
             "finished": run.finished_at,
         }
@@ -209,6 +264,10 @@ def _print(found: RunReport) -> None:
             remark(f"{reason}: {hint}")
     if found.maybe_repeated:
         remark(f"{counted(found.maybe_repeated, 'device')} may have been sent to more than once (same apns-id)")
+
+
+def _if_there(name: str, value: str | None) -> dict[str, str]:
+    return {} if value is None else {name: value}
 
 
 def _outcome(outcome: str, count: int, found: RunReport) -> list[tuple[str, int, str | None]]:

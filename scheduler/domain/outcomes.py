@@ -31,6 +31,8 @@ class SuppressReason(StrEnum):
     """The user opted out of the rule's category."""
     STALE = "stale"
     """Longer than max_age between due and the commit of the send."""
+    ENDED = "ended"
+    """The rule's `ends` had passed before it was sent."""
     RENDER_ERROR = "render_error"
     """The template cannot be rendered for this device. The reason names the leaf: `render_error at aps.alert.body`."""
     TOO_LARGE = "payload_too_large"
@@ -45,6 +47,8 @@ class SuppressReason(StrEnum):
     """The device was retired or erased between its selection and its send."""
     CANCELLED = "cancelled"
     """An operator cancelled the run."""
+    SUPERSEDED = "superseded"
+    """A newer run of the rule has the same `supersede` key."""
 
 
 class UnknownCause(StrEnum):

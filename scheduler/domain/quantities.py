@@ -85,6 +85,17 @@ def parse_rate(text: str) -> float:
     return per_second
 
 
+def format_rate(per_second: float) -> str:
+    """As `parse_rate` reads it: whole numbers a second, or else a minute.
+
+    >>> format_rate(500.0), format_rate(0.5)
+    ('500/s', '30/min')
+    """
+    by_minute = per_second != int(per_second) and per_second * 60 == round(per_second * 60)
+    number = f"{per_second * 60 if by_minute else per_second:.6f}".rstrip("0").rstrip(".")
+    return f"{number}/{'min' if by_minute else 's'}"
+
+
 def format_duration(duration: timedelta) -> str:
     """The largest unit that divides it: 900 s → `15 minutes`.
 

@@ -10,6 +10,7 @@ from uuid import UUID
 from scheduler.domain.events import Event
 from scheduler.domain.json_values import Json
 from scheduler.domain.lanes import Lane
+from scheduler.domain.quantities import Rate
 
 
 class RunState(StrEnum):
@@ -21,7 +22,14 @@ class RunState(StrEnum):
     PAUSED = "paused"
     """Nothing new is sent. What is in flight gets its outcome."""
     CANCELLED = "cancelled"
+    """An operator ended it: what waits is suppressed, what is in flight gets its outcome."""
+    SUPERSEDED = "superseded"
+    """A newer run of the rule has its key (`delivery.supersede`): ended in the same way."""
     FINISHED = "finished"
+
+
+CALLED_OFF = (RunState.CANCELLED, RunState.SUPERSEDED)
+"""The states of runs that ended before all of it was sent. Each is the reason of what it suppresses, too."""
 
 
 class WorkState(StrEnum):
@@ -48,6 +56,8 @@ class Run:
     rule: str
     version: str
     occasion: str
+    occasion_at: datetime
+    """When the occasion was: the event's time, else when it came. Newer and older runs go by it, then by `seq`."""
     state: RunState
     app: str
     category: str
@@ -64,6 +74,10 @@ class Run:
     intent: int | None = None
     selected: int = 0
     sharded: bool = False
+    rate: Rate | None = None
+    """Set by hand, in place of the rule's."""
+    may_exceed: bool = False
+    """A hand let it start although its audience is over `audience_max`."""
 
 
 @dataclass(frozen=True, slots=True)

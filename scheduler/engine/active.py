@@ -30,6 +30,10 @@ class OpenWindow:
     waiting: dict[int, Recipient]
     from_work: bool
     touched: float
+    held: dict[int, Recipient] = field(default_factory=dict)
+    """Of `waiting`, those that wait for their answer in a superseded run before they are sent."""
+    withdrawn: set[int] = field(default_factory=set)
+    """Of `waiting`, those that certainly are not sent: the settler puts them back."""
     handed_over: bool = False
     """Closed for the shard: what still comes replaces work rows."""
 
@@ -86,7 +90,9 @@ class ActiveRun:
     open_devices: int = 0
     work_due: datetime | None = None
     stopped: bool = False
-    """Paused or cancelled: nothing more is opened."""
+    """Paused, called off, or held by the kill switch: nothing more is opened."""
+    superseded: bool = False
+    """Stopped for good."""
     first_answers: FirstAnswers = field(default_factory=FirstAnswers)
     reported: set[str] = field(default_factory=set)
     """Reasons of refusals that were said in the log."""
@@ -94,6 +100,17 @@ class ActiveRun:
     @property
     def seq(self) -> int:
         return self.context.run.seq
+
+    @property
+    def key(self) -> tuple[str, str] | None:
+        """What the run supersedes by: its rule and its key."""
+        run = self.context.run
+        return None if run.supersede is None else (run.rule, run.supersede)
+
+    @property
+    def rank(self) -> tuple[datetime, int]:
+        """Newer runs have more."""
+        return self.context.run.occasion_at, self.context.run.seq
 
     @property
     def app(self) -> str:

@@ -6,9 +6,9 @@ import logging
 import os
 import random
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
@@ -16,12 +16,14 @@ import trio
 
 from scheduler.domain.clock import Clock
 from scheduler.domain.errors import OperatorError
-from scheduler.engine.dispatcher import Dispatcher, Remaining
+from scheduler.engine.dispatcher import Dispatcher
 from scheduler.engine.intake import EventIntake
+from scheduler.engine.looking import Remaining
 from scheduler.engine.open_work import OpenWork
 from scheduler.engine.sender import Sender
 from scheduler.engine.settler import Progress, Settler
 from scheduler.engine.single_daemon import only_daemon
+from scheduler.engine.ticker import Ticker
 from scheduler.runs.pausing import pause_what_cannot_run
 from scheduler.runs.recovery import Recovered, recover
 from scheduler.runs.versions import Versions
@@ -56,6 +58,8 @@ class Ended:
     progress: Progress
     recovered: Recovered
     remaining: Remaining
+    next_slot: datetime | None
+    """When the next slot of any rule is due."""
 
     @property
     def exit_code(self) -> int:
@@ -98,6 +102,7 @@ class Daemon:
             store, settings, self.versions, self.work, self.sender, self.settler, clock, process=process
         )
         self.intake = EventIntake(store, workspace, store.namespace(), self.work, self.dispatcher, clock)
+        self.ticker = Ticker(store, workspace, store.namespace(), self.dispatcher, clock)
         self._process = process
         self._reload_workspace = reload_workspace
         self._serve = serve
@@ -123,8 +128,10 @@ class Daemon:
                 nursery.start_soon(self.intake.groups.run, name="intake")
                 seen = await trio.to_thread.run_sync(self.store.data_version)
                 await self.dispatcher.load()
+                await self.ticker.use(self.workspace)
                 nursery.start_soon(self.dispatcher.run, name="dispatcher")
                 nursery.start_soon(self._tick, seen, name="tick")
+                nursery.start_soon(self._clear_superseded, name="superseded")
                 if self._serve is not None and not until_idle:
                     await nursery.start(self._serve, self)
                 task_status.started()
@@ -132,7 +139,7 @@ class Daemon:
                 await self._drain()
                 remaining = await self.dispatcher.remaining()
                 nursery.cancel_scope.cancel()
-        return Ended(ending, detail, self.settler.progress, recovered, remaining)
+        return Ended(ending, detail, self.settler.progress, recovered, remaining, self.ticker.next_at)
 
     def _prepare(self) -> Recovered:
         now = self.clock.now()
@@ -147,13 +154,19 @@ class Daemon:
         """An app that cannot send is given up, and keeps the others from nothing."""
         while not self.stopping.is_set():
             given_up = self._given_up()
-            if self.dispatcher.is_idle(self.clock.now(), IDLE_HORIZON, given_up=given_up):
+            if self._is_idle(given_up):
                 await self.settler.settled()
-                if self.dispatcher.is_idle(self.clock.now(), IDLE_HORIZON, given_up=given_up):
+                if self._is_idle(given_up):
                     return next(iter(given_up.values()), (Ending.IDLE, None))
             with trio.move_on_after(TICK / 4):
                 await self.stopping.wait()
         return Ending.STOPPED, None
+
+    def _is_idle(self, given_up: Collection[str] = ()) -> bool:
+        """Whether nothing is to be done soon, but for apps that are given up; where all are, slots wait in vain."""
+        now = self.clock.now()
+        no_slot = self.ticker.is_idle(now, IDLE_HORIZON) or len(given_up) == len(self.workspace.settings.apps)
+        return no_slot and self.dispatcher.is_idle(now, IDLE_HORIZON, given_up=given_up)
 
     def _given_up(self) -> dict[str, tuple[Ending, str | None]]:
         """The apps that cannot send, and why."""
@@ -179,12 +192,18 @@ class Daemon:
         while True:
             await trio.sleep(TICK)
             self.dispatcher.close_silent_windows()
+            await self.ticker.look()
             version = await trio.to_thread.run_sync(self.store.data_version)
             if version != seen:
                 seen = version
                 await self.dispatcher.load()
             elif self.dispatcher.has_work:
                 self.dispatcher.wake()
+
+    async def _clear_superseded(self) -> None:
+        while True:  # beside the ticks: a million devices take many transactions
+            await self.dispatcher.clear_superseded()
+            await trio.sleep(TICK)
 
     async def _listen_to_signals(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
@@ -208,6 +227,7 @@ class Daemon:
             return
         self.intake.workspace = self.workspace = workspace
         self.dispatcher.obey(workspace.settings)
+        await self.ticker.use(workspace)
         await self.dispatcher.load()
         log.info("reloaded rules=%d", len(workspace.campaigns))
 

@@ -5,8 +5,10 @@ Every decision is made at a window boundary, so urgent work overtakes a running 
 
 from __future__ import annotations
 
+import logging
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -16,17 +18,20 @@ import trio
 
 from scheduler.domain.clock import Clock
 from scheduler.domain.lanes import Lane
-from scheduler.domain.runs import Run, RunState, Shard
-from scheduler.engine.active import MAX_OPEN_WINDOWS, ActiveRun
+from scheduler.domain.runs import Run, RunState
+from scheduler.engine.active import MAX_OPEN_WINDOWS, ActiveRun, OpenWindow
+from scheduler.engine.held_back import HeldBack
+from scheduler.engine.looking import Remaining, read_remaining, read_running
 from scheduler.engine.open_work import OpenWork
 from scheduler.engine.sender import Sender
 from scheduler.engine.settler import Settler
+from scheduler.runs.calling_off import clear_superseded
 from scheduler.runs.context import NoAudience, RunContext, context_of, under
 from scheduler.runs.opening import open_window, start_runs, take_up_work
 from scheduler.runs.versions import Versions
 from scheduler.runs.windows import Window
-from scheduler.store import ledger
 from scheduler.store import runs as run_rows
+from scheduler.store import stops as stop_rows
 from scheduler.store.database import Store
 from scheduler.workspace.settings import Settings
 
@@ -39,6 +44,8 @@ _SILENCE = 1.0
 """Seconds after its last write or answer at which a window is closed and the rest handed to work rows."""
 _LONGEST_NAP = 30.0
 
+log = logging.getLogger("clarion.engine")
+
 
 @dataclass(slots=True)
 class _Pending:
@@ -46,22 +53,6 @@ class _Pending:
 
     runs: deque[Run] = field(default_factory=deque)
     complete: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Remaining:
-    """What a daemon leaves when it ends: runs that are not over, and when the next of their devices is due."""
-
-    runs: int
-    next_due: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Running:
-    """Running runs of the store that were not in hand, and runs in hand that are paused or cancelled."""
-
-    unknown: list[tuple[RunContext, list[Shard], datetime | None]]
-    not_running: set[int]
 
 
 class Dispatcher:
@@ -95,6 +86,11 @@ class Dispatcher:
         """Apps in which a run waits for room."""
         self._opening = trio.Lock()
         """Held while windows are opened and while the running runs are read: neither sees half of the other."""
+        self._superseded_meanwhile: set[int] = set()
+        """While something is opened, the runs that were superseded before they were in hand."""
+        self._held = HeldBack(sender)
+        self._must_clear = self._is_clearing = False
+        """Whether devices may wait in superseded runs, and whether they are being put on the ledger."""
 
     def wake(self) -> None:
         """Something changed: outcomes were settled, a link came up, time passed."""
@@ -121,6 +117,23 @@ class Dispatcher:
         for window in windows:
             self._send(window)
 
+    def stop_superseded(self, runs: Collection[int]) -> None:
+        """These runs were superseded just now: what of them is not on a link is taken back."""
+        for seq in runs:
+            if seq in self._work.runs:
+                self._stop_for_good(self._work.runs[seq])
+            elif self._opening.locked():
+                self._superseded_meanwhile.add(seq)
+        self._must_clear = self._must_clear or bool(runs)
+
+    async def clear_superseded(self) -> None:
+        """Put on the ledger what waits in superseded runs, in pieces, if there may be any."""
+        while self._must_clear:
+            self._must_clear, self._is_clearing = False, True
+            while await trio.to_thread.run_sync(clear_superseded, self._store, self._clock.now()):
+                pass
+            self._is_clearing = False
+
     def room(self) -> dict[str, int]:
         """Devices of each app that may be opened now; an app that cannot send has none, nor one whose room is waited
         for."""
@@ -135,16 +148,24 @@ class Dispatcher:
         """Take the running runs of the store in hand: after recovery, and after another process changed them."""
         async with self._opening:
             with self._work.noting_ends() as ended:
-                active = await trio.to_thread.run_sync(self._read_running, set(self._work.runs))
+                active = await trio.to_thread.run_sync(
+                    partial(read_running, self._store, set(self._work.runs), self._context, self.settings.apps)
+                )
             for context, shards, work_due in active.unknown:
                 if context.run.seq not in self._work.runs and context.run.seq not in ended:
                     self._work.activate(context, shards)
                     self._work.expect_work(context.run.seq, work_due)
             for run in list(self._work.runs.values()):
-                run.stopped = run.seq in active.not_running
+                run.stopped = run.superseded or run.seq in active.not_running
                 if run.stopped and not run.outstanding:
                     self._work.forget(run)
+                elif run.context.run.rate != active.rates.get(run.seq, run.context.run.rate):
+                    self._work.change_rate(run, active.rates[run.seq])
+                    self._take_back(run)  # what waits for tokens of the old rate
+            self._must_clear = self._must_clear or active.any_superseded
+            self._superseded_meanwhile.clear()
             self.look_again()
+        self.close_silent_windows()
 
     async def run(self) -> None:
         """Open what can be opened, until drained."""
@@ -153,7 +174,9 @@ class Dispatcher:
             async with self._opening:
                 if self._draining:
                     return
+                self._held.release(self._clock.monotonic())
                 opened = await self._open_next()
+                self._superseded_meanwhile.clear()
             if not opened:
                 with trio.move_on_after(self._nap()):
                     await self._wake.wait()
@@ -178,15 +201,15 @@ class Dispatcher:
         unstarted = self._sender.unstarted() if silent else set()
         for window in silent:
             at_once = now_unsendable or window.run.stopped
-            if not at_once and window.number in unstarted and self._can_send(window.run.app):
+            is_queued = window.number in unstarted or window.held
+            if not at_once and is_queued and self._can_send(window.run.app):
                 window.touched = now
             else:
-                unsent = self._sender.withdraw(window.number) & window.waiting.keys()
-                self._settler.hand_over(window, unsent)
+                self._hand_over(window)
 
     async def remaining(self) -> Remaining:
         """What is not over, from the store."""
-        return await trio.to_thread.run_sync(self._read_remaining)
+        return await trio.to_thread.run_sync(read_remaining, self._store)
 
     def is_idle(self, now: datetime, within: timedelta, *, given_up: Collection[str] = ()) -> bool:
         """Whether no window is open, nothing waits to be opened, and no work row is due within this time.
@@ -194,6 +217,8 @@ class Dispatcher:
         What waits in apps that were given up does not count.
         """
         if self._work.windows or self._may_have_pending(given_up) or self._opening.locked():
+            return False
+        if self._must_clear or self._is_clearing:
             return False
         if any(run.shards and not run.stopped and run.app not in given_up for run in self._work.openable.values()):
             return False
@@ -250,28 +275,41 @@ class Dispatcher:
 
     async def _take_up(self, run: ActiveRun) -> None:
         run.work_due = None  # what is settled while the thread works says itself when it is due
-        taken = await trio.to_thread.run_sync(
-            partial(
-                take_up_work,
-                self._store,
-                run.context,
-                self._clock.now(),
-                process=self._process,
-                limit=self._work.window_limit(run),
+        with self._opening_one_of(run):
+            taken = await trio.to_thread.run_sync(
+                partial(
+                    take_up_work,
+                    self._store,
+                    run.context,
+                    self._clock.now(),
+                    process=self._process,
+                    limit=self._work.window_limit(run),
+                )
             )
-        )
-        self._work.expect_work(run.seq, taken.next_due)
-        if taken.window is None:
-            run.stopped = True
-        else:
-            self._send(taken.window)
+            self._work.expect_work(run.seq, taken.next_due)
+            self._send_or_stop(run, taken.window)
 
     async def _open(self, run: ActiveRun) -> None:
         shard = next(shard for shard in run.shards if not shard.is_read)
         limit = self._work.window_limit(run)
-        window = await trio.to_thread.run_sync(
-            partial(open_window, self._store, run.context, shard.value, self._clock.now(), limit=limit)
-        )
+        with self._opening_one_of(run):
+            window = await trio.to_thread.run_sync(
+                partial(open_window, self._store, run.context, shard.value, self._clock.now(), limit=limit)
+            )
+            self._send_or_stop(run, window)
+
+    @contextmanager
+    def _opening_one_of(self, run: ActiveRun) -> Iterator[None]:
+        """Keep a run in hand while a thread opens a window of it, whatever stops it meanwhile."""
+        run.outstanding += 1
+        try:
+            yield
+        finally:
+            run.outstanding -= 1
+            if run.stopped and not run.outstanding:
+                self._work.forget(run)
+
+    def _send_or_stop(self, run: ActiveRun, window: Window | None) -> None:
         if window is None:
             run.stopped = True
         else:
@@ -295,6 +333,8 @@ class Dispatcher:
             )
         for _ in range(min(started.considered, len(pending.runs))):
             pending.runs.popleft()
+        for context, why in started.too_large:
+            log.error("run.paused rule=%s run=%s why=%r", context.run.rule, context.run.id, why)
         for context, shards in started.sharded:
             self._work.activate(context, shards)
         for window in started.windows:
@@ -309,10 +349,36 @@ class Dispatcher:
 
     def _send(self, window: Window) -> None:
         order = self._work.open(window)
-        if order.recipients:
-            self._sender.send(order)
-        else:
+        opened = self._work.windows[order.number]
+        run = opened.run
+        if run.seq in self._superseded_meanwhile:
+            run.stopped = run.superseded = True
+        older = self._work.older_with_key(run)
+        for one in older:
+            self._stop_for_good(one)
+        if not order.recipients:
             self._settler.deliver(order.number, ())
+        elif run.stopped:
+            self._settler.hand_over(opened, set(opened.waiting))
+        else:
+            blockers = [window for window in self._work.windows.values() if window.run in older] if older else []
+            self._held.send(order, opened, blockers, self._clock.monotonic())
+
+    def _stop_for_good(self, run: ActiveRun) -> None:
+        if not run.superseded:
+            run.stopped = run.superseded = True
+            self._take_back(run)
+
+    def _take_back(self, run: ActiveRun) -> None:
+        """Close the windows of a run; what is not on a link goes back."""
+        for window in list(self._work.windows.values()):
+            if window.run is run and window.waiting and not window.handed_over:
+                self._hand_over(window)
+
+    def _hand_over(self, window: OpenWindow) -> None:
+        unsent = (self._sender.withdraw(window.number) | self._held.withdraw(window)) & window.waiting.keys()
+        window.withdrawn |= unsent
+        self._settler.hand_over(window, unsent)
 
     def _context(self, run: Run) -> RunContext | NoAudience:
         return context_of(run, self._versions.campaign(run.rule, run.version), self.settings)
@@ -321,27 +387,10 @@ class Dispatcher:
         """Until the next work row is due. What is due already waits for a link or a token: the daemon's tick wakes."""
         now = self._clock.now()
         waits = [(due - now).total_seconds() + 0.001 for due in self._work.work_due() if due > now]
+        waits += self._held.waits(self._clock.monotonic())
         return min(_LONGEST_NAP, *waits) if waits else _LONGEST_NAP
 
     def _read_pending(self, app: str, lane: Lane) -> list[Run]:
         with self._store.read() as tx:
-            return run_rows.open_runs(tx, RunState.PENDING, app=app, lane=lane, limit=_PENDING_PAGE)
-
-    def _read_running(self, in_hand: set[int]) -> _Running:
-        with self._store.read() as tx:
-            runs = run_rows.open_runs(tx, RunState.RUNNING)
-            found = []
-            for run in runs:
-                is_new = run.seq not in in_hand and run.app in self.settings.apps
-                context = self._context(run) if is_new else None
-                if isinstance(context, RunContext):
-                    shards = run_rows.shards_of(tx, [run.seq]) if run.sharded else []
-                    found.append((context, shards, ledger.next_work(tx, run.seq)))
-            running = {run.seq for run in runs}
-            stopped = run_rows.in_state(tx, list(in_hand - running), RunState.PAUSED)
-            stopped |= run_rows.in_state(tx, list(in_hand - running), RunState.CANCELLED)
-            return _Running(found, stopped)
-
-    def _read_remaining(self) -> Remaining:
-        with self._store.read() as tx:
-            return Remaining(run_rows.count_open(tx), ledger.next_due(tx))
+            stops = stop_rows.read(tx)
+            return run_rows.open_runs(tx, RunState.PENDING, app=app, lane=lane, stops=stops, limit=_PENDING_PAGE)

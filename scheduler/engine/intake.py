@@ -59,6 +59,7 @@ class EventIntake:
             result = await trio.to_thread.run_sync(
                 partial(ingest, self._store, self.workspace, self._namespace, events, self._clock.now(), room=room)
             )
+        self._dispatcher.stop_superseded(result.superseded)
         self._dispatcher.adopt(result.windows)
         if result.pending:
             self._dispatcher.look_again()

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 
 from scheduler.domain.clock import Clock
+from scheduler.domain.quantities import Rate
 from scheduler.domain.runs import Shard
 from scheduler.engine.active import ActiveRun, ActiveShard, OpenWindow, app_open_limit
 from scheduler.engine.orders import RateGrant, WindowOrder
@@ -32,6 +34,8 @@ class OpenWork:
         self.open_devices: Counter[str] = Counter()
         self.proved: set[str] = set()
         """Apps of which an answer has shown that they send to the environment of their tokens."""
+        self.by_key: dict[tuple[str, str], dict[int, ActiveRun]] = {}
+        """The runs in hand by rule and supersede key."""
         self._clock = clock
         self._numbers = 0
         self._ended: set[int] | None = None
@@ -45,6 +49,8 @@ class OpenWork:
         run = self.runs.get(context.run.seq)
         if run is None:
             run = self.runs[context.run.seq] = ActiveRun(context, self.grants(context))
+            if run.key is not None:
+                self.by_key.setdefault(run.key, {})[run.seq] = run
         run.shards.extend(ActiveShard.of(shard) for shard in shards)
         if run.shards:
             self.openable[run.seq] = run
@@ -57,8 +63,22 @@ class OpenWork:
             self.openable.pop(run.seq, None)
             if self._sleeping.pop(run.seq, None) is not None and run.work_due == self._wakes_at:
                 self._reckon()
+            if run.key is not None:
+                self.by_key[run.key].pop(run.seq)
+                if not self.by_key[run.key]:
+                    del self.by_key[run.key]
         if self._ended is not None:
             self._ended.add(run.seq)
+
+    def change_rate(self, run: ActiveRun, rate: Rate | None) -> None:
+        """A hand gave a run in hand another rate."""
+        run.context = replace(run.context, run=replace(run.context.run, rate=rate))
+        run.grants = self.grants(run.context)
+
+    def older_with_key(self, run: ActiveRun) -> list[ActiveRun]:
+        """The runs in hand that this one supersedes."""
+        rivals = () if run.key is None else self.by_key.get(run.key, {}).values()
+        return [one for one in rivals if one.rank < run.rank]
 
     @contextmanager
     def noting_ends(self) -> Iterator[set[int]]:

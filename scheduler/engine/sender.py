@@ -78,16 +78,15 @@ class Sender:
         self._wake.set()
 
     def withdraw(self, number: int) -> set[int]:
-        """Take a window back: the devices that were not started, and get no report any more."""
-        for orders in self._queue.by_lane.values():
-            for order in orders:
-                if order.number == number:
-                    orders.remove(order)
-                    return {recipient.id for recipient in order.recipients}
+        """Take a window back, all orders of it: the devices that were not started, and get no report any more."""
+        queued = [order for orders in self._queue.by_lane.values() for order in orders if order.number == number]
+        for order in queued:
+            self._queue.by_lane[order.lane].remove(order)
         taken = {request.device for pool in dict.fromkeys(self._pools.values()) for request in pool.withdraw(number)}
         if self._rendering is not None and self._rendering.order.number == number:
             taken.update(recipient.id for recipient in self._rendering.order.recipients[self._rendering.position :])
             self._rendering.position = len(self._rendering.order.recipients)
+        taken.update(recipient.id for order in queued for recipient in order.recipients)
         return taken
 
     def unstarted(self) -> set[object]:

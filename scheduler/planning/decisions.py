@@ -32,18 +32,26 @@ class SendTerms:
     lifetime: timedelta | None
     """From due; None is `never_store`: one attempt at Apple, which keeps nothing."""
     quiet: QuietTerms | None = None
+    ends: datetime | None = None
+    """Nothing is sent from this instant on."""
 
 
 def expires_at(terms: SendTerms, due: datetime) -> datetime | None:
     """The same instant in every attempt, or None for what Apple must never store."""
-    return None if terms.lifetime is None else due + terms.lifetime
+    if terms.lifetime is None:
+        return None
+    end = due + terms.lifetime
+    return end if terms.ends is None else min(end, terms.ends)
 
 
 def decide_run(terms: SendTerms, *, due: datetime, now: datetime) -> Outcome | None:
     """The outcome that every device of the run gets without being sent, or None: decide each.
 
-    Stale comes first: a run that is both is over because nobody sent it in time, not because Apple would not keep it.
+    The end of the rule comes before all. Stale comes before expired: a run that is both is over because nobody sent it
+    in time, not because Apple would not keep it.
     """
+    if terms.ends is not None and now >= terms.ends:
+        return Outcome(OutcomeKind.SUPPRESSED, SuppressReason.ENDED)
     if terms.max_age is not None and now - due > terms.max_age:
         return Outcome(OutcomeKind.SUPPRESSED, SuppressReason.STALE)
     end = expires_at(terms, due)

@@ -8,18 +8,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from itertools import islice
 from uuid import UUID
 
 from scheduler.domain.errors import OperatorError
 from scheduler.domain.events import Event
+from scheduler.domain.ids import run_id
 from scheduler.domain.outcomes import OutcomeKind
 from scheduler.domain.runs import LedgerEntry, Recipient, Run
 from scheduler.planning.decisions import expires_at
+from scheduler.planning.slots import Slot, slots_after
 from scheduler.runs.births import prospective_run
 from scheduler.runs.context import NoAudience, RunContext, context_of, rate_bounds
 from scheduler.runs.firing import fired_occasion
-from scheduler.runs.occasions import Miss, Occasion, occasion_of
+from scheduler.runs.occasions import Miss, Occasion, occasion_of, occasion_of_slot
 from scheduler.runs.preparing import Preparation
 from scheduler.runs.verdicts import judge
 from scheduler.runs.windows import MAX_WINDOW, decide_window
@@ -30,6 +33,8 @@ from scheduler.store.database import Store, Transaction
 from scheduler.workspace.campaign import Campaign
 from scheduler.workspace.loading import Workspace
 from scheduler.workspace.settings import Settings
+
+SLOTS_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +74,8 @@ class Preview:
     limit: int = 0
     seconds: float | None = None
     samples: list[Sample] = field(default_factory=list)
+    slots: tuple[Slot, ...] = ()
+    """The next ones of its schedule."""
 
 
 def latest_event(store: Store, campaign: Campaign) -> Event | None:
@@ -92,19 +99,24 @@ def preview(
     as_fired: bool = False,
     on_progress: Callable[[int], None] = lambda looked_at: None,
 ) -> Preview:
-    """Preview a campaign for an event, or for a firing (`as_fired`; a rule that is manual alone always is). `device`
-    asks about one device only.
+    """Preview a campaign for an event, for its next slot from `now` on, or for a firing (`as_fired`; a rule that is
+    manual alone always is). `device` asks about one device only.
 
     `on_progress` gets the highest device id that was looked at.
     """
     shown = Preview(campaign.name, campaign.version, limit=campaign.push_type.payload_limit)
     namespace = store.namespace()
+    shown.slots = next_slots(campaign, now)
     with store.read() as tx:
-        run = _run(tx, workspace.settings, campaign, event, now, namespace, key, shown, as_fired)
+        if campaign.planned is not None and event is None and not as_fired:
+            run = _run_of_slot(campaign, now, namespace, shown)
+            now = now if run is None else run.due
+        else:
+            run = _run(tx, workspace.settings, campaign, event, now, namespace, key, shown, as_fired)
         if run is None:
             return shown
         shown.occasion = run.occasion
-        if run_rows.existing(tx, [run.id]):
+        if run_rows.existing(tx, [run_id(namespace, name, run.occasion) for name in campaign.names_had]):
             shown.note = (
                 "this occasion was had already and would notify nobody again; these are the counts of a new one"
             )
@@ -119,6 +131,28 @@ def preview(
     return shown
 
 
+def next_slots(campaign: Campaign, now: datetime) -> tuple[Slot, ...]:
+    """The next slots of a campaign from an instant on."""
+    planned = campaign.planned
+    if planned is None:
+        return ()
+    return tuple(islice(slots_after(planned.timetable, planned.zone, now - timedelta.resolution), SLOTS_SHOWN))
+
+
+def _run_of_slot(campaign: Campaign, now: datetime, namespace: UUID, shown: Preview) -> Run | None:
+    """The run of the next slot, as it will be when that comes."""
+    if not shown.slots:
+        shown.note = "its schedule names no time any more: it would start nothing"
+        return None
+    slot = shown.slots[0]
+    match occasion_of_slot(campaign, slot, slot.at):
+        case Miss(reason, detail):
+            shown.note = f"{reason}: {detail} is missing: it would start nothing"
+            return None
+        case occasion:
+            return prospective_run(campaign, occasion, None, None, slot.at, namespace=namespace, slot=slot.at)
+
+
 def _run(
     tx: Transaction,
     settings: Settings,
@@ -131,6 +165,11 @@ def _run(
     as_fired: bool,
 ) -> Run | None:
     if as_fired or campaign.event is None or event is None:
+        if not campaign.manual and campaign.planned is not None:
+            raise OperatorError(
+                f"rule {campaign.name} starts by its schedule, and no event starts it",
+                hint="leave --event out; --at T asks about another time",
+            )
         if not campaign.manual:
             raise OperatorError(
                 f"rule {campaign.name} listens to {campaign.event}, and no such event is stored",
@@ -145,6 +184,8 @@ def _run(
             return prospective_run(campaign, occasion, event, previous, now, namespace=namespace)
         case Miss(reason, detail):
             shown.note = f"{reason}: {detail} is missing: it would start nothing"
+        case None if not campaign.is_on(min(event.time, now)):
+            shown.note = "it is not the time between `starts` and `ends`: it would start nothing"
         case None:
             shown.note = "'when' is false for this event: it would start nothing"
     return None

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from datetime import time, timedelta
+from datetime import date, time, timedelta
 
 from scheduler.conditions.condition import Condition
 from scheduler.conditions.parse import parse_condition
 from scheduler.conditions.types import Schema
-from scheduler.diagnostics.diagnostic import Diagnostic, did_you_mean, error, has_errors, note
+from scheduler.diagnostics.diagnostic import Diagnostic, did_you_mean, error, has_errors
 from scheduler.diagnostics.source import Span
-from scheduler.diagnostics.yaml_nodes import MappingNode, ScalarNode
+from scheduler.diagnostics.yaml_nodes import MappingNode, ScalarNode, SequenceNode
 from scheduler.diagnostics.yaml_reader import YamlFile
 from scheduler.domain.lanes import Lane
 from scheduler.domain.push_types import PushType
@@ -23,6 +23,7 @@ from scheduler.rules.rule import (
     Audience,
     Collapse,
     Delivery,
+    EarlierName,
     Experiment,
     Ignored,
     Message,
@@ -32,6 +33,7 @@ from scheduler.rules.rule import (
     Variant,
 )
 from scheduler.rules.rule_table import RULE_TABLE
+from scheduler.rules.schedule import schedule_of
 
 WHEN_ROOTS = frozenset({"event", "previous", "now"})
 WHERE_ROOTS = frozenset({"event", "device", "user", "now", "today"})
@@ -87,12 +89,16 @@ class _Compiler:
             category=category.text,
             category_node=category,
             enabled=self.values.get("enabled", bool, True),
+            starts=self.values.optional("starts", date),
+            ends=self.values.optional("ends", date),
+            renamed_from=self._renamed_from(),
             trigger=trigger,
             audience=audience,
             message=message,
             delivery=delivery,
             quiet=self._quiet(),
             places={path: self.values.span(path) for path in _PLACES if self.values.has(path)},
+            audience_max=self.values.optional("limits.audience_max", int),
             experiment=self._experiment(stem, message),
             ignored=self._ignored(),
         )
@@ -105,6 +111,11 @@ class _Compiler:
         elif name is None and not re.fullmatch(r"[a-z0-9][a-z0-9-]*", stem):
             self._error("wrong-name", f"'{stem}' cannot be the name of a rule", "",
                         "name the file with lower-case letters, digits and `-`")  # fmt: skip
+
+    def _renamed_from(self) -> tuple[EarlierName, ...]:
+        node = self.values.node("renamed_from")
+        items = node.items if isinstance(node, SequenceNode) and self.values.has("renamed_from") else ()
+        return tuple(EarlierName(one.text, one.span) for one in items if isinstance(one, ScalarNode))
 
     def _trigger(self) -> Trigger:
         values = self.values
@@ -130,6 +141,7 @@ class _Compiler:
         return Trigger(
             event=self.event,
             scheduled=self.scheduled,
+            schedule=schedule_of(self.values) if self.scheduled else None,
             when=self._condition("trigger.when", WHEN_ROOTS),
             once_per=self._template("trigger.once_per"),
             manual=manual,
@@ -237,10 +249,6 @@ class _Compiler:
             self._error("wrong-value", message, "delivery.priority", hint)
         collapse = self._template("delivery.collapse")
         supersede = self._template("delivery.supersede")
-        if supersede is not None:
-            place = values.span("delivery.supersede")
-            self.findings.append(note("not-yet", "`delivery.supersede` is stored with each run; it does not act yet",
-                                      place))  # fmt: skip
         default = Collapse.DERIVED if push_type is PushType.ALERT else Collapse.NONE
         unknown = OnUnknown.DROP if push_type in _NOT_TWICE else OnUnknown.RESEND
         return Delivery(

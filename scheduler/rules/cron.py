@@ -110,7 +110,8 @@ def parse_cron(text: str) -> CronExpression:
     )
     if expression.any_weekday and not any(min(days) <= _LONGEST.get(month, 31) for month in months):
         raise CronMistake("this day never comes: no such month has so many days", fields[2][1],
-                          fields[3][1] + len(fields[3][0]))  # fmt: skip
+                          fields[3][1] + len(fields[3][0]),
+                          "write a day that such a month has, `28` say, or another month")  # fmt: skip
     return expression
 
 

@@ -17,6 +17,8 @@ from scheduler.domain.lanes import Lane
 from scheduler.domain.push_types import PushType
 from scheduler.domain.quantities import Rate
 from scheduler.domain.quiet_hours import QuietOverride
+from scheduler.domain.wall_times import Moment
+from scheduler.rules.schedule import Schedule
 
 
 class OnUnknown(StrEnum):
@@ -41,11 +43,12 @@ class Collapse(StrEnum):
 class Trigger:
     """What starts the rule: events of a type (a final `*` stands for any rest), people, or both.
 
-    `scheduled`: a schedule or a time starts it, so there is a slot and never an event.
+    `scheduled`: a schedule or a time starts it, so there is a slot and never an event. `schedule` says when.
     """
 
     event: str | None
     scheduled: bool
+    schedule: Schedule | None
     when: Condition | None
     once_per: ScalarNode | None
     manual: bool
@@ -114,6 +117,14 @@ class Ignored:
     span: Span
 
 
+@dataclass(frozen=True, slots=True)
+class EarlierName:
+    """A name that the rule had before it was renamed, and where that stands."""
+
+    name: str
+    span: Span
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
     """One campaign. `name` is the file's stem."""
@@ -124,6 +135,9 @@ class Rule:
     category: str
     category_node: ScalarNode
     enabled: bool
+    starts: Moment | None
+    ends: Moment | None
+    renamed_from: tuple[EarlierName, ...]
     trigger: Trigger
     audience: Audience
     message: Message
@@ -131,6 +145,8 @@ class Rule:
     quiet: QuietOverride
     places: Mapping[str, Span]
     """By path, where those of its fields stand that may not fit the settings; only what is written."""
+    audience_max: int | None
+    """`limits.audience_max`; None: the settings'."""
     experiment: Experiment
     ignored: tuple[Ignored, ...]
 

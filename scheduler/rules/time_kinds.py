@@ -73,7 +73,9 @@ def _read_cron(node: Node) -> object:
 MOMENT = parsed("a date or a time such as 2026-11-27 or 2026-11-27 09:00", _moment)
 POINT_IN_TIME = parsed("a time such as 2026-11-27 09:00", _point_in_time)
 TIME_OF_DAY = parsed("a time of the day such as 22:00", _time_of_day, {"type": ["string", "number"]})
-ZONE = Kind("an IANA zone such as Europe/Berlin, or device", _read_zone, {"type": "string"})
+ZONE = Kind(
+    "an IANA zone such as Europe/Berlin, or device", _read_zone, {"type": "string"}, unbuilt=frozenset({"device"})
+)
 SINCE = parsed("a time before the event such as 1 hour before", _since)
 CALENDAR_UNITS = parsed("a number of days, weeks or months such as 2 days", parse_calendar_units)
 SCHEDULE = either(

@@ -21,21 +21,25 @@ def prospective_run(
     now: datetime,
     *,
     namespace: UUID,
+    slot: datetime | None = None,
 ) -> Run:
-    """The pending run of an occasion; its number is given when it is written. Due is the event's time, never later
-    than its arrival. Instants are as the store keeps them: what is rendered now and after a restart is the same."""
+    """The pending run of an occasion; its number is given when it is written. Due is the slot, or the event's time,
+    never later than its arrival. Instants are as the store keeps them: what is rendered now and after a restart
+    is the same."""
     born_at = from_ms(to_ms(now))
+    occasion_at = slot or (born_at if event is None else min(event.time, born_at))
     return Run(
         seq=0,
         id=run_id(namespace, campaign.name, occasion.key),
         rule=campaign.name,
         version=campaign.version,
         occasion=occasion.key,
+        occasion_at=occasion_at,
         state=RunState.PENDING,
         app=campaign.app,
         category=campaign.category,
         lane=campaign.lane,
-        due=born_at if event is None else min(event.time, born_at),
+        due=occasion_at,
         event=event,
         previous=previous,
         supersede=occasion.supersede,

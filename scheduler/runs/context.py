@@ -27,7 +27,7 @@ DEFAULT_MAX_AGE = timedelta(days=1)
 class RunContext:
     """A run, the campaign it is pinned to, whom it is about, and the terms of its sends.
 
-    `scope` holds what conditions and templates know before any device: event, previous, now.
+    `scope` holds what conditions and templates know before any device: event, previous, now, slot.
     """
 
     run: Run
@@ -35,6 +35,8 @@ class RunContext:
     audience: Audience
     terms: SendTerms
     scope: Mapping[str, object]
+    audience_max: int | None = None
+    """With more devices it does not start; None: however many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +65,18 @@ def event_scope(event: Event | None) -> dict[str, object] | None:
     }
 
 
-def occasion_scope(event: Event | None, previous: Event | None, now: datetime) -> dict[str, object]:
-    """The names that are known before any device. A missing event is an empty one: its fields are missing."""
-    return {"event": event_scope(event) or {}, "previous": event_scope(previous) or {}, "now": now}
+def occasion_scope(
+    event: Event | None, previous: Event | None, now: datetime, slot: datetime | None = None
+) -> dict[str, object]:
+    """The names that are known before any device. A missing event is an empty one: its fields are missing. There is a
+    slot in a rule that has a schedule."""
+    scope: dict[str, object] = {"event": event_scope(event) or {}, "previous": event_scope(previous) or {}, "now": now}
+    return scope if slot is None else {**scope, "slot": slot}
 
 
 def context_of(run: Run, campaign: Campaign, settings: Settings) -> RunContext | NoAudience:
     """The context of a run. `users` and `topics` that render to missing are left out; it never widens."""
-    scope = occasion_scope(run.event, run.previous, run.created_at)
+    scope = occasion_scope(run.event, run.previous, run.created_at, None if campaign.planned is None else run.due)
     chosen: dict[str, tuple[str, ...] | None] = {}
     for name, templates in (("users", campaign.users), ("topics", campaign.topics)):
         if not templates:
@@ -95,7 +101,14 @@ def context_of(run: Run, campaign: Campaign, settings: Settings) -> RunContext |
         names=campaign.names,
         zones="today" in campaign.names or (where is not None and where.reads_zone),
     )
-    return RunContext(run, campaign, audience, terms_of(campaign, settings), scope)
+    terms = terms_of(campaign, settings)
+    most = None if run.may_exceed else audience_max(campaign, settings)
+    return RunContext(run, campaign, audience, terms, scope, most)
+
+
+def audience_max(campaign: Campaign, settings: Settings) -> int | None:
+    """The largest audience with which runs of a campaign start by themselves: the rule's own, else the settings'."""
+    return settings.audience_max if campaign.audience_max is None else campaign.audience_max
 
 
 def terms_of(campaign: Campaign, settings: Settings) -> SendTerms:
@@ -110,6 +123,7 @@ def terms_of(campaign: Campaign, settings: Settings) -> SendTerms:
         max_age=campaign.max_age or (None if holds else DEFAULT_MAX_AGE),
         lifetime=campaign.expires_after,
         quiet=quiet,
+        ends=campaign.ends_at,
     )
 
 
@@ -119,12 +133,14 @@ def under(settings: Settings, context: RunContext) -> RunContext:
 
 
 def rate_bounds(context: RunContext, app: App) -> list[tuple[str, Rate]]:
-    """The rates that bound a run, each with the name of what it bounds: its app, its lane there, and its rule."""
-    lane = context.run.lane
+    """The rates that bound a run, each with the name of what it bounds: its app, its lane there, and its rule; or, in
+    place of the rule's, the one that a hand gave to the run."""
+    run, lane = context.run, context.run.lane
+    own = (f"rule:{run.rule}", context.campaign.rate) if run.rate is None else (f"run:{run.id}", run.rate)
     bounds = [
         (f"app:{app.name}", app.rate),
         (f"lane:{app.name}:{lane}", app.lane_rates.get(lane)),
-        (f"rule:{context.run.rule}", context.campaign.rate),
+        own,
     ]
     return [(scope, rate) for scope, rate in bounds if rate is not None]
 

@@ -8,11 +8,13 @@ from zoneinfo import ZoneInfo
 
 from scheduler.domain.errors import OperatorError
 from scheduler.domain.events import Event
+from scheduler.domain.ids import run_id
 from scheduler.domain.runs import Run
 from scheduler.rendering.results import Missing
 from scheduler.runs.births import prospective_run
 from scheduler.runs.context import occasion_scope
 from scheduler.runs.occasions import Occasion
+from scheduler.runs.superseding import supersede
 from scheduler.store import rule_versions
 from scheduler.store import runs as run_rows
 from scheduler.store.database import Store
@@ -25,13 +27,18 @@ def fired_occasion(
 ) -> Occasion:
     """The occasion of a firing. Its key: the operator's, else the event's id, else today's date in the default zone.
 
-    OperatorError if the supersede key cannot be rendered.
+    OperatorError if the supersede key cannot be rendered, or the rule has not started or has ended.
     """
+    if not campaign.is_on(now):
+        raise OperatorError(
+            f"it is not the time between `starts` and `ends` of rule {campaign.name}",
+            hint="change them in its file, or wait",
+        )
     if key is None:
         key = event.id if event is not None else now.astimezone(ZoneInfo(settings.time_zone)).date().isoformat()
     if campaign.supersede is None:
         return Occasion(key, None)
-    match campaign.supersede.render(occasion_scope(event, None, now)):
+    match campaign.supersede.render(occasion_scope(event, None, now, None if campaign.planned is None else now)):
         case str(supersede):
             return Occasion(key, supersede)
         case Missing(variable):
@@ -42,12 +49,13 @@ def fired_occasion(
 
 
 def fire(store: Store, campaign: Campaign, occasion: Occasion, event: Event | None, now: datetime) -> Run | None:
-    """Write the run of a firing, pending; None if this occasion was had before."""
+    """Write the run of a firing, pending or superseded by a newer one; None if this occasion was had before."""
     run = prospective_run(campaign, occasion, event, None, now, namespace=store.namespace())
     with store.write() as tx:
-        if run_rows.existing(tx, [run.id]):
+        if run_rows.existing(tx, [run_id(store.namespace(), name, occasion.key) for name in campaign.names_had]):
             return None
         rule_versions.keep(tx, campaign.version, campaign.name, campaign.sources, now)
         born = replace(run, seq=run_rows.next_seq(tx))
+        born = supersede(tx, [born], now).late.get(born.seq, born)
         run_rows.add(tx, [run_rows.NewRun(born, None, None)])
     return born

@@ -17,14 +17,16 @@ from scheduler.domain.events import Event
 from scheduler.domain.ids import run_id
 from scheduler.domain.runs import Recipient, RunState
 from scheduler.runs.births import prospective_run
-from scheduler.runs.context import NoAudience, RunContext, context_of
+from scheduler.runs.context import NoAudience, RunContext, audience_max, context_of
 from scheduler.runs.occasions import Miss, Occasion, occasion_of
+from scheduler.runs.superseding import supersede
 from scheduler.runs.windows import MAX_WINDOW, Window, decide_window, record_decided
 from scheduler.store import audience as audiences
 from scheduler.store import events as event_rows
 from scheduler.store import misses as miss_rows
 from scheduler.store import rule_versions
 from scheduler.store import runs as run_rows
+from scheduler.store import stops as stop_rows
 from scheduler.store.database import Store, Transaction
 from scheduler.workspace.campaign import Campaign
 from scheduler.workspace.loading import Workspace
@@ -42,6 +44,8 @@ class Ingested:
     pending: int = 0
     """Of the runs, those that wait to begin."""
     windows: list[Window] = field(default_factory=list)
+    superseded: frozenset[int] = frozenset()
+    """Runs of before that were superseded."""
 
     @property
     def accepted(self) -> int:
@@ -71,11 +75,15 @@ def ingest(
         first_seq = event_rows.next_seq(tx)
         event_rows.add(tx, new, first_seq=first_seq, arrived_at=now)
         births = _births(tx, workspace, namespace, new, first_seq, now)
+        superseded = supersede(tx, [birth.new.run for birth in births], now)
+        for birth in births:
+            birth.new = replace(birth.new, run=superseded.late.get(birth.new.run.seq, birth.new.run))
         windows = _open_at_once(tx, workspace, births, now, dict(room or {}))
         run_rows.add(tx, [birth.new for birth in births])
         record_decided(tx, windows, now)
     pending = sum(birth.new.run.state is RunState.PENDING for birth in births)
-    return Ingested(fresh, len(births), pending, [window for window in windows if not window.is_over])
+    opened = [window for window in windows if not window.is_over]
+    return Ingested(fresh, len(births), pending, opened, superseded.older)
 
 
 @dataclass(slots=True)
@@ -110,12 +118,17 @@ def _births(
                 case Miss(reason, detail):
                     misses[campaign.name, reason, detail] += 1
     miss_rows.count(tx, misses, now)
-    had = run_rows.existing(tx, list(found))
+    renamed = [
+        run_id(namespace, name, occasion.key)
+        for campaign, occasion, *_ in found.values()
+        for name in campaign.renamed_from
+    ]
+    had = run_rows.existing(tx, [*found, *renamed])
     seq = run_rows.next_seq(tx)
     births: list[_Birth] = []
     kept: set[str] = set()
-    for identity, (campaign, occasion, number, event, previous) in found.items():
-        if identity in had:
+    for campaign, occasion, number, event, previous in found.values():
+        if any(run_id(namespace, name, occasion.key) in had for name in campaign.names_had):
             continue
         if campaign.version not in kept:
             rule_versions.keep(tx, campaign.version, campaign.name, campaign.sources, now)
@@ -131,15 +144,21 @@ def _open_at_once(
 ) -> list[Window]:
     """Open the windows of runs that name their users, as far as there is room; many runs share one query."""
     contexts: list[tuple[_Birth, RunContext]] = []
+    stops = stop_rows.read(tx)
     for birth in births:
-        campaign = birth.campaign
+        campaign, run = birth.campaign, birth.new.run
         if not campaign.users or campaign.topics or room.get(campaign.app, 0) <= 0:
+            continue
+        if run.state is not RunState.PENDING or stops.hold(run.rule, run.category):
             continue
         if campaign.rate is not None or campaign.lane in workspace.settings.apps[campaign.app].lane_rates:
             continue  # the dispatcher opens it when there are tokens
-        context = context_of(birth.new.run, birth.campaign, workspace.settings)
+        most = audience_max(campaign, workspace.settings)
+        if most is not None and most < MAX_WINDOW:
+            continue  # the dispatcher counts it first
+        context = context_of(run, campaign, workspace.settings)
         if isinstance(context, NoAudience):
-            ended = replace(birth.new.run, state=RunState.FINISHED, note=str(context), started_at=now, finished_at=now)
+            ended = replace(run, state=RunState.FINISHED, note=str(context), started_at=now, finished_at=now)
             birth.new = replace(birth.new, run=ended)
         else:
             contexts.append((birth, context))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from scheduler.domain.runs import RunState
+from scheduler.domain.runs import CALLED_OFF, RunState
 
 TRANSITIONS: dict[RunState, frozenset[RunState]] = {
-    RunState.PENDING: frozenset({RunState.RUNNING, RunState.PAUSED, RunState.CANCELLED, RunState.FINISHED}),
-    RunState.RUNNING: frozenset({RunState.PAUSED, RunState.CANCELLED, RunState.FINISHED}),
-    RunState.PAUSED: frozenset({RunState.PENDING, RunState.RUNNING, RunState.CANCELLED, RunState.FINISHED}),
+    RunState.PENDING: frozenset({RunState.RUNNING, RunState.PAUSED, *CALLED_OFF, RunState.FINISHED}),
+    RunState.RUNNING: frozenset({RunState.PAUSED, *CALLED_OFF, RunState.FINISHED}),
+    RunState.PAUSED: frozenset({RunState.PENDING, RunState.RUNNING, *CALLED_OFF, RunState.FINISHED}),
     RunState.CANCELLED: frozenset(),
+    RunState.SUPERSEDED: frozenset(),
     RunState.FINISHED: frozenset(),
 }
 """Pending → finished without running: nobody can be meant (`audience_missing`). Paused → finished: what was in flight

@@ -1,4 +1,4 @@
-"""From an event and a rule to an occasion: one reason to run the rule, or the reason why there is none."""
+"""From an event, or a slot, and a rule to an occasion: one reason to run the rule, or the reason why there is none."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from scheduler.domain.events import Event
+from scheduler.planning.slots import Slot
 from scheduler.rendering.results import Missing, RenderFailure
 from scheduler.rendering.texts import TextTemplate
 from scheduler.runs.context import occasion_scope
@@ -14,11 +15,13 @@ from scheduler.workspace.campaign import Campaign
 
 
 class MissReason(StrEnum):
-    """Why an event that a rule listens to could not be judged. Counted, with the missing name."""
+    """Why an event that a rule listens to could not be judged, or a slot was skipped. Counted, with the missing
+    name."""
 
     WHEN_UNKNOWN = "when_unknown"
     KEY_MISSING = "key_missing"
     RENDER_ERROR = "render_error"
+    SLOT_MISSED = "slot_missed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,10 @@ class Miss:
 
 
 def occasion_of(campaign: Campaign, event: Event, previous: Event | None, now: datetime) -> Occasion | Miss | None:
-    """What this event means to this campaign: an occasion, a miss, or nothing (`when` is false)."""
+    """What this event means to this campaign: an occasion, a miss, or nothing (`when` is false, or it is not the time
+    between `starts` and `ends`)."""
+    if not campaign.is_on(min(event.time, now)):
+        return None
     scope = occasion_scope(event, previous, now)
     if campaign.when is not None:
         truth = campaign.when.evaluate(scope)
@@ -53,6 +59,14 @@ def occasion_of(campaign: Campaign, event: Event, previous: Event | None, now: d
     if isinstance(supersede, Miss):
         return supersede
     return Occasion(key, supersede)
+
+
+def occasion_of_slot(campaign: Campaign, slot: Slot, now: datetime) -> Occasion | Miss:
+    """The occasion of a slot."""
+    if campaign.supersede is None:
+        return Occasion(slot.key, None)
+    supersede = _key(campaign.supersede, occasion_scope(None, None, now, slot.at))
+    return supersede if isinstance(supersede, Miss) else Occasion(slot.key, supersede)
 
 
 def _key(template: TextTemplate, scope: dict[str, object]) -> str | Miss:

@@ -8,12 +8,14 @@ from datetime import datetime
 from itertools import pairwise
 
 from scheduler.domain.outcomes import OutcomeKind, SuppressReason
-from scheduler.domain.runs import LedgerEntry, Recipient, RunState, Shard
+from scheduler.domain.runs import LedgerEntry, Recipient, Run, RunState, Shard
+from scheduler.runs.audience_max import audience_max_note, exceeds_audience_max
 from scheduler.runs.context import NoAudience, RunContext
 from scheduler.runs.windows import MAX_WINDOW, Window, decide_window, record_decided
 from scheduler.store import audience as audiences
 from scheduler.store import ledger
 from scheduler.store import runs as run_rows
+from scheduler.store import stops as stop_rows
 from scheduler.store.audience import Page
 from scheduler.store.database import Store, Transaction
 
@@ -29,6 +31,8 @@ class Started:
     sharded: list[tuple[RunContext, list[Shard]]] = field(default_factory=list)
     considered: int = 0
     """So many of the given runs were looked at; there was no room for the others."""
+    too_large: list[tuple[RunContext, str]] = field(default_factory=list)
+    """Runs that did not start and were paused, and why."""
 
 
 def start_runs(
@@ -47,11 +51,16 @@ def start_runs(
     with store.read() as tx:
         highest = audiences.highest_device(tx)
         pages, ended = _first_pages(tx, contexts, highest, room)
+        too_large = {context.run.seq for context, _ in pages if exceeds_audience_max(tx, context, last=highest)}
     started.considered = len(pages) + sum(len(numbers) for numbers in ended.values())
     with store.write() as tx:
         pending = run_rows.in_state(tx, [context.run.seq for context, _ in contexts], RunState.PENDING)
+        stops = stop_rows.read(tx)
         for context, page in pages:
-            if context.run.seq not in pending:
+            if context.run.seq not in pending or stops.hold(context.run.rule, context.run.category):
+                continue
+            if context.run.seq in too_large:
+                started.too_large.append((context, _pause_too_large(tx, context, now)))
                 continue
             if page.end < highest:
                 started.sharded.append(_cut(tx, context, highest, now))
@@ -93,12 +102,13 @@ def _first_pages(
 
 
 def open_window(store: Store, context: RunContext, shard: Shard, now: datetime, *, limit: int) -> Window | None:
-    """Decide the next page of a shard and commit its intent; None if the run is not running any more."""
+    """Decide the next page of a shard and commit its intent; None if the run is not running any more, or
+    stopped."""
     with store.read() as tx:
         page = audiences.page(tx, context.audience, after=shard.intent, last=shard.last, limit=min(limit, MAX_WINDOW))
     window = decide_window(context, shard, page.recipients, end=page.end, now=now)
     with store.write() as tx:
-        if not run_rows.in_state(tx, [context.run.seq], RunState.RUNNING):
+        if not _may_go_on(tx, context.run):
             return None
         run_rows.commit_intent(tx, shard, intent=page.end, selected=window.selected)
         record_decided(tx, [window], now)
@@ -118,7 +128,7 @@ def take_up_work(store: Store, context: RunContext, now: datetime, *, process: s
     final. Whether the run is over then is the settler's to say: its first window may still be open."""
     run = context.run.seq
     with store.write() as tx:
-        if not run_rows.in_state(tx, [run], RunState.RUNNING):
+        if not _may_go_on(tx, context.run):
             return TakenUp(None, None)
         entries = ledger.due_work(tx, run, now, limit=min(limit, MAX_WINDOW))
         by_device = {entry.device: entry for entry in entries}
@@ -149,6 +159,18 @@ def take_up_work(store: Store, context: RunContext, now: datetime, *, process: s
         record_decided(tx, [window], now)
         ledger.intend_work(tx, [(run, recipient.id) for recipient in window.recipients], process)
         return TakenUp(window, ledger.next_work(tx, run))
+
+
+def _may_go_on(tx: Transaction, run: Run) -> bool:
+    """Pause, supersede and the kill switch, read in the transaction that commits the intent."""
+    stopped = stop_rows.read(tx).hold(run.rule, run.category)
+    return not stopped and bool(run_rows.in_state(tx, [run.seq], RunState.RUNNING))
+
+
+def _pause_too_large(tx: Transaction, context: RunContext, now: datetime) -> str:
+    note = audience_max_note(context)
+    run_rows.set_states(tx, [context.run.seq], RunState.PAUSED, note=note, now=now)
+    return note
 
 
 def _cut(tx: Transaction, context: RunContext, highest: int, now: datetime) -> tuple[RunContext, list[Shard]]:

@@ -7,15 +7,17 @@ from dataclasses import replace
 from datetime import datetime
 
 from scheduler.domain.errors import OperatorError
-from scheduler.domain.outcomes import OutcomeKind, SuppressReason
-from scheduler.domain.runs import LedgerEntry, Run, RunState, WorkEntry
+from scheduler.domain.quantities import Rate
+from scheduler.domain.runs import CALLED_OFF, Run, RunState
+from scheduler.runs.audience_max import is_audience_max_note
+from scheduler.runs.calling_off import record_called_off
 from scheduler.runs.lifecycle import may_follow
 from scheduler.runs.reports import find_run
 from scheduler.runs.versions import Versions
 from scheduler.store import ledger
 from scheduler.store import runs as run_rows
 from scheduler.store.database import Store, Transaction
-from scheduler.store.runs import UnfinishedVersion
+from scheduler.store.unfinished import UnfinishedVersion, pause_version, unfinished_versions
 from scheduler.workspace.loading import Workspace
 
 RESUMED = "resumed by hand"
@@ -26,7 +28,7 @@ def pause_what_cannot_run(store: Store, workspace: Workspace, versions: Versions
     """Runs of a rule that is disabled or gone, whose app is gone, or whose version this Clarion no longer takes, pause
     until `runs resume` or `cancel`; the others go on."""
     with store.read() as tx:
-        begun = run_rows.unfinished_versions(tx)
+        begun = unfinished_versions(tx)
     impossible: list[tuple[UnfinishedVersion, str]] = []
     unwanted: list[UnfinishedVersion] = []
     for which in begun:
@@ -39,9 +41,9 @@ def pause_what_cannot_run(store: Store, workspace: Workspace, versions: Versions
         return
     with store.write() as tx:
         for which, why in impossible:
-            run_rows.pause_version(tx, which, note=why, unless=None)
+            pause_version(tx, which, note=why, unless=None)
         for which in unwanted:
-            run_rows.pause_version(tx, which, note="the rule is disabled or gone", unless=RESUMED)
+            pause_version(tx, which, note="the rule is disabled or gone", unless=RESUMED)
 
 
 def _obstacle(rule: str, version: str, app: str, apps: Collection[str], versions: Versions) -> str | None:
@@ -72,31 +74,34 @@ def resume(store: Store, prefix: str, now: datetime, *, apps: Collection[str]) -
             f"run {run.id} cannot go on: {why}", hint=f"put it right, or end it: 'clarion runs cancel {run.id}'"
         )
     with store.write() as tx:
-        before = RunState.PENDING if find_run(tx, prefix).started_at is None else RunState.RUNNING
-        return _move(tx, prefix, before, RESUMED, now)
+        found = find_run(tx, prefix)
+        before = RunState.PENDING if found.started_at is None else RunState.RUNNING
+        resumed = _move(tx, prefix, before, RESUMED, now)
+        if is_audience_max_note(found.note):
+            run_rows.let_exceed(tx, found.seq)
+        return resumed
 
 
 def cancel(store: Store, prefix: str, now: datetime) -> Run:
     """End the run: what waits is suppressed (`cancelled`), what is in flight still gets its outcome."""
     with store.write() as tx:
         run = _move(tx, prefix, RunState.CANCELLED, "cancelled by hand", now)
-        waiting = ledger.waiting_work(tx, run.seq)
-        ledger.drop_work(tx, [(entry.run, entry.device) for entry in waiting])
-        ledger.record(tx, [cancelled_entry(entry) for entry in waiting], now)
-        run_rows.end_cancelled(tx, [run.seq], now)
+        record_called_off(tx, ledger.waiting_in(tx, [run.seq]), RunState.CANCELLED, now)
+        run_rows.end_called_off(tx, [run.seq], now)
         return run
 
 
-def cancelled_entry(entry: WorkEntry) -> LedgerEntry:
-    """What becomes of a device that waited in a run that was cancelled."""
-    return LedgerEntry(
-        entry.run,
-        entry.device,
-        OutcomeKind.SUPPRESSED,
-        SuppressReason.CANCELLED,
-        entry.attempts,
-        entry.maybe_repeated,
-    )
+def set_rate(store: Store, prefix: str, rate: Rate) -> Run:
+    """Bound the starts of a run by this rate, in place of its rule's, until it is over."""
+    with store.write() as tx:
+        run = find_run(tx, prefix)
+        if run.state in (*CALLED_OFF, RunState.FINISHED):
+            raise OperatorError(
+                f"run {run.id} is {run.state}: it starts nothing any more",
+                hint="the rate of later runs is `delivery.rate` of the rule",
+            )
+        run_rows.set_rate(tx, run.seq, rate)
+        return replace(run, rate=rate)
 
 
 def _move(tx: Transaction, prefix: str, state: RunState, note: str | None, now: datetime) -> Run:

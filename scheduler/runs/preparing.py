@@ -40,7 +40,7 @@ class Preparation:
             variant: Renderer(payload, scope, push_type.payload_limit)
             for variant, payload in ((None, campaign.payload), *campaign.variants.items())
         }
-        self._today = _dates(campaign, scope["now"]) if "today" in campaign.names else _no_date
+        self._today = _dates(campaign, scope.get("slot", scope["now"])) if "today" in campaign.names else _no_date
         self._apns_id = apns_ids(run)
         self._collapse_id = _collapse_ids(campaign, run, scope)
         self._expiration = expiration
@@ -90,10 +90,10 @@ def _no_date(zone: tzinfo | None) -> None:
     """Of a campaign that does not read `today`."""
 
 
-def _dates(campaign: Campaign, now: object) -> Callable[[tzinfo | None], str | None]:
-    """The date of the run in a person's zone, as ISO text."""
-    assert isinstance(now, datetime)
-    return lru_cache(maxsize=None)(lambda zone: local_date(now, zone or campaign.zone).isoformat())
+def _dates(campaign: Campaign, at: object) -> Callable[[tzinfo | None], str | None]:
+    """The date of the run's slot, or of its now, in a person's zone, as ISO text."""
+    assert isinstance(at, datetime)
+    return lru_cache(maxsize=None)(lambda zone: local_date(at, zone or campaign.zone).isoformat())
 
 
 def _collapse_ids(campaign: Campaign, run: UUID, scope: Mapping[str, object]) -> _Collapse:

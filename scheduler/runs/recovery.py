@@ -2,7 +2,7 @@
 
 A device between cursor and intent that has neither a ledger row nor a work row, and a work row that was taken up or
 awaited its answer, is unknown. `on_unknown: resend` makes it a work row, which passes the whole decision again;
-`drop` makes it final, and so does it that the run was cancelled.
+`drop` makes it final, and so does it that the run was cancelled or superseded.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from datetime import datetime
 
 from scheduler.domain.errors import OperatorError
 from scheduler.domain.outcomes import OutcomeKind, UnknownCause
-from scheduler.domain.runs import LedgerEntry, Recipient, Run, RunState, Shard, WorkEntry, WorkState
+from scheduler.domain.runs import CALLED_OFF, LedgerEntry, Recipient, Run, RunState, Shard, WorkEntry, WorkState
 from scheduler.rules.rule import OnUnknown
 from scheduler.runs.context import NoAudience, RunContext, context_of
 from scheduler.runs.versions import Versions
@@ -25,7 +25,7 @@ from scheduler.workspace.settings import Settings
 
 MAX_RECOVERED = 20
 """Runs in one transaction: small ones cost two milliseconds each."""
-_BEGUN = (RunState.RUNNING, RunState.PAUSED, RunState.CANCELLED)
+_BEGUN = (RunState.RUNNING, RunState.PAUSED, *CALLED_OFF)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ def recover(store: Store, versions: Versions, settings: Settings, now: datetime,
         with store.write() as tx:
             for context in batch:
                 unknown, ranges = _unknown_of(tx, context, now)
-                if context.run.state is RunState.CANCELLED or context.campaign.on_unknown is OnUnknown.DROP:
+                if context.run.state in CALLED_OFF or context.campaign.on_unknown is OnUnknown.DROP:
                     dropped += len(unknown)
                     _drop(tx, unknown, now)
                 else:

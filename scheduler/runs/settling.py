@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from scheduler.domain.runs import LedgerEntry, RunState, WorkEntry, WorkState
-from scheduler.runs.pausing import cancelled_entry
+from scheduler.domain.runs import CALLED_OFF, LedgerEntry, RunState, WorkEntry, WorkState
+from scheduler.runs.calling_off import called_off_entry
 from scheduler.store import ledger, registry
 from scheduler.store import runs as run_rows
 from scheduler.store.database import Store, Transaction
@@ -42,9 +42,9 @@ def settle(store: Store, settlement: Settlement, now: datetime, *, process: str)
     Returns which of `perhaps_over` are over.
     """
     with store.write() as tx:
-        work, cancelled = _without_cancelled(tx, settlement.work)
-        ledger.drop_work(tx, settlement.closed_work + [(entry.run, entry.device) for entry in cancelled])
-        ledger.record(tx, settlement.ledger + cancelled, now)
+        work, called_off = _without_called_off(tx, settlement.work)
+        ledger.drop_work(tx, settlement.closed_work + [(entry.run, entry.device) for entry in called_off])
+        ledger.record(tx, settlement.ledger + called_off, now)
         ledger.put_work(tx, work, process)
         registry.retire(tx, settlement.retirements)
         run_rows.advance(tx, settlement.cursors)
@@ -53,11 +53,12 @@ def settle(store: Store, settlement: Settlement, now: datetime, *, process: str)
         return run_rows.finish(tx, settlement.perhaps_over, now)
 
 
-def _without_cancelled(tx: Transaction, work: list[WorkEntry]) -> tuple[list[WorkEntry], list[LedgerEntry]]:
-    """A run that was cancelled meanwhile gets no new work rows; what awaits an answer still does."""
-    over = run_rows.in_state(tx, list({entry.run for entry in work}), RunState.CANCELLED)
-    if not over:
+def _without_called_off(tx: Transaction, work: list[WorkEntry]) -> tuple[list[WorkEntry], list[LedgerEntry]]:
+    """A run that was called off meanwhile gets no new work rows; what awaits an answer still does."""
+    runs = list({entry.run for entry in work})
+    states = {run: state for state in CALLED_OFF for run in run_rows.in_state(tx, runs, state)}
+    if not states:
         return work, []
-    stops = [entry for entry in work if entry.run in over and entry.state is not WorkState.AWAITING]
-    kept = [entry for entry in work if entry.run not in over or entry.state is WorkState.AWAITING]
-    return kept, [cancelled_entry(entry) for entry in stops]
+    stops = [entry for entry in work if entry.run in states and entry.state is not WorkState.AWAITING]
+    kept = [entry for entry in work if entry.run not in states or entry.state is WorkState.AWAITING]
+    return kept, [called_off_entry(entry, states[entry.run]) for entry in stops]

@@ -91,6 +91,28 @@ def page(tx: Transaction, audience: Audience, *, after: int, last: int, limit: i
     return Page(_recipients(tx, audience, rows), rows[-1].id if len(rows) == limit else last)
 
 
+def count_up_to(tx: Transaction, audience: Audience, *, last: int, limit: int) -> int:
+    """How many devices up to `last` the SQL lets through, counted no further than `limit`. No fewer than match."""
+    wanted = select(DEVICES.c.id).select_from(_WITH_USERS).where(_wanted(audience), DEVICES.c.id <= last)
+    if audience.where is not None:
+        wanted = wanted.where(_prefilter(tx, audience))
+    if audience.users is not None:
+        wanted = wanted.where(DEVICES.c.user.in_(audience.users))
+    if audience.topics is not None:
+        topics = _topic_ids(tx, audience.app, audience.topics)
+        if not topics:
+            return 0
+        of_topics = select(MEMBERSHIPS.c.device).where(MEMBERSHIPS.c.topic.in_(topics)).distinct().subquery("members")
+        wanted = wanted.where(DEVICES.c.id.in_(select(of_topics.c.device)))
+    counted = select(func.count()).select_from(wanted.limit(limit).subquery("counted"))
+    return int(tx.execute(counted).scalar_one())
+
+
+def counts_exactly(tx: Transaction, audience: Audience) -> bool:
+    """Whether the SQL lets through just those that match."""
+    return audience.where is None or lower(audience.where, DEVICES, USERS, tx.dialect.name).exact
+
+
 def page_statement(tx: Transaction, audience: Audience, *, after: int, last: int, limit: int) -> Select[Any] | None:
     """The query of a page, or None where no such topic exists. Public for EXPLAIN QUERY PLAN."""
     in_range = and_(DEVICES.c.id > after, DEVICES.c.id <= last)

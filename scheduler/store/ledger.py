@@ -123,9 +123,10 @@ def left_behind(tx: Transaction, run: int) -> list[WorkEntry]:
     return [_work(row) for row in tx.execute(select(WORK).where(WORK.c.run == run, WORK.c.state.in_(states)))]
 
 
-def waiting_work(tx: Transaction, run: int) -> list[WorkEntry]:
-    """All work rows of a run that wait to be taken up, due or not."""
-    return [_work(row) for row in tx.execute(select(WORK).where(WORK.c.run == run, WORK.c.state.in_(_WAITING)))]
+def waiting_in(tx: Transaction, runs: Sequence[int], *, limit: int = -1) -> list[WorkEntry]:
+    """Work rows of these runs that wait to be taken up, due or not; `limit` -1 is all of them."""
+    query = select(WORK).where(WORK.c.run.in_(runs), WORK.c.state.in_(_WAITING)).limit(limit)
+    return [_work(row) for row in tx.execute(query)]
 
 
 def next_work(tx: Transaction, run: int) -> datetime | None:

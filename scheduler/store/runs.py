@@ -8,11 +8,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, exists, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Row, Select, bindparam, exists, func, insert, or_, select, true, update
 
 from scheduler.domain.ids import MAIN_STEP
 from scheduler.domain.lanes import Lane
-from scheduler.domain.runs import Run, RunState, Shard
+from scheduler.domain.quantities import Rate
+from scheduler.domain.runs import CALLED_OFF, Run, RunState, Shard
+from scheduler.domain.stops import StopKind, Stops
 from scheduler.store import events
 from scheduler.store.database import Transaction
 from scheduler.store.instants import from_ms, to_ms
@@ -51,6 +53,7 @@ def add(tx: Transaction, new_runs: Sequence[NewRun]) -> None:
             "rule": new.run.rule,
             "version": new.run.version,
             "occasion": new.run.occasion,
+            "occasion_at": to_ms(new.run.occasion_at),
             "event": new.event,
             "previous": new.previous,
             "given_event": events.encode(new.run.event) if new.run.event is not None and new.event is None else None,
@@ -68,6 +71,8 @@ def add(tx: Transaction, new_runs: Sequence[NewRun]) -> None:
             "intent": new.run.intent,
             "selected": new.run.selected,
             "sharded": new.run.sharded,
+            "rate": new.run.rate.per_second if new.run.rate is not None else None,
+            "may_exceed": new.run.may_exceed,
         }
         for new in new_runs
     ]
@@ -76,13 +81,23 @@ def add(tx: Transaction, new_runs: Sequence[NewRun]) -> None:
 
 
 def open_runs(
-    tx: Transaction, state: RunState, *, app: str | None = None, lane: Lane | None = None, limit: int = -1
+    tx: Transaction,
+    state: RunState,
+    *,
+    app: str | None = None,
+    lane: Lane | None = None,
+    stops: Stops | None = None,
+    limit: int = -1,
 ) -> list[Run]:
-    """Runs in a state that are not over, in the order of their birth; `limit` -1 is all of them.
+    """Runs in a state that are not over, in the order of their birth, without those that `stops` hold; `limit` -1 is
+    all of them.
 
-    A cancelled run is not over while something of it may be in flight.
+    A run that was called off is not over while something of it may be in flight.
     """
-    return _runs(tx, tx.execute(open_runs_statement(state, app=app, lane=lane, limit=limit)).all())
+    query = open_runs_statement(state, app=app, lane=lane, limit=limit)
+    if stops is not None and stops.in_force:
+        query = query.where(~_is_held(stops))
+    return _runs(tx, tx.execute(query).all())
 
 
 def open_runs_statement(state: RunState, *, app: str | None, lane: Lane | None, limit: int) -> Select[Any]:
@@ -95,10 +110,10 @@ def open_runs_statement(state: RunState, *, app: str | None, lane: Lane | None, 
     return query.order_by(RUNS.c.seq).limit(limit)
 
 
-def count_open(tx: Transaction) -> int:
-    """How many runs are not over."""
+def count_open(tx: Transaction, stops: Stops | None = None) -> int:
+    """How many runs are not over; given stops, of those that they hold."""
     query = select(func.count()).select_from(RUNS).where(RUNS.c.finished_at.is_(None))
-    return int(tx.execute(query).scalar_one())
+    return int(tx.execute(query if stops is None else query.where(_is_held(stops))).scalar_one())
 
 
 def by_seq(tx: Transaction, numbers: Sequence[int]) -> dict[int, Run]:
@@ -126,35 +141,23 @@ def latest(tx: Transaction, limit: int, rule: str | None = None) -> list[Run]:
     return _runs(tx, tx.execute(query).all())
 
 
-def in_state(tx: Transaction, numbers: Sequence[int], state: RunState) -> set[int]:
-    """Which of these runs are in a state now."""
+def in_state(tx: Transaction, numbers: Sequence[int], *states: RunState) -> set[int]:
+    """Which of these runs are in one of these states now."""
     found: set[int] = set()
     for start in range(0, len(numbers), 500):
-        query = select(RUNS.c.seq).where(RUNS.c.seq.in_(numbers[start : start + 500]), RUNS.c.state == state.value)
+        query = select(RUNS.c.seq).where(RUNS.c.seq.in_(numbers[start : start + 500]), RUNS.c.state.in_(states))
         found.update(tx.execute(query).scalars())
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class UnfinishedVersion:
-    """A rule version with runs that are pending or running."""
-
-    rule: str
-    version: str
-    app: str
+def set_rate(tx: Transaction, run: int, rate: Rate) -> None:
+    """Bound the starts of a run by a rate of its own."""
+    tx.execute(update(RUNS).where(RUNS.c.seq == run).values(rate=rate.per_second))
 
 
-def unfinished_versions(tx: Transaction) -> list[UnfinishedVersion]:
-    """The rule versions that have runs which are pending or running."""
-    query = select(RUNS.c.rule, RUNS.c.version, RUNS.c.app).where(_is_unfinished()).distinct()
-    return [UnfinishedVersion(*row) for row in tx.execute(query)]
-
-
-def pause_version(tx: Transaction, which: UnfinishedVersion, *, note: str, unless: str | None) -> None:
-    """Pause the runs of a rule version that are pending or running, unless they have a certain note."""
-    of_version = and_(RUNS.c.rule == which.rule, RUNS.c.version == which.version, RUNS.c.app == which.app)
-    query = update(RUNS).where(of_version, _is_unfinished()).values(state=RunState.PAUSED.value, note=note)
-    tx.execute(query if unless is None else query.where(RUNS.c.note.is_distinct_from(unless)))
+def let_exceed(tx: Transaction, run: int) -> None:
+    """The run may start although its audience is over `audience_max`."""
+    tx.execute(update(RUNS).where(RUNS.c.seq == run).values(may_exceed=True))
 
 
 def set_states(tx: Transaction, numbers: Sequence[int], state: RunState, *, note: str | None, now: datetime) -> None:
@@ -286,11 +289,11 @@ _FINISH = (
     )
     .values(state=RunState.FINISHED.value, finished_at=bindparam("now"))
 )
-_END_CANCELLED = (
+_END_CALLED_OFF = (
     update(RUNS)
     .where(
         RUNS.c.seq == bindparam("run"),
-        RUNS.c.state == RunState.CANCELLED.value,
+        or_(*(RUNS.c.state == state.value for state in CALLED_OFF)),  # an IN cannot be executed for many at once
         RUNS.c.finished_at.is_(None),
         RUNS.c.intent.is_(None),
         _WITHOUT_WORK,
@@ -304,7 +307,8 @@ _CLOSE_ONLY_WINDOW = update(RUNS).where(RUNS.c.seq == bindparam("run"), RUNS.c.i
 def finish(tx: Transaction, runs: Sequence[int], now: datetime) -> set[int]:
     """Finish those of these runs that have nothing left to do; returns which of them are over. None has a window open.
 
-    A run is over when its shards are done and it has no work rows; a cancelled one when nothing of it is in flight.
+    A run is over when its shards are done and it has no work rows; one that was called off when nothing of it is in
+    flight.
     """
     if not runs:
         return set()
@@ -314,18 +318,19 @@ def finish(tx: Transaction, runs: Sequence[int], now: datetime) -> set[int]:
     left = [run for run in runs if run not in over]
     if left:
         tx.execute(_CLOSE_ONLY_WINDOW, [{"run": run} for run in left])
-        over |= end_cancelled(tx, left, now)
+        over |= end_called_off(tx, left, now)
     return over
 
 
-def end_cancelled(tx: Transaction, runs: Sequence[int], now: datetime) -> set[int]:
-    """Say that those of these runs are over that were cancelled and have nothing in flight; returns which."""
-    cancelled = in_state(tx, runs, RunState.CANCELLED)
-    if not cancelled:
+def end_called_off(tx: Transaction, runs: Sequence[int], now: datetime) -> set[int]:
+    """Say that those of these runs are over that were called off and have nothing waiting or in flight; returns
+    which."""
+    called_off = in_state(tx, runs, *CALLED_OFF)
+    if not called_off:
         return set()
     at = to_ms(now)
-    tx.execute(_END_CANCELLED, [{"run": run, "now": at} for run in sorted(cancelled)])
-    query = select(RUNS.c.seq).where(RUNS.c.seq.in_(sorted(cancelled)), RUNS.c.finished_at.is_not(None))
+    tx.execute(_END_CALLED_OFF, [{"run": run, "now": at} for run in sorted(called_off)])
+    query = select(RUNS.c.seq).where(RUNS.c.seq.in_(sorted(called_off)), RUNS.c.finished_at.is_not(None))
     return set(tx.execute(query).scalars())
 
 
@@ -335,9 +340,11 @@ def selected_by_shards(tx: Transaction, run: int) -> int:
     return int(tx.execute(query).scalar_one())
 
 
-def _is_unfinished() -> ColumnElement[bool]:
-    # finished_at is said as the partial index says it, or SQLite would read all runs there ever were.
-    return and_(RUNS.c.state.in_([RunState.PENDING.value, RunState.RUNNING.value]), RUNS.c.finished_at.is_(None))
+def _is_held(stops: Stops) -> ColumnElement[bool]:
+    if stops.names(StopKind.ALL):
+        return true()
+    of_rules = RUNS.c.rule.in_(stops.names(StopKind.RULE))
+    return or_(of_rules, RUNS.c.category.in_(stops.names(StopKind.CATEGORY)))
 
 
 def _runs(tx: Transaction, rows: Sequence[Row[Any]]) -> list[Run]:
@@ -353,6 +360,7 @@ def _run(row: Row[Any], known: Mapping[int, Any]) -> Run:
         rule=row.rule,
         version=row.version,
         occasion=row.occasion,
+        occasion_at=from_ms(row.occasion_at),
         state=RunState(row.state),
         app=row.app,
         category=row.category,
@@ -369,6 +377,8 @@ def _run(row: Row[Any], known: Mapping[int, Any]) -> Run:
         intent=row.intent,
         selected=row.selected,
         sharded=row.sharded,
+        rate=None if row.rate is None else Rate.of(row.rate),
+        may_exceed=row.may_exceed,
     )
 
 

@@ -118,12 +118,20 @@ class RunRow(SQLModel, table=True):
         Index("runs_by_id", "id", unique=True),
         Index("runs_by_rule", "rule", "seq"),
         Index("runs_open", "state", "app", "lane", "seq", sqlite_where=text("finished_at IS NULL")),
+        Index("runs_by_key", "rule", "supersede", "occasion_at", "seq", sqlite_where=text("supersede IS NOT NULL")),
+        Index(
+            "runs_open_by_key",
+            "rule",
+            "supersede",
+            sqlite_where=text("supersede IS NOT NULL AND finished_at IS NULL"),
+        ),
     )
     seq: int | None = Field(default=None, primary_key=True)
     id: bytes = Field(sa_column=Column(LargeBinary(16), nullable=False))
     rule: str
     version: str
     occasion: str
+    occasion_at: int
     event: int | None = None
     previous: int | None = None
     given_event: str | None = None
@@ -141,6 +149,8 @@ class RunRow(SQLModel, table=True):
     intent: int | None = None
     selected: int = 0
     sharded: bool = False
+    rate: float | None = None
+    may_exceed: bool = False
 
 
 class ShardRow(SQLModel, table=True):
@@ -211,6 +221,31 @@ class ClaimRow(SQLModel, table=True):
     run: int = Field(primary_key=True)
 
 
+class StopRow(SQLModel, table=True):
+    """What the kill switch holds: everything (`all`, an empty name), a rule, or a category."""
+
+    __tablename__ = "stops"
+    __table_args__ = {"sqlite_with_rowid": False}
+    kind: str = Field(primary_key=True)
+    name: str = Field(primary_key=True)
+    since: int
+
+
+class ScheduleRow(SQLModel, table=True):
+    """What is remembered of a rule's schedule: which one it is (`signature`; None while the rule is disabled or gone),
+    and up to when its slots were handled. `ran_on` is the local date of the last slot that ran, `several` whether the
+    schedule by which it ran had more of them on that date; on `blocked_on` none runs: it had one before an edit."""
+
+    __tablename__ = "schedules"
+    __table_args__ = {"sqlite_with_rowid": False}
+    rule: str = Field(primary_key=True)
+    signature: str | None = None
+    handled: int
+    ran_on: str | None = None
+    several: bool = False
+    blocked_on: str | None = None
+
+
 class MissRow(SQLModel, table=True):
     """Events that a rule listens to but could not judge: counted by rule, reason and the missing name."""
 
@@ -255,5 +290,7 @@ SHARDS = table_of(ShardRow)
 LEDGER = table_of(LedgerRow)
 WORK = table_of(WorkRow)
 CLAIMS = table_of(ClaimRow)
+STOPS = table_of(StopRow)
+SCHEDULES = table_of(ScheduleRow)
 MISSES = table_of(MissRow)
 API_KEYS = table_of(ApiKeyRow)

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
 from scheduler.conditions.condition import Condition
 from scheduler.conditions.types import Schema
-from scheduler.diagnostics.diagnostic import Diagnostic, Severity, error, has_errors, note
+from scheduler.diagnostics.diagnostic import Diagnostic, Severity, error, has_errors
 from scheduler.diagnostics.yaml_nodes import ScalarNode
 from scheduler.domain.lanes import Lane
 from scheduler.domain.push_types import PushType
 from scheduler.domain.quantities import Rate
 from scheduler.domain.quiet_hours import QuietOverride
 from scheduler.planning.experiments import Experiment, Holdout
+from scheduler.planning.slots import Timetable, end_instant, start_instant
 from scheduler.rendering.fusing import Uncompilable, fuse
 from scheduler.rendering.names import Names, check_text, compile_finding
 from scheduler.rendering.payload import PayloadTemplate, compile_payload
@@ -24,11 +25,27 @@ from scheduler.rendering.unfused import Fuse
 from scheduler.rendering.with_values import read_with
 from scheduler.rules.compiler import roots_of
 from scheduler.rules.rule import Collapse, Message, OnUnknown, Rule
+from scheduler.rules.schedule import CatchUp
 from scheduler.workspace.templates import TemplateFiles
 
 MESSAGE_ROOTS = frozenset({"event", "previous", "user", "device", "now", "today"})
 OCCASION_ROOTS = frozenset({"event", "previous"})
 COLLAPSE_ROOTS = frozenset({"event", "previous", "user", "device"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Planned:
+    """The schedule of a campaign in its zone, and what becomes of slots that come late."""
+
+    timetable: Timetable
+    zone: ZoneInfo
+    grace: timedelta
+    catch_up: CatchUp
+
+    @property
+    def signature(self) -> str:
+        """Changes when the schedule is edited."""
+        return self.timetable.signature(self.zone.key)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -47,6 +64,13 @@ class Campaign:
     owner: str
     category: str
     enabled: bool
+    starts_at: datetime | None
+    """Nothing starts before this instant."""
+    ends_at: datetime | None
+    """Nothing is sent from this instant on."""
+    renamed_from: tuple[str, ...]
+    planned: Planned | None
+    """Of a rule that a schedule or a time starts."""
     app: str
     event: str | None
     when: Condition | None
@@ -71,6 +95,8 @@ class Campaign:
     max_age: timedelta | None
     on_unknown: OnUnknown
     quiet: QuietOverride
+    audience_max: int | None
+    """None: the settings'."""
     zone: tzinfo
     """The zone of people who have none of their own."""
     uses_previous: bool
@@ -79,6 +105,16 @@ class Campaign:
     """Whether anything about one device reads `user`."""
     names: frozenset[str]
     """All dotted paths that its conditions and templates read: what nobody reads is not loaded."""
+
+    @property
+    def names_had(self) -> tuple[str, ...]:
+        """What it is called and was called: an occasion of any of these is not had again."""
+        return (self.name, *self.renamed_from)
+
+    def is_on(self, instant: datetime) -> bool:
+        """Whether an instant lies between `starts` and `ends`."""
+        started = self.starts_at is None or instant >= self.starts_at
+        return started and (self.ends_at is None or instant < self.ends_at)
 
     def listens_to(self, event_type: str) -> bool:
         """Whether events of a type may start it."""
@@ -153,8 +189,6 @@ def compile_parts(rule: Rule, around: Surroundings) -> tuple[Parts | None, list[
         collapse = compiled["delivery.collapse"]
         if supersede is None and not collapse.is_personal:
             supersede = collapse
-            message = "`delivery.supersede`, by default `collapse`, is stored with each run; it does not act yet"
-            findings.append(note("not-yet", message, written.span))
     users = tuple(compiled[f"audience.users[{number}]"] for number in range(len(rule.audience.users)))
     topics = tuple(compiled[f"audience.topics[{number}]"] for number in range(len(rule.audience.topics)))
     return Parts(readable, compiled.get("trigger.once_per"), users, topics, collapse, supersede), findings
@@ -168,6 +202,8 @@ def join(rule: Rule, parts: Parts, around: Surroundings, version: str, sources: 
     read = {name for one in parts.texts for name in one.variables}
     read.update(name for payload in payloads.values() for name in payload.variables)
     read.update(name for condition in (trigger.when, audience.where) if condition for name in condition.names)
+    planned = planned_of(rule, around)
+    bounds_zone = zone if planned is None else planned.zone
     return Campaign(
         name=rule.name,
         version=version,
@@ -176,6 +212,10 @@ def join(rule: Rule, parts: Parts, around: Surroundings, version: str, sources: 
         owner=rule.owner,
         category=rule.category,
         enabled=rule.enabled,
+        starts_at=start_instant(rule.starts, bounds_zone),
+        ends_at=end_instant(rule.ends, bounds_zone),
+        renamed_from=tuple(earlier.name for earlier in rule.renamed_from),
+        planned=planned,
         app=around.app,
         event=trigger.event,
         when=trigger.when.bind({"zone": zone}) if trigger.when else None,  # an event happens to nobody's clock
@@ -198,10 +238,24 @@ def join(rule: Rule, parts: Parts, around: Surroundings, version: str, sources: 
         max_age=delivery.max_age,
         on_unknown=delivery.on_unknown,
         quiet=rule.quiet,
+        audience_max=rule.audience_max,
         zone=zone,
         uses_previous=_reads(read, "previous"),
         uses_user=_reads(read, "user"),
         names=frozenset(read),
+    )
+
+
+def planned_of(rule: Rule, around: Surroundings) -> Planned | None:
+    """The schedule of a rule where it stands; None if it has none."""
+    schedule = rule.trigger.schedule
+    if schedule is None:
+        return None
+    return Planned(
+        timetable=Timetable(schedule.timing, rule.starts, rule.ends),
+        zone=ZoneInfo(around.time_zone if schedule.time_zone in (None, "device") else schedule.time_zone),
+        grace=schedule.grace,
+        catch_up=schedule.catch_up,
     )
 
 

@@ -41,8 +41,10 @@ class Workspace:
     _prefixes: tuple[tuple[str, Campaign], ...]
 
     def is_enabled(self, rule: str) -> bool:
-        """Whether a rule is there and enabled."""
-        return rule in self.campaigns and self.campaigns[rule].enabled
+        """Whether a rule is there and enabled, by this name or by the one that it has now."""
+        if rule in self.campaigns:
+            return self.campaigns[rule].enabled
+        return any(campaign.enabled and rule in campaign.renamed_from for campaign in self.campaigns.values())
 
     def campaigns_for(self, event_type: str) -> tuple[Campaign, ...]:
         """The enabled campaigns that listen to a type: a look-up, however many rules listen to others."""

@@ -18,8 +18,10 @@ from scheduler.rules.compiler import compile_rule
 from scheduler.rules.rule import Ignored, Rule
 from scheduler.workspace.campaign import Campaign, Parts, Surroundings, compile_parts, is_refused, join
 from scheduler.workspace.checks.credentials import check_topic
+from scheduler.workspace.checks.names import check_names
 from scheduler.workspace.checks.payloads import check_payloads
 from scheduler.workspace.checks.quiet_hours import check_quiet_hours
+from scheduler.workspace.checks.slots import check_slots
 from scheduler.workspace.folder import SCHEMA_PATH
 from scheduler.workspace.settings import App, Settings
 from scheduler.workspace.templates import TemplateFiles
@@ -74,10 +76,12 @@ class RuleLoader:
         app = _app(rule, self.settings, findings)
         _check_category(rule, self.settings, findings)
         findings.extend(check_quiet_hours(rule, self.settings))
+        findings.extend(check_names(rule, self.sources))
         if app is not None:
             span = rule.message.template_node.span
             findings.extend(check_topic(rule, app, self.certificates.get(app.name), span))
         around = self._surroundings(self.settings, app, rule.category)
+        findings.extend(check_slots(rule, around))
         parts, more = compile_parts(rule, around)
         findings = list(dict.fromkeys([*findings, *more]))  # variants may share what is wrong with a template
         if parts is None or app is None:

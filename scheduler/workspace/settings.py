@@ -109,6 +109,7 @@ class Settings:
     time_zone: str
     locale: str
     shutdown_grace: timedelta
+    audience_max: int | None = None
 
     def honours_opt_outs(self, category: str) -> bool:
         """Whether an opt-out from a category counts. What nobody declared can be opted out of."""
@@ -174,6 +175,7 @@ class _Reader:
             time_zone=values.get("defaults.time_zone", str, "UTC"),
             locale=values.get("defaults.locale", str, "en"),
             shutdown_grace=values.get("shutdown_grace", timedelta, timedelta(seconds=30)),
+            audience_max=values.optional("limits.audience_max", int),
         )
 
     def _quiet_hours(self) -> QuietHours | None:

@@ -93,3 +93,53 @@ def test_a_run_is_paused_resumed_and_cancelled_by_hand(run_id: str, clarion: Cla
     assert (late.code, late.out) == (2, "")
     assert late.err.startswith(f"error: run {run_id} is cancelled")
     assert "cancelled by hand" in clarion("runs", "list").out
+
+
+def test_what_is_stopped_is_said_wherever_runs_are_shown_and_started_again(run_id: str, clarion: Clarion) -> None:
+    stopped = clarion("stop", "--rule", "breaking-news")
+    hint = "'clarion start --rule breaking-news' lets it go on"
+    assert (stopped.code, stopped.out, stopped.err) == (0, "", f"rule breaking-news is stopped; {hint}\n")
+    listed = clarion("runs", "list")
+    assert "stopped: rule breaking-news" in listed.out
+    assert listed.err.endswith(f": rule breaking-news; {hint}\n")
+    assert "stopped   stopped: rule breaking-news\n" in clarion("runs", "show", run_id).out
+    shown = json.loads(clarion("runs", "show", run_id, "--format", "json").out)
+    assert (shown["state"], shown["stopped"]) == ("pending", "stopped: rule breaking-news")
+    assert clarion("stop", "--all").code == 0
+    started = clarion("start", "--rule", "breaking-news")
+    assert started.err.startswith("rule breaking-news goes on\nstill stopped: everything (since ")
+    assert clarion("start", "--all").err == "everything goes on\n"
+    assert json.loads(clarion("runs", "list", "--format", "json").out)[0]["stopped"] is None
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("stop",), "error: give one of --all, --rule and --category\n  hint: 'clarion stop --rule NAME'; 'clarion "
+                    "runs list' says what is stopped\n"),
+        (("stop", "--all", "--rule", "x"), "error: give one of --all, --rule and --category\n"),
+        (("stop", "--rule", "breaking-new"), "error: there is no rule 'breaking-new'\n  hint: did you mean "
+                                             "'breaking-news'?\n"),
+        (("stop", "--category", "newz"), "error: there is no category 'newz'\n  hint: "),
+        (("start", "--rule", "breaking-news"), "error: rule 'breaking-news' is not stopped\n  hint: nothing is "),
+        (("runs", "rate", "ab", "fast"), "error: 'fast' is not a rate; write a number above 0 and /s or /min: "),
+    ],
+)  # fmt: skip
+def test_wrong_use_of_the_kill_switch_and_of_rates(
+    workspace: Path, clarion: Clarion, words: tuple[str, ...], message: str
+) -> None:
+    ran = clarion(*words)
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith(message)
+
+
+def test_a_rule_can_be_stopped_while_another_is_broken(workspace: Path, clarion: Clarion) -> None:
+    (workspace / "rules" / "broken.yaml").write_text("category: [")
+    assert clarion("stop", "--rule", "breaking-news").code == 0
+
+
+def test_a_rate_by_hand_is_shown(run_id: str, clarion: Clarion) -> None:
+    changed = clarion("runs", "rate", run_id[:8], "30/min")
+    assert (changed.code, changed.err) == (0, f"run {run_id} of breaking-news sends at most 30/min\n")
+    assert "rate      30/min\n" in clarion("runs", "show", run_id).out
+    assert json.loads(clarion("runs", "show", run_id, "--format", "json").out)["rate"] == "30/min"

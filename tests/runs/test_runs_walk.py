@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from random import Random
 
@@ -14,10 +15,10 @@ from sqlalchemy import delete, select
 from support.walking import Walk
 from support.worlds import APP, World, register, rule_text, token_of
 
-from scheduler.domain.runs import RunState
+from scheduler.domain.runs import CALLED_OFF, RunState
 from scheduler.runs import opening
 from scheduler.store.registry_changes import DeviceChange
-from scheduler.store.tables import EVENTS, LEDGER, RUNS, SHARDS, USERS, WORK
+from scheduler.store.tables import EVENTS, LEDGER, RUNS, SHARDS, STOPS, USERS, WORK
 
 DEVICES = 14
 
@@ -29,7 +30,10 @@ def _world(folder: Path, on_unknown: str) -> World:
         "user": {"users": ["{{ event.data.user }}"]},
     }
     delivery = {"on_unknown": on_unknown, "max_age": "20 days", "expires_after": "20 days"}
-    return World.make(folder, {n: rule_text(audience=a, delivery=delivery) for n, a in audiences.items()})
+    keys = {"topic": {"supersede": "{{ event.subject }}"}, "user": {"supersede": "{{ event.subject }}"}}
+    return World.make(
+        folder, {n: rule_text(audience=a, delivery=delivery | keys.get(n, {})) for n, a in audiences.items()}
+    )
 
 
 @pytest.fixture(scope="module", params=["resend", "drop"])
@@ -48,7 +52,7 @@ def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 def _forget(world: World) -> None:
     """As before the first event. One store serves all examples: what it has prepared is half of their time."""
     with world.store.write() as tx:
-        for table in (EVENTS, RUNS, SHARDS, LEDGER, WORK, USERS):
+        for table in (EVENTS, RUNS, SHARDS, LEDGER, WORK, USERS, STOPS):
             tx.execute(delete(table))
 
 
@@ -77,13 +81,14 @@ def _check_the_end(world: World, walk: Walk, drops_unknown: bool) -> None:
     final = Counter(row.run for row in rows)
     for run in world.runs():
         counts = world.report(run).counts
-        assert run.state in (RunState.FINISHED, RunState.CANCELLED)
+        assert run.state in (RunState.FINISHED, *CALLED_OFF)
         assert run.finished_at is not None
         assert (counts.pending, counts.selected) == (0, final[run.seq])
         if run.state is RunState.FINISHED:
             assert (
                 counts.selected == {"everyone": DEVICES, "topic": 10, "user": None}.get(run.rule) or run.rule == "user"
             )
+    assert _going_on(world) == _newest(world)
     repeated = {(row.run, row.device) for row in rows if row.maybe_repeated}
     unknown = {(row.run, row.device) for row in rows if row.outcome == "unknown"}
     if drops_unknown:
@@ -91,3 +96,19 @@ def _check_the_end(world: World, walk: Walk, drops_unknown: bool) -> None:
         assert walk.doubted <= unknown
     else:
         assert repeated == walk.doubted
+
+
+def _newest(world: World) -> set[int]:
+    """Of each rule and key, the run that is not to be superseded: recomputed from all runs."""
+    newest: dict[tuple[str, str | None], tuple[datetime, int]] = {}
+    for run in world.runs():
+        key = (run.rule, run.supersede) if run.supersede is not None else (str(run.id), None)
+        newest[key] = max(newest.get(key, (run.occasion_at, run.seq)), (run.occasion_at, run.seq))
+    return {seq for _, seq in newest.values()}
+
+
+def _going_on(world: World) -> set[int]:
+    """Runs that were not superseded; a run that was over before can be the older one too."""
+    older = {run.seq for run in world.runs() if run.state is not RunState.SUPERSEDED and run.seq not in _newest(world)}
+    over_before = {run.seq for run in world.runs() if run.seq in older and run.finished_at is not None}
+    return {run.seq for run in world.runs() if run.state is not RunState.SUPERSEDED} - over_before

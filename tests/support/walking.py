@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from random import Random
 
@@ -17,16 +17,19 @@ from sqlalchemy import select
 from scheduler.apns.results import Answer, Unanswered, Unsent, UnsentCause
 from scheduler.domain.errors import OperatorError
 from scheduler.domain.outcomes import UnknownCause
-from scheduler.domain.runs import Run, RunState
+from scheduler.domain.runs import CALLED_OFF, Run, RunState
+from scheduler.domain.stops import StopKind
 from scheduler.engine.active import OpenWindow
+from scheduler.runs.calling_off import clear_superseded
 from scheduler.runs.pausing import cancel, pause, resume
 from scheduler.runs.reports import report_of
+from scheduler.runs.stopping import start, stop, stops_in_force
 from scheduler.runs.verdicts import Report
 from scheduler.store import runs as run_rows
 from scheduler.store.database import Store
 from scheduler.store.tables import LEDGER, WORK
 from support.driving import Driver
-from support.worlds import APP, World, event, set_user
+from support.worlds import APP, NOW, World, event, set_user
 
 _REPORTS: tuple[Report, ...] = (
     Answer(200),
@@ -37,7 +40,7 @@ _REPORTS: tuple[Report, ...] = (
     Unsent(UnsentCause.REFUSED),
     Unanswered(UnknownCause.NO_ANSWER),
 )
-OVER = (RunState.FINISHED, RunState.CANCELLED)
+OVER = (RunState.FINISHED, *CALLED_OFF)
 
 
 class Walk:
@@ -54,20 +57,22 @@ class Walk:
         """Window → devices that were given to the provider and whose fate is not on disk."""
         self._reported: list[tuple[OpenWindow, int, Report]] = []
         self._withdrawn: list[tuple[OpenWindow, int]] = []
+        self._closing: list[OpenWindow] = []
         self.driver = Driver(world, process="p0")
 
     def step(self) -> None:
         """One random step."""
         steps = [self.start, self.open, self.open, self.answer, self.answer, self.answer, self.hand_over]
-        steps += [self.settle, self.settle, self.take_up, self.take_up, self.pass_time]
+        steps += [self.settle, self.settle, self.take_up, self.take_up, self.pass_time, self.stop, self.start_again]
+        steps += [self.event, self.clear_superseded]
         self.chance.choice([*steps, self.pause, self.resume, self.resume, self.cancel, self.crash, self.opt_out])()
 
     def event(self) -> None:
         self._events += 1
         room = {APP: self.chance.choice([0, 3, 100])}
-        windows = self.world.ingest(
-            event(f"e{self._events}", user=self.chance.choice(["ann", "ben"])), room=room
-        ).windows
+        user, ago = self.chance.choice(["ann", "ben"]), timedelta(seconds=self.chance.choice([0, 1, 3]))
+        happened = event(f"e{self._events}", subject=self.chance.choice("gh"), at=NOW - ago, user=user)
+        windows = self.world.ingest(happened, room=room).windows
         self.driver.adopt(windows)
         self._given_out()
 
@@ -103,12 +108,11 @@ class Walk:
 
     def hand_over(self) -> None:
         window = self._window()
-        if window is None or window.handed_over:
-            return
+        if window is None or window.handed_over or window in self._closing:
+            return  # a dispatcher closes a window once: the sender has nothing of it left to give back
+        self._closing.append(window)
         settled = {device for of, device, _ in self._reported if of is window}
-        settled |= {device for of, device in self._withdrawn if of is window}
-        twice = any(of is window for of, _ in self._withdrawn)
-        unsent = {d for d in window.waiting.keys() - settled if not twice and self.chance.random() < 0.4}
+        unsent = {d for d in window.waiting.keys() - settled if self.chance.random() < 0.4}
         self.driver.settler.hand_over(window, unsent)
         self._withdrawn += [(window, device) for device in unsent]
 
@@ -123,6 +127,7 @@ class Walk:
             self._in_doubt[window.number].discard(device)
         self._reported.clear()
         self._withdrawn.clear()
+        self._closing.clear()
         self._in_doubt = {number: devices for number, devices in self._in_doubt.items() if number in run_of}
         self.check_sums()
 
@@ -156,6 +161,18 @@ class Walk:
         if self.chance.random() < 0.3:
             self._by_hand(cancel)
 
+    def stop(self) -> None:
+        """The kill switch. It is read in every transaction that opens something."""
+        kind, name = self.chance.choice([(StopKind.ALL, ""), (StopKind.RULE, "topic"), (StopKind.CATEGORY, "sports")])
+        stop(self.world.store, kind, name, self.world.now, known=lambda: {"topic", "sports"})
+
+    def start_again(self) -> None:
+        for one in stops_in_force(self.world.store).in_force:
+            start(self.world.store, one.kind, one.name)
+
+    def clear_superseded(self) -> None:
+        clear_superseded(self.world.store, self.world.now)
+
     def opt_out(self) -> None:
         set_user(self.world.store, self.chance.choice(["ann", "ben"]), opt_outs=["sports"])
 
@@ -165,17 +182,20 @@ class Walk:
         states = {run.seq: run.state for run in self.world.runs()}
         runs = {number: window.run.seq for number, window in self.driver.work.windows.items()}
         for number, devices in self._in_doubt.items():
-            if states[runs[number]] is not RunState.CANCELLED:
+            if states[runs[number]] not in CALLED_OFF:
                 self.doubted.update((runs[number], device) for device in devices)
         self._in_doubt.clear()
         self._reported.clear()
         self._withdrawn.clear()
+        self._closing.clear()
         self.driver = Driver(self.world, process=f"p{self.crashes}")
         self.check_sums()
 
     def end(self) -> None:
         """Answer what is open, resume what is paused, and let everything come to its end."""
         self.settle()
+        self.start_again()
+        self.clear_superseded()
         for run in self.world.runs(RunState.PAUSED):
             resume(self.world.store, run.id.hex, self.world.now, apps=[APP])
         self.crash()

@@ -1,0 +1,65 @@
+"""Slots: when the next one is due, and whether the daemon was awake when it came."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from functools import partial
+from uuid import UUID
+
+import trio
+
+from scheduler.domain.clock import Clock
+from scheduler.engine.dispatcher import Dispatcher
+from scheduler.runs.schedules import open_due, watch
+from scheduler.store.database import Store
+from scheduler.workspace.loading import Workspace
+
+ASLEEP = timedelta(seconds=60)
+"""A daemon that did not look for so long was down: the machine slept, or its clock was set."""
+
+
+class Ticker:
+    """Opens the runs of slots. Look often: it asks the store only when a slot is due."""
+
+    def __init__(
+        self, store: Store, workspace: Workspace, namespace: UUID, dispatcher: Dispatcher, clock: Clock
+    ) -> None:
+        self.next_at: datetime | None = None
+        """When the next slot of any rule is due."""
+        self._store = store
+        self._workspace = workspace
+        self._namespace = namespace
+        self._dispatcher = dispatcher
+        self._clock = clock
+        self._looked = self._awake_since = clock.now()
+        self._looking = trio.Lock()
+        """Held while slots are opened and while schedules change: what is remembered is of one workspace."""
+
+    async def use(self, workspace: Workspace) -> None:
+        """Go by the schedules of a workspace that was loaded: at the start, and after a reload."""
+        async with self._looking:
+            await trio.to_thread.run_sync(watch, self._store, workspace, self._clock.now())
+            self._workspace = workspace
+            self.next_at = self._clock.now()
+        await self.look()
+
+    async def look(self) -> None:
+        """Open the slots that are due, if any is."""
+        now = self._clock.now()
+        if now - self._looked > ASLEEP:
+            self._awake_since = now
+        self._looked = now
+        if self.next_at is None or now < self.next_at:
+            return
+        async with self._looking:
+            opened = await trio.to_thread.run_sync(
+                partial(open_due, self._store, self._workspace, self._namespace, now, awake_since=self._awake_since)
+            )
+            self.next_at = opened.next_at
+        self._dispatcher.stop_superseded(opened.superseded)
+        if opened.runs:
+            self._dispatcher.look_again()
+
+    def is_idle(self, now: datetime, within: timedelta) -> bool:
+        """Whether no slot is due within this time."""
+        return self.next_at is None or self.next_at > now + within

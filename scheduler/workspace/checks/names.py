@@ -1,0 +1,25 @@
+"""Names that a rule says it had: none of them may still be one, or the two would take each other's occasions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import PurePosixPath
+
+from scheduler.diagnostics.diagnostic import Diagnostic, error
+from scheduler.rules.rule import Rule
+
+
+def check_names(rule: Rule, paths: Iterable[str]) -> Iterator[Diagnostic]:
+    """Earlier names of a rule that a file is still called by, its own among them. `paths` are a workspace's files."""
+    earlier = {one.name: one for one in rule.renamed_from}
+    if not earlier:
+        return
+    for path in sorted(paths):
+        pure = PurePosixPath(path)
+        if pure.suffix == ".yaml" and pure.stem in earlier and _is_rule(pure):
+            message = f"a rule is still called '{pure.stem}': {path}"
+            yield error("contradiction", message, earlier[pure.stem].span, "leave that name out, or remove that file")
+
+
+def _is_rule(path: PurePosixPath) -> bool:
+    return path.parts[0] == "rules" and path.parts[:2] != ("rules", "tests")
