@@ -78,3 +78,22 @@ def test_another_kind_of_database_is_refused(url: str) -> None:
     assert str(refused.value) == (
         f"clarion.yaml: store.url {url!r} is not built yet\n  hint: write sqlite:///clarion.db; PostgreSQL is to come"
     )
+
+
+def test_runs_of_an_older_schema_keep_their_time_when_it_is_upgraded(tmp_path: Path) -> None:
+    path = tmp_path / "clarion.db"
+    command.upgrade(alembic_config(f"sqlite:///{path}"), "0001")
+    with sqlite3.connect(path) as connection:
+        connection.row_factory = sqlite3.Row
+        columns = connection.execute("PRAGMA table_info(runs)").fetchall()
+        given = {column["name"]: 7 if column["type"] == "INTEGER" else "x" for column in columns if column["notnull"]}
+        names, marks = ", ".join(given), ", ".join("?" * len(given))
+        connection.execute(f"INSERT INTO runs ({names}) VALUES ({marks})", list(given.values()))
+        connection.execute("UPDATE runs SET due = 1234")
+    connection.close()
+    upgrade(f"sqlite:///{path}")
+    with sqlite3.connect(path) as connection:
+        kept = connection.execute("SELECT occasion_at, may_exceed, rate FROM runs").fetchall()
+    connection.close()
+    assert kept == [(1234, 0, None)]
+    open_store(f"sqlite:///{path}").close()

@@ -83,7 +83,6 @@ def upgrade() -> None:
         sa.Column("at", sa.Integer(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("maybe_repeated", sa.Boolean(), nullable=False),
-        sa.Column("variant", sa.String(), nullable=True),
         sa.PrimaryKeyConstraint("run", "step", "device"),
         sqlite_with_rowid=False,
     )
@@ -129,7 +128,6 @@ def upgrade() -> None:
         sa.Column("rule", sa.String(), nullable=False),
         sa.Column("version", sa.String(), nullable=False),
         sa.Column("occasion", sa.String(), nullable=False),
-        sa.Column("occasion_at", sa.Integer(), nullable=False),
         sa.Column("event", sa.Integer(), nullable=True),
         sa.Column("previous", sa.Integer(), nullable=True),
         sa.Column("given_event", sa.String(), nullable=True),
@@ -147,30 +145,16 @@ def upgrade() -> None:
         sa.Column("intent", sa.Integer(), nullable=True),
         sa.Column("selected", sa.Integer(), nullable=False),
         sa.Column("sharded", sa.Boolean(), nullable=False),
-        sa.Column("rate", sa.Float(), nullable=True),
-        sa.Column("may_exceed", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("seq"),
     )
     with op.batch_alter_table("runs", schema=None) as batch_op:
         batch_op.create_index("runs_by_id", ["id"], unique=True)
-        batch_op.create_index(
-            "runs_by_key",
-            ["rule", "supersede", "occasion_at", "seq"],
-            unique=False,
-            sqlite_where=sa.text("supersede IS NOT NULL"),
-        )
         batch_op.create_index("runs_by_rule", ["rule", "seq"], unique=False)
         batch_op.create_index(
             "runs_open",
             ["state", "app", "lane", "seq"],
             unique=False,
             sqlite_where=sa.text("finished_at IS NULL"),
-        )
-        batch_op.create_index(
-            "runs_open_by_key",
-            ["rule", "supersede"],
-            unique=False,
-            sqlite_where=sa.text("supersede IS NOT NULL AND finished_at IS NULL"),
         )
 
     op.create_table(
@@ -182,14 +166,6 @@ def upgrade() -> None:
         sa.Column("intent", sa.Integer(), nullable=False),
         sa.Column("selected", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("run", "number"),
-        sqlite_with_rowid=False,
-    )
-    op.create_table(
-        "stops",
-        sa.Column("kind", sa.String(), nullable=False),
-        sa.Column("name", sa.String(), nullable=False),
-        sa.Column("since", sa.Integer(), nullable=False),
-        sa.PrimaryKeyConstraint("kind", "name"),
         sqlite_with_rowid=False,
     )
     op.create_table(
@@ -227,7 +203,7 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     with op.batch_alter_table("work", schema=None) as batch_op:
-        batch_op.create_index("work_by_time", ["run", "not_before", "device"], unique=False)
+        batch_op.create_index("work_by_time", ["not_before", "run"], unique=False)
 
     # The namespace of run ids: random, made with the database, and never changed.
     op.execute(
