@@ -14,7 +14,7 @@ from scheduler.cli.session import InSession
 from scheduler.cli.sharing import shared_out
 from scheduler.diagnostics.diagnostic import Diagnostic, Severity
 from scheduler.diagnostics.printers import as_github, as_json, as_text
-from scheduler.workspace.checking import check as findings_of
+from scheduler.workspace.checking import check as check_workspace
 from scheduler.workspace.folder import is_rule, read_folder
 
 
@@ -48,7 +48,7 @@ def check(
     here = [Path.cwd() / path for path in paths]
     sources = read_folder(session.root)
     with _uncollected():
-        findings = findings_of(
+        findings = check_workspace(
             sources,
             session.root,
             os.environ,

@@ -1,10 +1,11 @@
-"""The table of Apple's reasons for docs/apns.md, made from the one that is obeyed."""
+"""Apple's push types and reasons as tables for docs/rules.md and docs/apns.md, made from what is obeyed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from scheduler.apns.reasons import TABLE, AppAction, DeviceAction, Disposition, LinkAction, RequestAction
+from scheduler.domain.push_types import PushType
 
 _REQUEST = {
     RequestAction.ACCEPT: "accepted",
@@ -20,6 +21,14 @@ _LINK = {
     LinkAction.REPLACE: "the link is replaced",
     LinkAction.ROTATE: "new provider token, the link is replaced",
 }
+
+
+def push_type_rows() -> Iterator[tuple[str, ...]]:
+    """What is tied to each push type."""
+    yield "type", "priority, the default first", "topic: the bundle id and", "bytes at most"
+    for kind in PushType:
+        suffix = f"`{kind.topic_suffix}`" if kind.topic_suffix else "nothing"
+        yield f"`{kind}`", ", ".join(map(str, kind.priorities)), suffix, f"{kind.payload_limit:,}"
 
 
 def reason_rows() -> Iterator[tuple[str, ...]]:

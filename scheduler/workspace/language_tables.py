@@ -179,14 +179,6 @@ def place_rows() -> Rows:
         yield place, _words(roots), _words(roots_of(roots, scheduled=True))
 
 
-def push_type_rows() -> Rows:
-    """What is tied to each push type."""
-    yield "type", "priority, the default first", "topic: the bundle id and", "bytes at most"
-    for kind in PushType:
-        suffix = f"`{kind.topic_suffix}`" if kind.topic_suffix else "nothing"
-        yield f"`{kind}`", ", ".join(map(str, kind.priorities)), suffix, f"{kind.payload_limit:,}"
-
-
 def aps_rows() -> Rows:
     """The fields of `aps`."""
     return _field_rows(_SECTIONS)

@@ -13,7 +13,7 @@ from scheduler.rules.json_schema import json_schema_text
 from scheduler.rules.reference import built_rows, contents, filled, markdown, part_rows, reserved_words, unbuilt_rows
 from scheduler.rules.rule_table import RULE_TABLE
 from scheduler.workspace import language_tables as language
-from scheduler.workspace.apns_tables import reason_rows
+from scheduler.workspace.apns_tables import push_type_rows, reason_rows
 from scheduler.workspace.check_pages import Check, index, page, read_checks
 from scheduler.workspace.folder import read_folder
 from scheduler.workspace.settings_table import SETTINGS_TABLE
@@ -24,7 +24,7 @@ CHECKS_PATH = Path("docs/checks")
 _LANGUAGE = {
     "names": language.name_rows,
     "names-where": language.place_rows,
-    "push-types": language.push_type_rows,
+    "push-types": push_type_rows,
     "aps": language.aps_rows,
     "live-activity": language.live_activity_rows,
     "filters": language.filter_rows,
@@ -67,7 +67,7 @@ def reference(text: str) -> str:
 
 def apns_page(text: str) -> str:
     """The text of docs/apns.md with its tables made anew."""
-    rows = {"push-types": language.push_type_rows, "reasons": reason_rows}
+    rows = {"push-types": push_type_rows, "reasons": reason_rows}
     return filled(text, {name: markdown(made()) for name, made in rows.items()})
 
 
