@@ -82,7 +82,9 @@ class Pool:
         self.stopped: str | None = None
         """The reason for which this app cannot send; only another pool, with other credentials, can."""
         self.without_link_since: float | None = clock.monotonic()
-        """Monotonic; None while at least one link is up."""
+        """Monotonic; None while at least one link is up. It goes on behind links that were of no use."""
+        self._useless_since: float | None = None
+        """What `without_link_since` was before the links came up that have been of no use yet."""
         self.last_failure: str | None = None
         """Why the latest attempt to connect failed, or the latest link was closed."""
         self._endpoint = endpoint
@@ -192,9 +194,12 @@ class Pool:
             slot.short_lives = slot.short_lives + 1 if lived < SHORT_LIFE else 0
             if link.laws.proved or lived >= LONGEST_RECONNECT:
                 slot.failures = 0
+                self._useless_since = None
             else:
                 slot.failures += 1
                 self._dialer.avoid(link.address)
+                if self.without_link_since is not None and self._useless_since is not None:
+                    self.without_link_since = self._useless_since
 
     async def _attempt(self, slot: _Slot, nursery: trio.Nursery) -> Link | None:
         """A link that is up, or None if none could be made."""
@@ -262,7 +267,8 @@ class Pool:
         slot.link = link
         slot.tried = True
         self.counters.connects += 1
-        self.without_link_since = None
+        if self.without_link_since is not None:
+            self._useless_since, self.without_link_since = self.without_link_since, None
         link_log.up(self._name, slot.number, self._endpoint, link)
         for other in self._slots:
             if other.link is None and other.failures:

@@ -107,8 +107,10 @@ async def test_goaway_right_after_connecting_does_not_spin(certificates: Certifi
     server = PushServer()
     leave = lambda connection: connection.h2.close_connection(additional_data=b'{"reason":"Shutdown"}')  # noqa: E731
     async with on_each_connection(server, leave), connecting(server, certificates) as sender:
+        begun = sender.pool.without_link_since
         await sender.until(lambda: len(delays) > 3)
         assert delays[:4] == [0, 1, 2, 4]
+        await sender.until(lambda: sender.pool.without_link_since == begun)  # links that are of no use are none
         counters = sender.pool.counters
         assert counters.connects == counters.closes.total()
         assert counters.connects + counters.failures.total() >= 3
