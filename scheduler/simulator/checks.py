@@ -15,6 +15,8 @@ from scheduler.simulator.devices import Devices, DeviceState, Environment, is_de
 from scheduler.simulator.reasons import ACCEPTED, Answer, Reason
 
 PATH_PREFIX = b"/3/device/"
+BROADCAST_PREFIXES = (b"/1/apps/", b"/4/broadcasts/")
+"""Channel management, and what is sent on channels."""
 PAYLOAD_LIMIT = 4096
 VOIP_PAYLOAD_LIMIT = 5120
 COLLAPSE_ID_LIMIT = 64
@@ -70,6 +72,24 @@ class Request:
         """What stands in the path as device token, whatever it is; None if the path has no place for one."""
         path = self.fields.get(b":path", b"")
         return path[len(PATH_PREFIX) :].decode("latin-1") if path.startswith(PATH_PREFIX) else None
+
+    @property
+    def broadcast(self) -> str | None:
+        """Method and path of a request that is about channels; None of any other."""
+        path = self.fields.get(b":path", b"")
+        if not path.startswith(BROADCAST_PREFIXES):
+            return None
+        return (self.fields.get(b":method", b"") + b" " + path).decode("latin-1")
+
+    @property
+    def id_header(self) -> bytes:
+        """The header that carries the id of the request, there and back."""
+        return b"apns-id" if self.broadcast is None else b"apns-request-id"
+
+
+def is_seconds(value: bytes) -> bool:
+    """Whether this is an apns-expiration: whole seconds since 1970, or 0."""
+    return _SECONDS.fullmatch(value) is not None
 
 
 def is_message_id(value: bytes) -> bool:
@@ -213,9 +233,9 @@ def _priority(fields: _Fields) -> Reason | None:
 
 
 def _expiration(fields: _Fields) -> Reason | None:
-    """apns-expiration: whole seconds since 1970, or 0."""
+    """apns-expiration: may be missing."""
     value = fields.get(b"apns-expiration")
-    return None if value is None or _SECONDS.fullmatch(value) else Reason.BAD_EXPIRATION_DATE
+    return None if value is None or is_seconds(value) else Reason.BAD_EXPIRATION_DATE
 
 
 def _collapse_id(fields: _Fields) -> Reason | None:

@@ -242,22 +242,24 @@ class ServerConnection:
         for action in actions:
             if isinstance(action, AnswerWith):
                 answer = Answer(action.reason, action.timestamp, action.status)
-        if answer.status != 200:
+        if answer.status >= 300:
             self.watch.disturbed()
         apns_id = self._id_for(request, stream)
         self._waiting.add(stream)
         self._processed = max(self._processed, stream)
         delays = [action.seconds for action in actions if isinstance(action, Delay)]
-        respond = partial(self._respond, stream, answer, apns_id, actions)
+        respond = partial(self._respond, stream, answer, (request.id_header, apns_id), actions)
         if not delays:
             respond()
         elif None not in delays:
             self._after(at + sum(seconds or 0 for seconds in delays), respond)
-        if answer.status == 200:
+        if answer.status == 200 and request.broadcast is None:
             self.watch.accepted(request.device_token, apns_id.decode())
         return Exchange(request, answer, apns_id.decode(), stream, tuple(action.word for action in actions))
 
-    def _respond(self, stream: int, answer: Answer, apns_id: bytes, actions: list[RequestAction]) -> None:
+    def _respond(
+        self, stream: int, answer: Answer, identity: tuple[bytes, bytes], actions: list[RequestAction]
+    ) -> None:
         """The answer leaves, unless the client has cancelled or the connection has ended since."""
         if stream not in self._waiting or self.cut is not None or self.closed:
             return
@@ -271,11 +273,11 @@ class ServerConnection:
                 self._line.reset(stream, action.error)
                 return
         trailers = any(isinstance(action, Trailers) for action in actions)
-        self._line.answer(stream, answer, apns_id, trailers=trailers)
+        self._line.answer(stream, answer, identity, trailers=trailers)
 
     def _id_for(self, request: Request, stream: int) -> bytes:
-        """The request's own apns-id if it is one, else one that is made from connection and stream."""
-        own = request.fields.get(b"apns-id")
+        """The request's own id if it is one, else one that is made from connection and stream."""
+        own = request.fields.get(request.id_header)
         if own is not None and is_message_id(own):
             return own
         return str(uuid.uuid5(_MADE_IDS, f"{self.number}/{stream}")).encode()

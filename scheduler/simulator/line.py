@@ -142,10 +142,13 @@ class Line:
         """An interim answer."""
         self._h2.send_headers(stream, [(b":status", b"%d" % status)])
 
-    def answer(self, stream: int, answer: Answer, apns_id: bytes, *, trailers: bool = False) -> None:
-        """The answer to a request; its body goes as far as the client's windows allow."""
+    def answer(self, stream: int, answer: Answer, identity: tuple[bytes, bytes], *, trailers: bool = False) -> None:
+        """The answer to a request; its body goes as far as the client's windows allow. `identity` is the header with
+        the id of the request."""
         kind = HeaderTuple if self._hoards_indexes else NeverIndexedHeaderTuple
-        headers = [HeaderTuple(b":status", b"%d" % answer.status), kind(b"apns-id", apns_id)]
+        headers = [HeaderTuple(b":status", b"%d" % answer.status), kind(*identity)]
+        if answer.channel_id is not None:
+            headers.append(kind(b"apns-channel-id", answer.channel_id.encode()))
         body = answer.body()
         if body:
             headers.append(HeaderTuple(b"content-type", b"application/json"))

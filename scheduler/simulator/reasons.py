@@ -1,6 +1,7 @@
 """Apple's words for a refused request, and the bodies that carry them.
 
-Source: Apple, "Handling notification responses from APNs", table of `reason` values.
+Sources: Apple, "Handling notification responses from APNs", table of `reason` values, and "Handling error responses
+from Apple Push Notification service", its like for broadcasts.
 """
 
 from __future__ import annotations
@@ -14,15 +15,20 @@ import msgspec
 class Reason(StrEnum):
     """What is wrong with a request. The value is Apple's own spelling; `status` is the HTTP status beside it."""
 
+    BAD_CHANNEL_ID = "BadChannelId"
     BAD_COLLAPSE_ID = "BadCollapseId"
     BAD_DEVICE_TOKEN = "BadDeviceToken"
     BAD_EXPIRATION_DATE = "BadExpirationDate"
     BAD_MESSAGE_ID = "BadMessageId"
     BAD_PRIORITY = "BadPriority"
+    BAD_REQUEST_PARAMS = "BadRequestParams"
+    BAD_REQUEST_PAYLOAD = "BadRequestPayload"
     BAD_TOPIC = "BadTopic"
     BAD_CERTIFICATE = "BadCertificate"
     BAD_CERTIFICATE_ENVIRONMENT = "BadCertificateEnvironment"
     BAD_ENVIRONMENT_KEY_ID_IN_TOKEN = "BadEnvironmentKeyIdInToken"
+    CANNOT_CREATE_CHANNEL_CONFIG = "CannotCreateChannelConfig"
+    CHANNEL_NOT_REGISTERED = "ChannelNotRegistered"
     DEVICE_TOKEN_NOT_FOR_TOPIC = "DeviceTokenNotForTopic"
     DUPLICATE_HEADERS = "DuplicateHeaders"
     EXPIRED_TOKEN = "ExpiredToken"
@@ -30,7 +36,9 @@ class Reason(StrEnum):
     IDLE_TIMEOUT = "IdleTimeout"
     INTERNAL_SERVER_ERROR = "InternalServerError"
     INVALID_PUSH_TYPE = "InvalidPushType"
+    MISSING_CHANNEL_ID = "MissingChannelId"
     MISSING_DEVICE_TOKEN = "MissingDeviceToken"
+    MISSING_PUSH_TYPE = "MissingPushType"
     MISSING_TOPIC = "MissingTopic"
     PAYLOAD_EMPTY = "PayloadEmpty"
     EXPIRED_PROVIDER_TOKEN = "ExpiredProviderToken"
@@ -43,6 +51,7 @@ class Reason(StrEnum):
     SERVICE_UNAVAILABLE = "ServiceUnavailable"
     SHUTDOWN = "Shutdown"
     TOPIC_DISALLOWED = "TopicDisallowed"
+    TOPIC_MISMATCH = "TopicMismatch"
     UNRELATED_KEY_ID_IN_TOKEN = "UnrelatedKeyIdInToken"
     TOO_MANY_REQUESTS = "TooManyRequests"
     TOO_MANY_PROVIDER_TOKEN_UPDATES = "TooManyProviderTokenUpdates"
@@ -61,6 +70,7 @@ _STATUSES = {
     Reason.FORBIDDEN: 403,
     Reason.INVALID_PROVIDER_TOKEN: 403,
     Reason.MISSING_PROVIDER_TOKEN: 403,
+    Reason.TOPIC_MISMATCH: 403,
     Reason.UNRELATED_KEY_ID_IN_TOKEN: 403,
     Reason.BAD_PATH: 404,
     Reason.METHOD_NOT_ALLOWED: 405,
@@ -80,12 +90,15 @@ class Answer:
     """What the simulator says to one request: accepted if `reason` is None.
 
     `timestamp` goes with status 410 alone: milliseconds since 1970, when the token was found to be inactive.
-    `given_status` is for answers that a fault makes up, where reason and status need not belong together.
+    `given_status` is for answers that a fault makes up, where reason and status need not belong together, and for those
+    that say yes with another status than 200. `content` (JSON) and `channel_id` answer what was asked about channels.
     """
 
     reason: str | None = None
     timestamp: int | None = None
     given_status: int | None = None
+    content: bytes = b""
+    channel_id: str | None = None
 
     @property
     def status(self) -> int:
@@ -94,9 +107,9 @@ class Answer:
         return 200 if self.reason is None else Reason(self.reason).status
 
     def body(self) -> bytes:
-        """The JSON that Apple sends: empty without a reason, else `{"reason": …}` and perhaps `timestamp`."""
+        """The JSON that Apple sends: `content` without a reason, else `{"reason": …}` and perhaps `timestamp`."""
         if self.reason is None:
-            return b""
+            return self.content
         if self.timestamp is None:
             return msgspec.json.encode({"reason": self.reason})
         return msgspec.json.encode({"reason": self.reason, "timestamp": self.timestamp})

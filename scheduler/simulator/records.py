@@ -20,7 +20,8 @@ class RequestRecord(msgspec.Struct, frozen=True, gc=False):
     """One line of the log: what was asked, as it was sent, and what was answered.
 
     `bytes` is the size of the payload; `payload` its text, only where the simulator was told to keep it. `faults` and
-    `lint` are there only if there were any.
+    `lint` are there only if there were any; `broadcast` (method and path) and `channel` only where channels are
+    concerned.
     """
 
     at: str
@@ -36,6 +37,8 @@ class RequestRecord(msgspec.Struct, frozen=True, gc=False):
     bytes: int
     connection: int
     stream: int
+    broadcast: str | msgspec.UnsetType = msgspec.UNSET
+    channel: str | msgspec.UnsetType = msgspec.UNSET
     payload: str | msgspec.UnsetType = msgspec.UNSET
     faults: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
     lint: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
@@ -61,10 +64,19 @@ def record_of(
         bytes=request.size,
         connection=connection,
         stream=exchange.stream,
+        broadcast=request.broadcast or msgspec.UNSET,
+        channel=_channel(exchange),
         payload=request.payload.decode("utf-8", "replace") if keep_payload else msgspec.UNSET,
         faults=exchange.faults or msgspec.UNSET,
         lint=lint or msgspec.UNSET,
     )
+
+
+def _channel(exchange: Exchange) -> str | msgspec.UnsetType:
+    """The channel that was asked for, or that was created."""
+    if exchange.request.broadcast is None:
+        return msgspec.UNSET
+    return exchange.answer.channel_id or _text(exchange.request.fields.get(b"apns-channel-id")) or msgspec.UNSET
 
 
 def _text(value: bytes | None) -> str | None:

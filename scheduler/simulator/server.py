@@ -8,14 +8,14 @@ import struct
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import count
 from pathlib import Path
 
 import trio
 
 from scheduler.domain.clock import Clock
-from scheduler.simulator.checks import Credentials, Row, World, judge
+from scheduler.simulator.broadcasts import Channels, judge_broadcast
+from scheduler.simulator.checks import Credentials, Request, Row, World, judge
 from scheduler.simulator.client_certificates import read_certificate
 from scheduler.simulator.client_watch import ClientWatch
 from scheduler.simulator.connection import LINGER, Exchange, ServerConnection
@@ -25,6 +25,7 @@ from scheduler.simulator.faults import NO_FAULTS, CutBy, Script
 from scheduler.simulator.lint import defects_of
 from scheduler.simulator.listening import READ_SIZE, Listen, serve_connections
 from scheduler.simulator.provider_tokens import ConnectionTokens, TokenKey, TokenReader
+from scheduler.simulator.reasons import Answer
 from scheduler.simulator.records import RequestLog, Statistics, record_of
 
 _TlsStream = trio.SSLStream[trio.SocketStream]
@@ -94,6 +95,7 @@ class _Simulator:
         self._config = config
         self._reader = TokenReader(config.keys)
         self._world = world
+        self._channels = Channels()
         self._clock = clock
         self._statistics = statistics
         self._watch = watch
@@ -109,7 +111,7 @@ class _Simulator:
         connection = ServerConnection(
             number,
             self._credentials(stream),
-            partial(judge, self._world),
+            self._judge,
             faults=self._faults.connection(number, opened),
             watch=self._watch.connection(opened),
             throttle=self._config.throttle,
@@ -123,6 +125,11 @@ class _Simulator:
             raise
         finally:
             connection.watch.closed(trio.current_time(), by_client=not connection.dismissed)
+
+    def _judge(self, request: Request, credentials: Credentials, now: float) -> Answer:
+        if request.broadcast is not None:
+            return judge_broadcast(self._channels, request, credentials, now)
+        return judge(self._world, request, credentials, now)
 
     def _credentials(self, stream: _TlsStream) -> Credentials:
         certificate = stream.getpeercert(binary_form=True)
@@ -177,7 +184,7 @@ class _Simulator:
             )
 
     def _defects(self, exchange: Exchange) -> tuple[str, ...]:
-        if not self._config.lint:
+        if not self._config.lint or exchange.request.broadcast is not None:
             return ()
         defects = defects_of(exchange.request)
         self._watch.defects(defects)

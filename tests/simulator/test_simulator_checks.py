@@ -27,7 +27,7 @@ BODY = b'{"aps":{"alert":"hello"}}'
 
 REFUSED: list[tuple[dict[str, str | None], bytes, int, str]] = [
     ({"method": "GET"}, BODY, 405, "MethodNotAllowed"),
-    ({"path": "/4/broadcasts/apps/x"}, BODY, 404, "BadPath"),
+    ({"path": "/4/device/x"}, BODY, 404, "BadPath"),
     ({"path": "/3/device"}, BODY, 404, "BadPath"),
     ({"path": "/3/device/"}, BODY, 400, "MissingDeviceToken"),
     ({"authorization": None}, BODY, 403, "MissingProviderToken"),

@@ -95,7 +95,7 @@ def test_the_devices_on_the_page_are_devices() -> None:
 
 
 def test_every_reason_of_the_checks_is_known_and_has_its_status() -> None:
-    rows = sections()["Checks"].rows("check", "status and reason")
+    rows = [row for name in ("Checks", "Broadcasts") for row in sections()[name].rows("check", "status and reason")]
     named = {}
     for row in rows:
         status = None
