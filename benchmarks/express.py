@@ -4,8 +4,8 @@
     python benchmarks/express.py --memory            memory over 5 million requests, and nothing else
 
 Everybody sends the same 250-byte payload to a thousand devices in turn, from a process of its own to one sink in
-another process on this machine; every answer is looked at, and all have to be 200. Clarion's requests are made before
-the clock starts: what is measured is the way from a request to its result. The sink is nghttpd where that is installed,
+another process on this machine; every answer is looked at, and all have to be 200. Requests are made while the clock
+runs. The sink is nghttpd where that is installed,
 else Clarion's own; h2load shows in the same run how fast it can be. The rounds interleave the senders, and the median
 over the rounds counts: for a ratio, of the ratios. Then latency, at an even tenth of h2load's rate.
 

@@ -117,12 +117,12 @@ async def send_at_full_speed(target: Target, campaigns: int = 1) -> None:
     """Every request at once; interleaved if there is more than one campaign."""
     sender = Sender(target, campaigns)
     total = WARM_UP + target.requests
-    windows = list(windows_of(WARM_UP, total))
     stopwatch = Stopwatch()
     async with trio.open_nursery() as nursery:
         await nursery.start(sender.pool.run)
         await sender.send(windows_of(0, WARM_UP))
         stopwatch.start()
+        windows = list(windows_of(WARM_UP, total))
         await sender.send(windows)
         stopwatch.report(target.requests)
         nursery.cancel_scope.cancel()
