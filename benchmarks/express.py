@@ -5,9 +5,9 @@
 
 Everybody sends the same 250-byte payload to a thousand devices in turn, from a process of its own to one sink in
 another process on this machine; every answer is looked at, and all have to be 200. Requests are made while the clock
-runs. The sink is nghttpd where that is installed,
-else Clarion's own; h2load shows in the same run how fast it can be. The rounds interleave the senders, and the median
-over the rounds counts: for a ratio, of the ratios. Then latency, at an even tenth of h2load's rate.
+runs. The sink is nghttpd where that is installed, else Clarion's own; h2load shows in the same run how fast it can be.
+The rounds interleave the senders, and the median over the rounds counts: for a ratio, of the ratios. Then latency, at
+an even tenth of h2load's rate.
 
 No time is asserted, but ratios are, and that memory does not grow: exits 1 if one is missed. A peer that is missing
 on this machine is a line.
