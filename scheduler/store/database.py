@@ -23,7 +23,7 @@ from scheduler.store.tables import META
 Transaction: TypeAlias = Connection
 """What the functions of the store take first: an open transaction, of a reader or of the writer."""
 
-SCHEMA_REVISION = "0002"
+SCHEMA_REVISION = "0003"
 """The newest migration; a test holds it against the migrations folder."""
 
 BUSY_MS = 30_000

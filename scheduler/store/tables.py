@@ -75,12 +75,16 @@ class MembershipRow(SQLModel, table=True):
 
 
 class EventRow(SQLModel, table=True):
-    """Something that happened. A row exists only when its rules were matched, in the same transaction."""
+    """Something that happened. A row exists only when its rules were matched, in the same transaction.
+
+    `user` is set where some rule's `timing.unless` asks for events of this type by their user.
+    """
 
     __tablename__ = "events"
     __table_args__ = (
         Index("events_by_identity", "source", "id", unique=True),
         Index("events_by_subject", "type", "subject", "time"),
+        Index("events_by_user", "user", "type", "time", sqlite_where=text("user IS NOT NULL")),
     )
     seq: int | None = Field(default=None, primary_key=True)
     id: str
@@ -90,6 +94,7 @@ class EventRow(SQLModel, table=True):
     time: int
     arrived_at: int
     data: str
+    user: str | None = None
 
 
 class RuleVersionRow(SQLModel, table=True):
@@ -111,6 +116,8 @@ class RunRow(SQLModel, table=True):
     more, also where it was cancelled.
     `event` and `previous` are numbers of events; `given_event` is the event (JSON) that a manual run was fired with:
     it did not happen for other rules.
+    `waits_until` is there as long as the state is waiting; `wall` is the local time of a slot that comes to each zone
+    at an instant of its own.
     """
 
     __tablename__ = "runs"
@@ -125,6 +132,7 @@ class RunRow(SQLModel, table=True):
             "supersede",
             sqlite_where=text("supersede IS NOT NULL AND finished_at IS NULL"),
         ),
+        Index("runs_waiting", "waits_until", sqlite_where=text("waits_until IS NOT NULL")),
     )
     seq: int | None = Field(default=None, primary_key=True)
     id: bytes = Field(sa_column=Column(LargeBinary(16), nullable=False))
@@ -151,6 +159,8 @@ class RunRow(SQLModel, table=True):
     sharded: bool = False
     rate: float | None = None
     may_exceed: bool = False
+    waits_until: int | None = None
+    wall: str | None = None
 
 
 class ShardRow(SQLModel, table=True):
@@ -158,6 +168,8 @@ class ShardRow(SQLModel, table=True):
 
     `cursor`: every selected device up to here has a ledger row or a work row.
     `intent`: devices up to here may have been sent. cursor ≤ intent ≤ last.
+    `not_before`: none of its windows opens earlier. Of its range, it is about the devices of some `zones` (JSON list)
+    or of one `part` of the audience where these are given.
     """
 
     __tablename__ = "shards"
@@ -168,6 +180,9 @@ class ShardRow(SQLModel, table=True):
     cursor: int
     intent: int
     selected: int = 0
+    not_before: int | None = None
+    zones: str | None = None
+    part: str | None = None
 
 
 class LedgerRow(SQLModel, table=True):
@@ -210,15 +225,30 @@ class WorkRow(SQLModel, table=True):
 
 
 class ClaimRow(SQLModel, table=True):
-    """A place under a cap or a re-entry limit, taken inside the transaction that commits the intent."""
+    """What a person has of a limit, taken for a device of a run inside the transaction that commits the intent.
+
+    Read and removed by person. `at` is the instant that counts for the limit.
+    """
 
     __tablename__ = "claims"
     __table_args__ = {"sqlite_with_rowid": False}
+    person: str = Field(primary_key=True)
     kind: str = Field(primary_key=True)
     scope: str = Field(primary_key=True)
-    person: str = Field(primary_key=True)
     bucket: str = Field(primary_key=True)
     run: int = Field(primary_key=True)
+    device: int = Field(primary_key=True)
+    at: int
+
+
+class SelectionRow(SQLModel, table=True):
+    """How many devices the runs of a rule selected in a minute (since 1970), where a fuse watches the rule."""
+
+    __tablename__ = "selections"
+    __table_args__ = {"sqlite_with_rowid": False}
+    rule: str = Field(primary_key=True)
+    minute: int = Field(primary_key=True)
+    devices: int
 
 
 class StopRow(SQLModel, table=True):
@@ -290,6 +320,7 @@ SHARDS = table_of(ShardRow)
 LEDGER = table_of(LedgerRow)
 WORK = table_of(WorkRow)
 CLAIMS = table_of(ClaimRow)
+SELECTIONS = table_of(SelectionRow)
 STOPS = table_of(StopRow)
 SCHEDULES = table_of(ScheduleRow)
 MISSES = table_of(MissRow)
