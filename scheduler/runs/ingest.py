@@ -15,8 +15,9 @@ from uuid import UUID
 
 from scheduler.domain.events import Event
 from scheduler.domain.ids import run_id
-from scheduler.domain.runs import Recipient, RunState
+from scheduler.domain.runs import RunState
 from scheduler.runs.births import prospective_run
+from scheduler.runs.claiming import contest, take
 from scheduler.runs.context import NoAudience, RunContext, audience_max, context_of
 from scheduler.runs.occasions import Miss, Occasion, occasion_of
 from scheduler.runs.superseding import supersede
@@ -162,30 +163,31 @@ def _open_at_once(
             birth.new = replace(birth.new, run=ended)
         else:
             contexts.append((birth, context))
-    windows: list[Window] = []
+    opened: list[tuple[_Birth, Window]] = []
     named = audiences.recipients_named(tx, [context.audience for _, context in contexts])
     for (birth, context), devices in zip(contexts, named, strict=True):
         app = context.audience.app
         if len(devices) <= min(room[app], MAX_WINDOW):
-            window = _born_with_intent(birth, context, devices, now)
+            window = decide_window(context, None, devices, end=devices[-1].id if devices else 0, now=now)
             room[app] -= len(window.recipients)
-            windows.append(window)
+            opened.append((birth, window))
+    windows = [window for _, window in opened]
+    take(tx, contest(tx, windows, now))
+    for birth, window in opened:
+        _bear_with_intent(birth, window, now)
     return windows
 
 
-def _born_with_intent(birth: _Birth, context: RunContext, devices: list[Recipient], now: datetime) -> Window:
-    end = devices[-1].id if devices else 0
-    window = decide_window(context, None, devices, end=end, now=now)
+def _bear_with_intent(birth: _Birth, window: Window, now: datetime) -> None:
     over = window.is_over
     born = replace(
         birth.new.run,
         state=RunState.FINISHED if over else RunState.RUNNING,
         started_at=now,
         finished_at=now if over else None,
-        last_device=end,
-        intent=end,
+        last_device=window.end,
+        intent=window.end,
         selected=window.selected,
     )
     birth.new = replace(birth.new, run=born)
-    window.context = replace(context, run=born)
-    return window
+    window.context = replace(window.context, run=born)

@@ -30,7 +30,8 @@ class Counts:
 class RunReport:
     """A run and what became of its devices. `reasons` counts by outcome and reason, `variants` by name and outcome.
 
-    `deferred`: of the pending, those that are decided again later; `next_due`: when the next pending one may go.
+    `deferred`: of the pending, by reason those that are decided again later; `next_due`: when the next pending
+    one may go.
     """
 
     run: Run
@@ -38,7 +39,7 @@ class RunReport:
     maybe_repeated: int
     reasons: dict[str, dict[str, int]]
     variants: dict[str, dict[str, int]]
-    deferred: int
+    deferred: dict[str, int]
     next_due: datetime | None
 
 
@@ -86,6 +87,6 @@ def report_of(tx: Transaction, run: Run) -> RunReport:
         ledger.maybe_repeated(tx, run.seq),
         reasons,
         ledger.variant_tallies(tx, run.seq),
-        deferred=ledger.count_deferred(tx, run.seq),
+        deferred=ledger.deferred(tx, run.seq),
         next_due=ledger.next_work(tx, run.seq),
     )

@@ -148,10 +148,15 @@ def next_due(tx: Transaction) -> datetime | None:
     return None if at is None else from_ms(at)
 
 
-def count_deferred(tx: Transaction, run: int) -> int:
-    """How many devices of a run are decided again later."""
-    query = select(func.count()).where(WORK.c.run == run, WORK.c.state == WorkState.DEFERRED.value)
-    return int(tx.execute(query).scalar_one())
+def deferred(tx: Transaction, run: int) -> dict[str, int]:
+    """How many devices of a run are decided again later, by the reason."""
+    query = (
+        select(WORK.c.reason, func.count().label("devices"))
+        .where(WORK.c.run == run, WORK.c.state == WorkState.DEFERRED.value)
+        .group_by(WORK.c.reason)
+        .order_by(WORK.c.reason)
+    )
+    return {row.reason: row.devices for row in tx.execute(query)}
 
 
 def with_rows(tx: Transaction, run: int, devices: Sequence[int]) -> set[int]:

@@ -86,7 +86,7 @@ def test_each_device_is_held_until_its_own_morning(tmp_path: Path, monkeypatch: 
     driver.settle()
     report = world.report(world.runs()[0])
     assert report.counts == some(selected=5, accepted=2, pending=3)
-    assert (report.deferred, report.next_due) == (3, LOS_ANGELES)
+    assert (report.deferred, report.next_due) == ({"quiet_hours": 3}, LOS_ANGELES)
     (run,) = driver.work.runs.values()
     assert run.work_due == LOS_ANGELES
     world.advance((LOS_ANGELES - NOW).total_seconds() - 1)
