@@ -116,13 +116,22 @@ def _day(at: datetime) -> Any:
 class CrowdedWalk(Walk):
     """A walk through hours and days."""
 
+    def step(self) -> None:
+        super().step()
+        if self.chance.random() < 0.3:
+            self.opt_out()
+            self.take_up()
+
     def pass_time(self) -> None:
         self.world.advance(self.chance.choice([0.001, 1, 600, 3600, 5 * 3600]))
 
     def opt_out(self) -> None:
-        """Somebody uses a device."""
+        """Somebody uses a device, or has had enough, or wants it again."""
+        if self.chance.getrandbits(1):
+            choice = self.chance.choice([[], ["sports"]])
+            return set_user(self.world.store, self.chance.choice(["ann", "ben"]), opt_outs=choice)
         number = self.chance.randint(1, DEVICES)
-        register(self.world.store, [DeviceChange(app=APP, token=token_of(number))], now=self.world.now)
+        return register(self.world.store, [DeviceChange(app=APP, token=token_of(number))], now=self.world.now)
 
 
 @pytest.fixture(scope="module", params=["drop", "hold"])
@@ -130,7 +139,7 @@ def crowd(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     life = {"max_age": "40 days", "expires_after": "60 days"}
     key = {"supersede": "{{ event.subject }}"}
     rules = {
-        "everyone": limited(audience={"everyone": True}, delivery=life),
+        "everyone": limited(audience={"everyone": True}, delivery=life | {"max_age": "20 hours"}),
         "topic": limited({"reentry": {"after": "2 s"}}, audience={"topics": ["a", "b"]}, delivery=life),
         "user": limited({"per_user": "latest"}, delivery=life | key),
     }
