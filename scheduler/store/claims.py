@@ -124,7 +124,7 @@ def chosen_statement(persons: Sequence[str], runs: Collection[int]) -> Select[An
         CLAIMS.c.kind == ClaimKind.LATEST.value,
         CLAIMS.c.scope == "",
         CLAIMS.c.bucket == "",
-        CLAIMS.c.run.in_(sorted(runs)),
+        (CLAIMS.c.run + 0).in_(sorted(runs)),  # not by the index of the runs: there are all persons of them
     )
 
 
