@@ -161,7 +161,7 @@ def crowd(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.mark.slow
-@settings(max_examples=settings.default.max_examples // 4)
+@settings(max_examples=settings.default.max_examples // 6)
 @given(seed=st.integers(0, 2**32), length=st.integers(5, 60))
 def test_nobody_gets_more_than_the_limits_say_and_nobody_is_refused_for_nothing(
     crowd: World, seed: int, length: int
