@@ -44,6 +44,12 @@ def expires_at(terms: SendTerms, due: datetime) -> datetime | None:
     return end if terms.ends is None else min(end, terms.ends)
 
 
+def expiration_of(end: datetime | None) -> int:
+    """`apns-expiration` in UNIX seconds, the same in every attempt; 0 is: try once, do not store
+    (Apple: Sending notification requests to APNs)."""
+    return 0 if end is None else int(end.timestamp())
+
+
 def decide_run(terms: SendTerms, *, due: datetime, now: datetime) -> Outcome | None:
     """The outcome that every device of the run gets without being sent, or None: decide each.
 

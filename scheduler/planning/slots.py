@@ -80,8 +80,20 @@ def slots_after(timetable: Timetable, zone: tzinfo, after: datetime) -> Iterator
         found = iter([Slot(ONCE, _wall(at, zone), at)] if at > after else [])
     else:
         # No clock that was moved since shows less: what is due later stands for a later wall time.
-        found = _each_instant_once(_walls(timetable, zone, _wall(after, zone)), zone, after)
+        found = _each_instant_once(walls_after(timetable, zone, _wall(after, zone)), zone, after)
     return found if end is None else takewhile(lambda slot: slot.at < end, found)
+
+
+def walls_after(timetable: Timetable, zone: tzinfo, after: datetime) -> Iterator[datetime]:
+    """The wall times later than one, in order: all that the schedule names, also before `starts` and after `ends`."""
+    match timetable.timing:
+        case CronExpression() as cron:
+            return cron_walls(cron, after)
+        case Every() as every:
+            assert timetable.starts is not None, "`every` counts from `starts`"
+            return _every(every, _day(timetable.starts, zone), after)
+        case At():
+            return iter(())
 
 
 def slots_between(timetable: Timetable, zone: tzinfo, after: datetime, until: datetime) -> Iterator[Slot]:
@@ -126,17 +138,6 @@ def due_slots(
 
 def _text(moment: Moment | None) -> str:
     return "-" if moment is None else moment.isoformat()
-
-
-def _walls(timetable: Timetable, zone: tzinfo, after: datetime) -> Iterator[datetime]:
-    match timetable.timing:
-        case CronExpression() as cron:
-            return cron_walls(cron, after)
-        case Every() as every:
-            assert timetable.starts is not None, "`every` counts from `starts`"
-            return _every(every, _day(timetable.starts, zone), after)
-        case At():
-            raise AssertionError("`at` is one instant")
 
 
 def _every(every: Every, first: date, after: datetime) -> Iterator[datetime]:

@@ -8,6 +8,7 @@ from datetime import date, datetime
 from scheduler.diagnostics.diagnostic import Diagnostic, error
 from scheduler.diagnostics.source import Span
 from scheduler.rules.fields import Values
+from scheduler.rules.schedule import BY_DEVICE
 
 _STARTERS = ("event", "schedule", "at")
 
@@ -35,6 +36,20 @@ def _of_trigger(values: Values) -> Iterator[Diagnostic]:
     if isinstance(schedule, Values) and values.node("starts") is None:
         yield _error("`every` counts from `starts`, and that is missing", values.span("trigger.schedule"),
                      "add `starts: 2026-11-27` at the top")  # fmt: skip
+    if values.optional("trigger.time_zone", str) == BY_DEVICE:
+        yield from _of_device_zone(values, counted=isinstance(schedule, Values))
+
+
+def _of_device_zone(values: Values, *, counted: bool) -> Iterator[Diagnostic]:
+    """What is one instant for all cannot be each device's own time."""
+    at, starts = values.optional("trigger.at", datetime), values.optional("starts", date)
+    if at is not None and at.tzinfo is not None:
+        yield _error("`at` is one instant here, the same for every device: `time_zone: device` contradicts it",
+                     values.span("trigger.time_zone"),
+                     "leave it out, or write `at` without its offset, as `2026-11-27 09:00`")  # fmt: skip
+    if counted and isinstance(starts, datetime) and starts.tzinfo is not None:
+        yield _error("`every` counts each device's days from `starts`, and an instant is another day elsewhere",
+                     values.span("starts"), f"write a date: `starts: {starts:%Y-%m-%d}`")  # fmt: skip
 
 
 def _of_times(values: Values) -> Iterator[Diagnostic]:

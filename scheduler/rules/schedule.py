@@ -13,6 +13,8 @@ from scheduler.rules.cron import CronExpression
 from scheduler.rules.fields import Values
 
 ONE_HOUR = timedelta(hours=1)
+BY_DEVICE = "device"
+"""The `time_zone` of a schedule that comes to each device at its own wall time."""
 
 
 class CatchUp(StrEnum):
@@ -44,8 +46,8 @@ Timing: TypeAlias = CronExpression | Every | At
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """`trigger.schedule` or `trigger.at` with what belongs to it. `time_zone` None is the workspace's default; `span`
-    is where it stands."""
+    """`trigger.schedule` or `trigger.at` with what belongs to it. `time_zone` None is the workspace's default,
+    BY_DEVICE each device's own; `span` is where it stands."""
 
     timing: Timing
     time_zone: str | None

@@ -14,6 +14,7 @@ from scheduler.rules.cron import CronMistake, parse_cron
 from scheduler.rules.fields import Field
 from scheduler.rules.kinds import Kind, Misfit, parsed, text_of
 from scheduler.rules.records import either, record
+from scheduler.rules.schedule import BY_DEVICE
 
 _TIME = re.compile(r"([0-9]{1,2}):([0-9]{2})")
 
@@ -45,9 +46,9 @@ def cities() -> set[str]:
 
 
 def _read_zone(node: Node) -> object:
-    words = "an IANA zone such as Europe/Berlin, or device"
+    words = f"an IANA zone such as Europe/Berlin, or {BY_DEVICE}"
     text = text_of(node, words)
-    if text == "device":
+    if text == BY_DEVICE:
         return text
     try:
         return ZoneInfo(text).key
@@ -73,9 +74,7 @@ def _read_cron(node: Node) -> object:
 MOMENT = parsed("a date or a time such as 2026-11-27 or 2026-11-27 09:00", _moment)
 POINT_IN_TIME = parsed("a time such as 2026-11-27 09:00", _point_in_time)
 TIME_OF_DAY = parsed("a time of the day such as 22:00", _time_of_day, {"type": ["string", "number"]})
-ZONE = Kind(
-    "an IANA zone such as Europe/Berlin, or device", _read_zone, {"type": "string"}, unbuilt=frozenset({"device"})
-)
+ZONE = Kind(f"an IANA zone such as Europe/Berlin, or {BY_DEVICE}", _read_zone, {"type": "string"})
 SINCE = parsed("a time before the event such as 1 hour before", _since)
 CALENDAR_UNITS = parsed("a number of days, weeks or months such as 2 days", parse_calendar_units)
 SCHEDULE = either(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta, tzinfo
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from scheduler.conditions.condition import Condition
@@ -16,6 +16,7 @@ from scheduler.domain.push_types import PushType
 from scheduler.domain.quantities import Rate
 from scheduler.domain.quiet_hours import QuietOverride
 from scheduler.domain.reentry import Reentry
+from scheduler.planning.device_slots import FIRST_ZONE
 from scheduler.planning.experiments import Experiment, Holdout
 from scheduler.planning.slots import Timetable, end_instant, start_instant
 from scheduler.rendering.fusing import Uncompilable, fuse
@@ -26,27 +27,13 @@ from scheduler.rendering.unfused import Fuse
 from scheduler.rendering.with_values import read_with
 from scheduler.rules.compiler import roots_of
 from scheduler.rules.rule import Collapse, Message, OnUnknown, Rule
-from scheduler.rules.schedule import CatchUp
+from scheduler.rules.schedule import BY_DEVICE
+from scheduler.workspace.planned import Planned
 from scheduler.workspace.templates import TemplateFiles
 
 MESSAGE_ROOTS = frozenset({"event", "previous", "user", "device", "now", "today"})
 OCCASION_ROOTS = frozenset({"event", "previous"})
 COLLAPSE_ROOTS = frozenset({"event", "previous", "user", "device"})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Planned:
-    """The schedule of a campaign in its zone, and what becomes of slots that come late."""
-
-    timetable: Timetable
-    zone: ZoneInfo
-    grace: timedelta
-    catch_up: CatchUp
-
-    @property
-    def signature(self) -> str:
-        """Changes when the schedule is edited."""
-        return self.timetable.signature(self.zone.key)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -66,9 +53,9 @@ class Campaign:
     category: str
     enabled: bool
     starts_at: datetime | None
-    """Nothing starts before this instant."""
+    """Nothing starts before this instant; by the default zone where a slot goes by each device's own."""
     ends_at: datetime | None
-    """Nothing is sent from this instant on."""
+    """Nothing is sent from this instant on; likewise."""
     renamed_from: tuple[str, ...]
     planned: Planned | None
     """Of a rule that a schedule or a time starts."""
@@ -104,7 +91,7 @@ class Campaign:
     heeds_caps: bool
     one_device: bool
     """Of the devices of a user only the one that was seen last."""
-    zone: tzinfo
+    zone: ZoneInfo
     """The zone of people who have none of their own."""
     uses_previous: bool
     """Whether anything reads `previous`: otherwise it need not be looked up."""
@@ -213,7 +200,7 @@ def join(rule: Rule, parts: Parts, around: Surroundings, version: str, sources: 
     read.update(name for payload in payloads.values() for name in payload.variables)
     read.update(name for condition in (trigger.when, audience.where) if condition for name in condition.names)
     planned = planned_of(rule, around)
-    bounds_zone = zone if planned is None else planned.zone
+    bounds_zone = zone if planned is None or planned.by_device else planned.zone
     return Campaign(
         name=rule.name,
         version=version,
@@ -265,9 +252,11 @@ def planned_of(rule: Rule, around: Surroundings) -> Planned | None:
     schedule = rule.trigger.schedule
     if schedule is None:
         return None
+    by_device = schedule.time_zone == BY_DEVICE
     return Planned(
         timetable=Timetable(schedule.timing, rule.starts, rule.ends),
-        zone=ZoneInfo(around.time_zone if schedule.time_zone in (None, "device") else schedule.time_zone),
+        zone=FIRST_ZONE if by_device else ZoneInfo(schedule.time_zone or around.time_zone),
+        by_device=by_device,
         grace=schedule.grace,
         catch_up=schedule.catch_up,
     )

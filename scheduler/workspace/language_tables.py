@@ -77,7 +77,7 @@ _NAMES: Mapping[str, str] = {
     "device.last_seen_at": "when the app was last heard of",
     "now": "the time of the run, the same for all of its devices",
     "today": "the date of that in the person's zone",
-    "slot": "the time that a schedule names",
+    "slot": "the time that a schedule names; with `time_zone: device` the device's own",
 }
 """What each name means, in the order of the reference."""
 

@@ -22,7 +22,7 @@ from scheduler.workspace.checks.credentials import check_topic
 from scheduler.workspace.checks.names import check_names
 from scheduler.workspace.checks.payloads import check_payloads
 from scheduler.workspace.checks.quiet_hours import check_quiet_hours
-from scheduler.workspace.checks.slots import check_slots
+from scheduler.workspace.checks.slots import check_slots, check_superseded_zones
 from scheduler.workspace.folder import SCHEMA_PATH
 from scheduler.workspace.settings import App, Settings
 from scheduler.workspace.templates import TemplateFiles
@@ -85,6 +85,8 @@ class RuleLoader:
         around = self._surroundings(self.settings, app, rule.category)
         findings.extend(check_slots(rule, around))
         parts, more = compile_parts(rule, around)
+        if parts is not None:
+            findings.extend(check_superseded_zones(rule, parts.supersede, around))
         findings = list(dict.fromkeys([*findings, *more]))  # variants may share what is wrong with a template
         if parts is None or app is None:
             return LoadedRule(path, tuple(findings), named, ignored=rule.ignored)
