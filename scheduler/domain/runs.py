@@ -83,7 +83,8 @@ class Run:
     waits_until: datetime | None = None
     """Of a waiting run: when the next of it is due."""
     wall: datetime | None = None
-    """The local time (naive) of a slot that comes to each zone at an instant of its own."""
+    """The wall time (naive) of a slot that comes to each device when its own clock shows it; `due` is then when it
+    comes first, anywhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,11 @@ class Shard:
     not_before: datetime | None = None
     zones: tuple[str, ...] | None = None
     part: str | None = None
+
+    @property
+    def shares_its_range(self) -> bool:
+        """Whether other shards of the run are about other devices of the same range."""
+        return self.zones is not None or self.part is not None
 
 
 @dataclass(slots=True)
@@ -126,6 +132,17 @@ class Recipient:
     """Decided: the person is in a holdout. It goes the whole way, and is not sent."""
     variant: str | None = None
     """Decided: the name of the variant it gets, where the rule has variants."""
+    due: datetime | None = None
+    """Decided: the instant of the slot by its own clock, where that is not the run's."""
+    expiration: int | None = None
+    """With `due`: `apns-expiration` in UNIX seconds."""
+
+    @property
+    def time_zone(self) -> str | None:
+        """The name of its zone: the device's own, else its user's."""
+        name = self.device["time_zone"]
+        assert name is None or isinstance(name, str)
+        return name
 
     @property
     def person(self) -> str:

@@ -108,6 +108,11 @@ class ActiveRun:
         return self.context.run.seq
 
     @property
+    def shares_ranges(self) -> bool:
+        """Whether its shards share ranges of device ids: then the devices that are in flight are asked for."""
+        return self.context.run.wall is not None
+
+    @property
     def key(self) -> tuple[str, str] | None:
         """What the run supersedes by: its rule and its key."""
         run = self.context.run

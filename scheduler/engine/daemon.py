@@ -28,6 +28,7 @@ from scheduler.engine.waiting_runs import WaitingRuns
 from scheduler.runs.pausing import pause_what_cannot_run
 from scheduler.runs.recovery import Recovered, recover
 from scheduler.runs.versions import Versions
+from scheduler.runs.zone_shards import skip_missed_zones
 from scheduler.store.database import Store
 from scheduler.workspace.loading import Workspace
 
@@ -103,7 +104,7 @@ class Daemon:
             store, settings, self.versions, self.work, self.sender, self.settler, clock, process=process
         )
         self.intake = EventIntake(store, workspace, store.namespace(), self.work, self.dispatcher, clock)
-        self.ticker = Ticker(store, workspace, store.namespace(), self.dispatcher, clock)
+        self.ticker = Ticker(store, workspace, store.namespace(), self.versions, self.work, self.dispatcher, clock)
         self._process = process
         self._reload_workspace = reload_workspace
         self._serve = serve
@@ -145,7 +146,9 @@ class Daemon:
     def _prepare(self) -> Recovered:
         now = self.clock.now()
         pause_what_cannot_run(self.store, self.workspace, self.versions)
-        return recover(self.store, self.versions, self.workspace.settings, now, process=self._process)
+        recovered = recover(self.store, self.versions, self.workspace.settings, now, process=self._process)
+        skip_missed_zones(self.store, self.versions, now, awake_since=now)
+        return recovered
 
     async def _wait_for_stop(self) -> tuple[Ending, str | None]:
         await self.stopping.wait()

@@ -76,8 +76,7 @@ class Dispatcher:
         self._draining = False
         self._waited_for: set[str] = set()
         """Apps in which a run waits for room."""
-        self._opening = trio.Lock()
-        """Held while windows are opened and while the running runs are read: neither sees half of the other."""
+        self._opening = work.opening
         self._superseded_meanwhile: set[int] = set()
         """While something is opened, the runs that were superseded before they were in hand."""
         self._held = HeldBack(sender)
@@ -298,9 +297,11 @@ class Dispatcher:
         shard = run.shard_to_read(now)
         assert shard is not None
         limit = self._work.window_limit(run)
+        in_flight = self._work.in_flight(run)
+        at = self._clock.now()
         with self._opening_of([run]):
             window = await trio.to_thread.run_sync(
-                partial(open_window, self._store, run.context, shard.value, self._clock.now(), limit=limit)
+                partial(open_window, self._store, run.context, shard.value, at, limit=limit, in_flight=in_flight)
             )
             self._send_or_stop(run, window)
 

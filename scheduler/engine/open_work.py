@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
+
+import trio
 
 from scheduler.domain.clock import Clock
 from scheduler.domain.lanes import Lane
@@ -15,9 +17,9 @@ from scheduler.domain.runs import Shard
 from scheduler.engine.active import ActiveRun, ActiveShard, OpenWindow, app_open_limit
 from scheduler.engine.orders import RateGrant, WindowOrder
 from scheduler.engine.waiting_runs import WaitingRuns
-from scheduler.planning.decisions import expires_at
 from scheduler.runs.context import RunContext, rate_bounds
 from scheduler.runs.windows import Window
+from scheduler.runs.zone_shards import Skipped
 from scheduler.workspace.settings import App
 
 PROBE_DEVICES = 50
@@ -40,6 +42,10 @@ class OpenWork:
         """The runs in hand by rule and supersede key."""
         self.waiting = waiting
         """The runs that wait in the store."""
+        self.settling: Mapping[int, Collection[int]] = {}
+        """Of the runs whose shards share ranges, the devices whose outcomes are being written."""
+        self.opening = trio.Lock()
+        """Held while windows are opened, and while runs are read or zones skipped: neither sees half of the other."""
         self._clock = clock
         self._numbers = 0
         self._ended: set[int] | None = None
@@ -140,10 +146,25 @@ class OpenWork:
             lane=run.context.run.lane,
             run=run.context.run.id,
             scope=run.context.scope,
-            expiration=expiration(run.context),
+            expiration=run.context.sending(None).expiration,
             grants=run.grants,
             recipients=window.recipients,
         )
+
+    def skip(self, skipped: Skipped) -> None:
+        """Nothing of these shards is opened."""
+        for seq in {run for run, _ in skipped.shards} & self.runs.keys():
+            run = self.runs[seq]
+            run.shards = deque(shard for shard in run.shards if (seq, shard.number) not in skipped.shards)
+            if seq in skipped.at_rest:
+                self.forget(run)
+
+    def in_flight(self, run: ActiveRun) -> frozenset[int]:
+        """The devices of a run that were given out and whose outcomes are not on disk, where anybody asks."""
+        if not run.shares_ranges:
+            return frozenset()
+        waiting = (window.waiting for window in self.windows.values() if window.run is run)
+        return frozenset(self.settling.get(run.seq, ())).union(*waiting)
 
     def close_devices(self, run: ActiveRun, count: int) -> None:
         """So many devices of a run are settled, or were handed over to work rows."""
@@ -196,10 +217,3 @@ class OpenWork:
             yield
         finally:
             self.open_devices.subtract(room)
-
-
-def expiration(context: RunContext) -> int:
-    """`apns-expiration` in UNIX seconds, the same in every attempt; 0 is: try once, do not store
-    (Apple: Sending notification requests to APNs)."""
-    end = expires_at(context.terms, context.run.due)
-    return 0 if end is None else int(end.timestamp())

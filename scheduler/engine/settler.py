@@ -45,6 +45,8 @@ class _Batch:
     settlement: Settlement = field(default_factory=Settlement)
     closed: Counter[int] = field(default_factory=Counter)
     runs: dict[int, ActiveRun] = field(default_factory=dict)
+    devices: dict[int, set[int]] = field(default_factory=dict)
+    """By run, those whose windows have let go of them; of runs whose shards share ranges."""
     size: int = 0
 
 
@@ -96,7 +98,9 @@ class Settler:
                 self._wake = trio.Event()
                 await self._wake.wait()
                 continue
+            self._work.settling = batch.devices
             rest = await trio.to_thread.run_sync(self._settle, batch.settlement)
+            self._work.settling = {}
             self._apply(batch, rest)
 
     async def settled(self) -> None:
@@ -149,6 +153,8 @@ class Settler:
                     self._put_work(batch, run, entry)
             if verdict.retirement is not None:
                 settlement.retirements.append(verdict.retirement)
+        if run.shares_ranges:
+            batch.devices.setdefault(run.seq, set()).update(device for device, _ in reports)
         if not window.handed_over:
             batch.closed[run.seq] += len(reports)
         batch.runs[run.seq] = run
@@ -171,6 +177,8 @@ class Settler:
         now = self._clock.now()
         batch.runs[run.seq] = run
         batch.closed[run.seq] += len(window.waiting)
+        if run.shares_ranges:
+            batch.devices.setdefault(run.seq, set()).update(unsent)
         for device in unsent:
             recipient = window.waiting.pop(device)
             self._put_work(batch, run, _entry(run, recipient, WorkState.UNSENT, now))

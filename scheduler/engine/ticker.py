@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
@@ -9,26 +10,41 @@ from uuid import UUID
 import trio
 
 from scheduler.domain.clock import Clock
+from scheduler.domain.runs import RunState
 from scheduler.engine.dispatcher import Dispatcher
+from scheduler.engine.open_work import OpenWork
 from scheduler.runs.schedules import open_due, watch
+from scheduler.runs.versions import Versions
+from scheduler.runs.zone_shards import skip_missed_zones
 from scheduler.store.database import Store
 from scheduler.workspace.loading import Workspace
 
 ASLEEP = timedelta(seconds=60)
 """A daemon that did not look for so long was down: the machine slept, or its clock was set."""
 
+log = logging.getLogger("clarion.engine")
+
 
 class Ticker:
     """Opens the runs of slots. Look often: it asks the store only when a slot is due."""
 
     def __init__(
-        self, store: Store, workspace: Workspace, namespace: UUID, dispatcher: Dispatcher, clock: Clock
+        self,
+        store: Store,
+        workspace: Workspace,
+        namespace: UUID,
+        versions: Versions,
+        work: OpenWork,
+        dispatcher: Dispatcher,
+        clock: Clock,
     ) -> None:
         self.next_at: datetime | None = None
         """When the next slot of any rule is due."""
         self._store = store
         self._workspace = workspace
         self._namespace = namespace
+        self._versions = versions
+        self._work = work
         self._dispatcher = dispatcher
         self._clock = clock
         self._looked = self._awake_since = clock.now()
@@ -48,6 +64,7 @@ class Ticker:
         now = self._clock.now()
         if now - self._looked > ASLEEP:
             self._awake_since = now
+            await self._skip_missed_zones(now)
         self._looked = now
         if self.next_at is None or now < self.next_at:
             return
@@ -56,9 +73,21 @@ class Ticker:
                 partial(open_due, self._store, self._workspace, self._namespace, now, awake_since=self._awake_since)
             )
             self.next_at = opened.next_at
+        for run in opened.by_zone:
+            if run.state is RunState.PAUSED:
+                log.error("run.paused rule=%s run=%s why=%r", run.rule, run.id, run.note)
+            self._work.waiting.expect(run.lane, run.waits_until)
         self._dispatcher.stop_superseded(opened.superseded)
         if opened.runs:
             self._dispatcher.look_again()
+
+    async def _skip_missed_zones(self, now: datetime) -> None:
+        async with self._work.opening:
+            skipped = await trio.to_thread.run_sync(
+                partial(skip_missed_zones, self._store, self._versions, now, awake_since=now)
+            )
+            self._work.skip(skipped)
+        await self._dispatcher.load()
 
     def is_idle(self, now: datetime, within: timedelta) -> bool:
         """Whether no slot is due within this time."""

@@ -8,6 +8,7 @@ from uuid import UUID
 from scheduler.domain.events import Event
 from scheduler.domain.ids import run_id
 from scheduler.domain.runs import Run, RunState
+from scheduler.planning.slots import Slot
 from scheduler.runs.occasions import Occasion
 from scheduler.store.instants import from_ms, to_ms
 from scheduler.workspace.campaign import Campaign
@@ -21,13 +22,15 @@ def prospective_run(
     now: datetime,
     *,
     namespace: UUID,
-    slot: datetime | None = None,
+    slot: Slot | None = None,
+    by_device: bool = False,
 ) -> Run:
     """The pending run of an occasion; its number is given when it is written. Due is the slot, or the event's time,
     never later than its arrival. Instants are as the store keeps them: what is rendered now and after a restart
-    is the same."""
+    is the same. `by_device`: the slot comes to each device at its own time."""
     born_at = from_ms(to_ms(now))
-    occasion_at = slot or (born_at if event is None else min(event.time, born_at))
+    came_at = born_at if event is None else min(event.time, born_at)
+    occasion_at = came_at if slot is None else slot.at
     return Run(
         seq=0,
         id=run_id(namespace, campaign.name, occasion.key),
@@ -44,4 +47,5 @@ def prospective_run(
         previous=previous,
         supersede=occasion.supersede,
         created_at=born_at,
+        wall=slot.wall if slot is not None and by_device else None,
     )

@@ -14,6 +14,7 @@ from scheduler.domain.outcomes import Outcome, OutcomeKind, SuppressReason
 from scheduler.domain.runs import LedgerEntry, Recipient
 from scheduler.planning.caps import Cap, CapAction, at_least_since, counted_since, room_at
 from scheduler.planning.decisions import DeferUntil, decide_run
+from scheduler.runs.context import Sending
 from scheduler.runs.windows import Deferred, Window, entry_of, matching
 from scheduler.store import audience as audiences
 from scheduler.store import claims as claim_rows
@@ -110,7 +111,8 @@ class _Book:
         zone = recipient.zone or context.campaign.zone
         for cap in limits.caps:
             if not self._has_room(cap, person, zone, run):
-                return self._over(window, cap, person, zone)
+                own = context.sending(recipient.time_zone)
+                return self._over(own, cap, person, zone)
         self._take(window, recipient, person)
         return None
 
@@ -134,14 +136,13 @@ class _Book:
             since = self._since[cap, zone] = to_ms(counted_since(cap, zone, self._now))
         return sorted(at for at in held.values() if at >= since)
 
-    def _over(self, window: Window, cap: Cap, person: str, zone: tzinfo) -> Outcome | DeferUntil:
+    def _over(self, own: Sending, cap: Cap, person: str, zone: tzinfo) -> Outcome | DeferUntil:
         """Dropped, or held until there is room; what would be over then is over at once."""
         if cap.action is CapAction.DROP:
             return Outcome(OutcomeKind.SUPPRESSED, reason_of(cap))
         counted = [from_ms(at) for at in self._counted(cap, zone, self._places[person, cap.name])]
         at = room_at(cap, zone, self._now, counted)
-        terms, run = window.context.terms, window.context.run
-        return decide_run(terms, due=run.due, now=at) or DeferUntil(at, reason_of(cap))
+        return decide_run(own.terms, due=own.due, now=at) or DeferUntil(at, reason_of(cap))
 
     def _take(self, window: Window, recipient: Recipient, person: str) -> None:
         context, limits = window.context, window.context.limits

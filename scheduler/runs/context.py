@@ -12,9 +12,11 @@ from scheduler.domain.quantities import Rate
 from scheduler.domain.quiet_hours import QuietAction
 from scheduler.domain.runs import Run
 from scheduler.planning.caps import Cap
-from scheduler.planning.decisions import SendTerms
+from scheduler.planning.decisions import SendTerms, expiration_of, expires_at
+from scheduler.planning.device_slots import due_in, zone_of
 from scheduler.planning.limits import NO_LIMITS, Limits
 from scheduler.planning.quiet_hours import quiet_terms
+from scheduler.planning.slots import end_instant
 from scheduler.rendering.results import Missing, RenderFailure
 from scheduler.rendering.texts import TextTemplate
 from scheduler.store.audience import Audience
@@ -26,10 +28,29 @@ DEFAULT_MAX_AGE = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
+class Sending:
+    """When a run is due for a device, and the terms of the send to it."""
+
+    due: datetime
+    terms: SendTerms
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """The instant from which Apple need not keep it; None for never_store."""
+        return expires_at(self.terms, self.due)
+
+    @property
+    def expiration(self) -> int:
+        """That as `apns-expiration`."""
+        return expiration_of(self.expires_at)
+
+
+@dataclass(frozen=True, slots=True)
 class RunContext:
     """A run, the campaign it is pinned to, whom it is about, and the terms of its sends.
 
-    `scope` holds what conditions and templates know before any device: event, previous, now, slot.
+    `scope` holds what conditions and templates know before any device: event, previous, now, and slot, unless each
+    device has its own.
     """
 
     run: Run
@@ -41,6 +62,16 @@ class RunContext:
     """With more devices it does not start; None: however many."""
     limits: Limits = NO_LIMITS
     """Of what each person gets."""
+
+    def sending(self, zone: str | None) -> Sending:
+        """When the run is due for a device whose zone has this name, and on which terms: of a slot at each device's
+        own wall time by its own clock, else the same for all."""
+        run, planned = self.run, self.campaign.planned
+        if run.wall is None or planned is None:
+            return Sending(run.due, self.terms)
+        default = self.campaign.zone.key
+        ends = end_instant(planned.timetable.ends, zone_of(zone, default))
+        return Sending(due_in(run.wall, zone, default), replace(self.terms, ends=ends))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +111,13 @@ def occasion_scope(
 
 def context_of(run: Run, campaign: Campaign, settings: Settings) -> RunContext | NoAudience:
     """The context of a run. `users` and `topics` that render to missing are left out; it never widens."""
-    scope = occasion_scope(run.event, run.previous, run.created_at, None if campaign.planned is None else run.due)
+    first = occasion_scope(run.event, run.previous, run.created_at, None if campaign.planned is None else run.due)
     chosen: dict[str, tuple[str, ...] | None] = {}
     for name, templates in (("users", campaign.users), ("topics", campaign.topics)):
         if not templates:
             chosen[name] = None
             continue
-        rendered = _render_all(templates, scope)
+        rendered = _render_all(templates, first)
         match rendered:
             case RenderFailure():
                 return NoAudience(run, RunEnd.RENDER_ERROR, f"audience.{name}: {rendered.message}")
@@ -94,10 +125,11 @@ def context_of(run: Run, campaign: Campaign, settings: Settings) -> RunContext |
                 return NoAudience(run, RunEnd.AUDIENCE_MISSING, f"every value of audience.{name} is missing")
             case _:
                 chosen[name] = rendered
-    key = reentry_key_of(campaign, scope)
+    key = reentry_key_of(campaign, first)
     if not isinstance(key, str):
         return NoAudience(run, RunEnd.RENDER_ERROR, f"limits.reentry.key: {key}")
     app = settings.apps[campaign.app]
+    scope = first if run.wall is None else {name: value for name, value in first.items() if name != "slot"}
     where = campaign.where.bind(scope) if campaign.where is not None else None
     limits = Limits(caps_of(campaign, settings), campaign.reentry, key, campaign.one_device)
     audience = Audience(

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from itertools import pairwise
 
 from scheduler.domain.outcomes import OutcomeKind, SuppressReason
 from scheduler.domain.runs import LedgerEntry, Recipient, Run, RunState, Shard
 from scheduler.runs.audience_max import audience_max_note, exceeds_audience_max
 from scheduler.runs.claiming import contest, give_back_of_work, take
 from scheduler.runs.context import NoAudience, RunContext
+from scheduler.runs.ranges import ranges
 from scheduler.runs.windows import MAX_WINDOW, Window, decide_window, record_decided
 from scheduler.store import audience as audiences
+from scheduler.store import in_flight as in_flight_rows
 from scheduler.store import ledger, run_ends
 from scheduler.store import runs as run_rows
 from scheduler.store import shards as shard_rows
 from scheduler.store import stops as stop_rows
 from scheduler.store.audience import Page
 from scheduler.store.database import Store, Transaction
-
-SHARD_DEVICES = 250_000
-"""Device ids in a shard."""
 
 
 @dataclass(slots=True)
@@ -113,17 +111,37 @@ def _first_pages(
     return pages, ended
 
 
-def open_window(store: Store, context: RunContext, shard: Shard, now: datetime, *, limit: int) -> Window | None:
+def open_window(
+    store: Store,
+    context: RunContext,
+    shard: Shard,
+    now: datetime,
+    *,
+    limit: int,
+    in_flight: Collection[int] = (),
+) -> Window | None:
     """Decide the next page of a shard and commit its intent; None if the run is not running any more, or
-    stopped."""
+    stopped.
+
+    `in_flight`: the devices of the run that were given out and have no outcome on disk, for a shard that shares its
+    range. A device that has come into its part meanwhile, and was in another, is not selected a second time.
+    """
     with store.read() as tx:
-        page = audiences.page(tx, context.audience, after=shard.intent, last=shard.last, limit=min(limit, MAX_WINDOW))
-    window = decide_window(context, shard, page.recipients, end=page.end, now=now)
+        page = audiences.page(
+            tx, context.audience, after=shard.intent, last=shard.last, limit=min(limit, MAX_WINDOW), zones=shard.zones
+        )
+        recipients = page.recipients
+        if shard.shares_its_range:
+            had = ledger.with_rows(tx, shard.run, [one.id for one in recipients]).union(in_flight)
+            recipients = [one for one in recipients if one.id not in had]
+    window = decide_window(context, shard, recipients, end=page.end, now=now)
     with store.write() as tx:
         if not _may_go_on(tx, context.run):
             return None
         take(tx, contest(tx, [window], now))
         shard_rows.commit_intent(tx, shard, intent=page.end, selected=window.selected)
+        if shard.shares_its_range and window.recipients:
+            in_flight_rows.keep(tx, shard.run, {*in_flight, *(one.id for one in window.recipients)})
         record_decided(tx, [window], now)
     return window
 
@@ -209,10 +227,9 @@ def _pause_too_large(tx: Transaction, context: RunContext, now: datetime) -> str
 
 
 def _cut(tx: Transaction, context: RunContext, highest: int, now: datetime) -> tuple[RunContext, list[Shard]]:
-    edges = [*range(0, highest, SHARD_DEVICES), highest]
     shards = [
         Shard(context.run.seq, number, last, cursor=after, intent=after)
-        for number, (after, last) in enumerate(pairwise(edges))
+        for number, (after, last) in enumerate(ranges(highest))
     ]
     shard_rows.start_sharded(tx, context.run.seq, shards, last_device=highest, now=now)
     running = replace(context.run, state=RunState.RUNNING, started_at=now, last_device=highest, sharded=True)

@@ -2,7 +2,8 @@
 
 A device between cursor and intent that has neither a ledger row nor a work row, and a work row that was taken up or
 awaited its answer, is unknown. `on_unknown: resend` makes it a work row, which passes the whole decision again;
-`drop` makes it final, and so does it that the run was cancelled or superseded.
+`drop` makes it final, and so does it that the run was cancelled or superseded. Where shards share a range, the devices
+themselves were written with the intent: what they are about may be another shard's by now.
 """
 
 from __future__ import annotations
@@ -12,13 +13,13 @@ from datetime import datetime
 
 from scheduler.domain.errors import OperatorError
 from scheduler.domain.outcomes import OutcomeKind, UnknownCause
-from scheduler.domain.runs import CALLED_OFF, LedgerEntry, Recipient, Run, RunState, Shard, WorkEntry, WorkState
+from scheduler.domain.runs import CALLED_OFF, LedgerEntry, Run, RunState, Shard, WorkEntry, WorkState
 from scheduler.rules.rule import OnUnknown
 from scheduler.runs.context import NoAudience, RunContext, context_of
 from scheduler.runs.versions import Versions
 from scheduler.runs.windows import MAX_WINDOW, matching
 from scheduler.store import audience as audiences
-from scheduler.store import ledger, run_ends
+from scheduler.store import in_flight, ledger, run_ends
 from scheduler.store import runs as run_rows
 from scheduler.store import shards as shard_rows
 from scheduler.store.database import Store, Transaction
@@ -74,7 +75,10 @@ def _unknown_of(tx: Transaction, context: RunContext, now: datetime) -> tuple[li
     unknown = ledger.left_behind(tx, context.run.seq)
     ranges = _open_ranges(tx, context.run)
     for shard in ranges:
-        unknown.extend(_unknown_devices(tx, context, shard, now))
+        if not shard.shares_its_range:
+            unknown.extend(_unknown_devices(tx, context, shard, now))
+    if any(shard.shares_its_range for shard in ranges):
+        unknown.extend(_without_rows(tx, context.run.seq, in_flight.devices_of(tx, context.run.seq), now))
     return unknown, ranges
 
 
@@ -90,15 +94,15 @@ def _unknown_devices(tx: Transaction, context: RunContext, shard: Shard, now: da
     after = shard.cursor
     while after < shard.intent:
         page = audiences.page(tx, context.audience, after=after, last=shard.intent, limit=MAX_WINDOW)
-        selected: list[Recipient] = matching(context, page.recipients)
-        known = ledger.with_rows(tx, shard.run, [recipient.id for recipient in selected])
-        found.extend(
-            WorkEntry(shard.run, recipient.id, WorkState.INTENDED, None, now, 1, False)
-            for recipient in selected
-            if recipient.id not in known
-        )
+        selected = matching(context, page.recipients)
+        found.extend(_without_rows(tx, shard.run, [recipient.id for recipient in selected], now))
         after = page.end
     return found
+
+
+def _without_rows(tx: Transaction, run: int, devices: list[int], now: datetime) -> list[WorkEntry]:
+    known = ledger.with_rows(tx, run, devices)
+    return [WorkEntry(run, one, WorkState.INTENDED, None, now, 1, False) for one in devices if one not in known]
 
 
 def _unsent(entry: WorkEntry, now: datetime) -> WorkEntry:

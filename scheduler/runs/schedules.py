@@ -8,7 +8,7 @@ was disabled brings nothing of before. It is written when a slot is due, not whe
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import islice
@@ -16,25 +16,29 @@ from uuid import UUID
 
 from scheduler.domain.ids import run_id
 from scheduler.domain.runs import Run
-from scheduler.planning.slots import Slot, due_slots, has_several_on, slots_after, slots_between
+from scheduler.planning.device_slots import SPAN, Fate, ZoneGroup, fate_of, zone_groups
+from scheduler.planning.slots import Slot, due_slots, has_several_on
 from scheduler.runs.births import prospective_run
 from scheduler.runs.occasions import Miss, MissReason, Occasion, occasion_of_slot
 from scheduler.runs.superseding import supersede
+from scheduler.runs.zone_shards import TOO_LATE, WHILE_DOWN, WHY, Cut, cut_by_zone, is_too_large, missed_at
+from scheduler.store import in_flight as in_flight_rows
 from scheduler.store import misses as miss_rows
 from scheduler.store import rule_versions
 from scheduler.store import runs as run_rows
 from scheduler.store import schedules as schedule_rows
+from scheduler.store import shards as shard_rows
+from scheduler.store import zone_shards as zone_rows
 from scheduler.store.database import Store, Transaction
 from scheduler.store.schedules import Remembered
-from scheduler.workspace.campaign import Campaign, Planned
+from scheduler.workspace.campaign import Campaign
 from scheduler.workspace.loading import Workspace
+from scheduler.workspace.planned import Planned
 
 MAX_OPENED = 100
 """Slots of one rule that are opened in one transaction."""
 MAX_COUNTED = 10_000
 """Slots of one rule that are counted as missed at once: a long downtime of a rule of every minute has more."""
-TOO_LATE = "later than the grace"
-WHILE_DOWN = "came while the daemon was down"
 BLOCKED = "one of the schedule of before ran on that date"
 
 
@@ -60,19 +64,22 @@ def watch(store: Store, workspace: Workspace, now: datetime) -> None:
 
 @dataclass(frozen=True, slots=True)
 class OpenedSlots:
-    """How many runs were born of slots, which older runs they superseded, and when to look again: at the next slot, or
-    at once where there are more."""
+    """How many runs were born of slots, which older runs they superseded, and when to look again: at the next slot or
+    the next zone of one, or at once where there are more."""
 
     runs: int
     superseded: frozenset[int]
     next_at: datetime | None
+    by_zone: tuple[Run, ...] = ()
+    """Of the runs, those that come to each zone at its own time: they wait, or are paused as their audience is too
+    large."""
 
 
 def open_due(
     store: Store, workspace: Workspace, namespace: UUID, now: datetime, *, awake_since: datetime
 ) -> OpenedSlots:
-    """Give every slot whose time has come its run, or count it as missed. Slots up to `awake_since` came while the
-    daemon was down. Only what `watch` was told of is looked at."""
+    """Give every slot whose time has come its run, or count it as missed; and let the zones go whose time has come.
+    Slots up to `awake_since` came while the daemon was down. Only what `watch` was told of is looked at."""
     with store.read() as tx:
         known = schedule_rows.all_remembered(tx)
     looks = [
@@ -81,17 +88,29 @@ def open_due(
         if campaign.name in known
     ]
     due = [look for look in looks if look.is_due]
-    born: list[Run] = []
+    with store.read() as tx:
+        to_come = zone_rows.next_at(tx)
+        too_large = _too_large(tx, workspace, namespace, due, now)
+    born: list[Cut] = []
     superseded: frozenset[int] = frozenset()
-    if due:
+    if due or (to_come is not None and to_come <= now):
         with store.write() as tx:
-            born = _born(tx, namespace, due, now)
-            decided = supersede(tx, born, now)
+            born = _born(tx, workspace, namespace, due, now, too_large)
+            decided = supersede(tx, [one.run for one in born], now)
             superseded = decided.older
-            run_rows.add(tx, [run_rows.NewRun(decided.late.get(run.seq, run), None, None) for run in born])
+            for one in born:
+                late = decided.late.get(one.run.seq)
+                run_rows.add(tx, [run_rows.NewRun(late or one.run, None, None)])
+                shard_rows.add_shards(tx, () if late else one.shards)
             schedule_rows.remember(tx, (look.remembered for look in due))
-    nexts = [now if look.more else look.next_at for look in looks]
-    return OpenedSlots(len(born), superseded, min((at for at in nexts if at is not None), default=None))
+            if any(one.shards for one in born):
+                in_flight_rows.forget_what_is_over(tx)
+            zone_rows.release(tx, now)
+            to_come = zone_rows.next_at(tx)
+    nexts = [to_come, *(now if look.more else look.next_at for look in looks)]
+    next_at = min((at for at in nexts if at is not None), default=None)
+    by_zone = tuple(one.run for one in born if one.shards)
+    return OpenedSlots(len(born), superseded, next_at, by_zone)
 
 
 def _changed(workspace: Workspace, known: Mapping[str, Remembered], now: datetime) -> Iterator[Remembered]:
@@ -99,12 +118,18 @@ def _changed(workspace: Workspace, known: Mapping[str, Remembered], now: datetim
     for campaign, planned in watched:
         rows = [known[name] for name in campaign.names_had if name in known]
         if not rows:
-            yield Remembered(campaign.name, planned.signature, now)
+            yield Remembered(campaign.name, planned.signature, _handled(planned, now), since=now)
             continue
         row = max(rows, key=lambda one: one.handled)
         if row.signature != planned.signature:
-            blocked_on = None if row.several else row.ran_on
-            yield replace(row, rule=campaign.name, signature=planned.signature, handled=now, blocked_on=blocked_on)
+            yield replace(
+                row,
+                rule=campaign.name,
+                signature=planned.signature,
+                handled=_handled(planned, now),
+                blocked_on=None if row.several else row.ran_on,
+                since=now,
+            )
         elif row.rule != campaign.name:
             yield replace(row, rule=campaign.name)
     names = {campaign.name for campaign, _ in watched}
@@ -113,12 +138,28 @@ def _changed(workspace: Workspace, known: Mapping[str, Remembered], now: datetim
             yield replace(row, signature=None)
 
 
+def _handled(planned: Planned, now: datetime) -> datetime:
+    """Up to when the slots of a schedule that was just seen count as handled: one that goes by each device's clock may
+    have begun elsewhere, and be still to come here."""
+    return now - SPAN if planned.by_device else now
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """A slot that starts. `groups` are the zones in which it does, now or later; None: everywhere at once."""
+
+    slot: Slot
+    groups: tuple[ZoneGroup, ...] | None = None
+    missed: tuple[str, ...] = ()
+    """Why each of its other groups is missed."""
+
+
 @dataclass(slots=True)
 class _Look:
     """What one rule's schedule has due. `more`: it is to be looked at again at once."""
 
     campaign: Campaign
-    start: Sequence[Slot]
+    start: Sequence[_Start]
     missed: Counter[str]
     remembered: Remembered
     more: bool
@@ -130,42 +171,115 @@ class _Look:
 
 
 def _look(campaign: Campaign, planned: Planned, row: Remembered, now: datetime, awake_since: datetime) -> _Look:
-    timetable, zone = planned.timetable, planned.zone
-    in_grace = now - planned.grace - timedelta.resolution
-    late = list(islice(slots_between(timetable, zone, row.handled, in_grace), MAX_COUNTED))
-    slots = list(slots_between(timetable, zone, max(row.handled, in_grace), now))
-    due = due_slots(slots, awake_since=awake_since, now=now, grace=planned.grace, catch_up=planned.catch_up)
-    wanted = due.start[:MAX_OPENED]
-    more = len(wanted) < len(due.start)
-    handled = wanted[-1].at if more else slots[-1].at if slots else in_grace if late else row.handled
-    start = [slot for slot in wanted if slot.wall.date() != row.blocked_on]
-    missed = Counter({TOO_LATE: len(late), WHILE_DOWN: sum(slot.at <= handled for slot in due.missed)})
-    missed[BLOCKED] = len(wanted) - len(start)
+    in_grace = now - planned.grace - timedelta.resolution - (SPAN if planned.by_device else timedelta())
+    late = list(islice(planned.slots_between(row.handled, in_grace), MAX_COUNTED))
+    slots = list(planned.slots_between(max(row.handled, in_grace), now))
+    decide = _decide_by_device if planned.by_device else _decide
+    due, missed = decide(campaign, planned, slots, row, now, awake_since)
+    wanted = due[:MAX_OPENED]
+    more = len(wanted) < len(due)
+    handled = wanted[-1].slot.at if more else slots[-1].at if slots else in_grace if late else row.handled
+    start = [one for one in wanted if row.blocked_on is None or one.slot.wall.date() > row.blocked_on]
+    counted = Counter(why for slot, why in missed if slot.at <= handled)
+    counted[TOO_LATE] += len(late)
+    counted[BLOCKED] = len(wanted) - len(start)
     row = replace(row, handled=handled)
     if start:
-        day = start[-1].wall.date()
-        row = replace(row, ran_on=day, several=has_several_on(timetable, zone, day))
-    following = next(slots_after(timetable, zone, now), None)
-    return _Look(campaign, start, +missed, row, more, None if following is None else following.at)
+        day = start[-1].slot.wall.date()
+        row = replace(row, ran_on=day, several=has_several_on(planned.timetable, planned.zone, day))
+    following = next(planned.slots_after(now), None)
+    return _Look(campaign, start, +counted, row, more, None if following is None else following.at)
 
 
-def _born(tx: Transaction, namespace: UUID, looks: Sequence[_Look], now: datetime) -> list[Run]:
+def _decide(
+    campaign: Campaign, planned: Planned, slots: Sequence[Slot], row: Remembered, now: datetime, awake_since: datetime
+) -> tuple[list[_Start], list[tuple[Slot, str]]]:
+    """Of slots up to now, those that start, and those that are missed and why."""
+    due = due_slots(slots, awake_since=awake_since, now=now, grace=planned.grace, catch_up=planned.catch_up)
+    return [_Start(slot) for slot in due.start], [(slot, WHILE_DOWN) for slot in due.missed]
+
+
+def _decide_by_device(
+    campaign: Campaign, planned: Planned, slots: Sequence[Slot], row: Remembered, now: datetime, awake_since: datetime
+) -> tuple[list[_Start], list[tuple[Slot, str]]]:
+    """The same for slots that come to each device at its own time: each group of zones is decided by itself. A slot
+    that starts nowhere any more is missed once; it is not where all of it came before the schedule was seen."""
+    starts: list[_Start] = []
+    missed: list[tuple[Slot, str]] = []
+    for slot in slots:
+        fates = [
+            (group, fate_of(
+                group.at, group.next_at, since=row.since, awake_since=awake_since, now=now, grace=planned.grace,
+                catch_up=planned.catch_up,
+            ))
+            for group in zone_groups(planned.timetable, campaign.zone.key, slot.wall)
+        ]  # fmt: skip
+        groups = tuple(group for group, fate in fates if fate in (Fate.STARTS, Fate.TO_COME))
+        lost = [(group, WHY[fate]) for group, fate in fates if fate in WHY]
+        if groups:
+            starts.append(_Start(slot, groups, tuple(missed_at(why, slot.wall, group.at) for group, why in lost)))
+        elif lost:
+            missed.append((slot, lost[-1][1]))
+    return starts, missed
+
+
+def _too_large(
+    tx: Transaction, workspace: Workspace, namespace: UUID, looks: Sequence[_Look], now: datetime
+) -> set[tuple[str, str]]:
+    """(rule, key) of the slots by zones whose audience is over `audience_max`: a long look, and nobody waits for it."""
+    return {
+        (look.campaign.name, one.slot.key)
+        for look in looks
+        for one in look.start
+        if one.groups is not None
+        and isinstance(run := _run_of(look.campaign, one, namespace, now), Run)
+        and is_too_large(tx, run, look.campaign, workspace.settings)
+    }
+
+
+def _born(
+    tx: Transaction,
+    workspace: Workspace,
+    namespace: UUID,
+    looks: Sequence[_Look],
+    now: datetime,
+    too_large: Collection[tuple[str, str]],
+) -> list[Cut]:
     """The runs of what is due, each occasion once, also under the names that a rule had. Misses are counted."""
-    born: list[Run] = []
+    born: list[Cut] = []
     misses: Counter[tuple[str, str, str]] = Counter()
     first = run_rows.next_seq(tx)
     for look in looks:
         campaign = look.campaign
         misses.update({(campaign.name, MissReason.SLOT_MISSED, why): count for why, count in look.missed.items()})
-        for slot in look.start:
-            if run_rows.existing(tx, [run_id(namespace, name, slot.key) for name in campaign.names_had]):
+        for one in look.start:
+            if run_rows.existing(tx, [run_id(namespace, name, one.slot.key) for name in campaign.names_had]):
                 continue
-            match occasion_of_slot(campaign, slot, now):
-                case Occasion() as occasion:
+            match _run_of(campaign, one, namespace, now):
+                case Run() as run:
                     rule_versions.keep(tx, campaign.version, campaign.name, campaign.sources, now)
-                    run = prospective_run(campaign, occasion, None, None, now, namespace=namespace, slot=slot.at)
-                    born.append(replace(run, seq=first + len(born)))
+                    run = replace(run, seq=first + len(born))
+                    born.append(
+                        Cut(run)
+                        if one.groups is None
+                        else cut_by_zone(
+                            tx, run, campaign, workspace.settings, one.groups, now,
+                            too_large=(campaign.name, one.slot.key) in too_large,
+                        )
+                    )  # fmt: skip
+                    misses.update((campaign.name, MissReason.SLOT_MISSED, why) for why in one.missed)
                 case Miss(reason, detail):
                     misses[campaign.name, reason, detail] += 1
     miss_rows.count(tx, misses, now)
     return born
+
+
+def _run_of(campaign: Campaign, start: _Start, namespace: UUID, now: datetime) -> Run | Miss:
+    match occasion_of_slot(campaign, start.slot, now):
+        case Occasion() as occasion:
+            return prospective_run(
+                campaign, occasion, None, None, now,
+                namespace=namespace, slot=start.slot, by_device=start.groups is not None,
+            )  # fmt: skip
+        case miss:
+            return miss

@@ -11,7 +11,6 @@ from scheduler.apns.results import Answer, Result, Unanswered, Unsent
 from scheduler.delivery.retry_times import RESEND_PAUSE, unanswered_pause
 from scheduler.domain.outcomes import ACCEPTED, Outcome, OutcomeKind, SuppressReason
 from scheduler.domain.runs import LedgerEntry, Recipient, WorkEntry, WorkState
-from scheduler.planning.decisions import expires_at
 from scheduler.rendering.results import Aborted, RenderFailure, TooLarge
 from scheduler.rules.rule import OnUnknown
 from scheduler.runs.context import RunContext
@@ -105,7 +104,7 @@ def _judge_refusal(
         return Verdict(_final(context, recipient, Outcome(OutcomeKind.REJECTED, reason)), retirement)
     if found.request is RequestAction.HOLD:
         return _again(context, recipient, now, WorkState.UNSENT, reason, timedelta(0))
-    end = expires_at(context.terms, context.run.due)
+    end = context.sending(recipient.time_zone).expires_at
     pause = retry_after(answer, None if end is None else end - now, jitter)
     if pause is None:
         return Verdict(_final(context, recipient, Outcome(OutcomeKind.EXPIRED, reason)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
@@ -67,10 +67,13 @@ def matching(context: RunContext, page: Sequence[Recipient]) -> list[Recipient]:
     evaluate = where.evaluate
     scope = dict(context.scope)
     zones, default = where.reads_zone, context.campaign.zone
+    due = None if context.run.wall is None else _dues(context)
     kept = []
     for recipient in page:
         scope["device"] = recipient.device
         scope["user"] = recipient.user
+        if due is not None:
+            scope["slot"] = due(recipient.time_zone)
         if zones:
             scope["zone"] = recipient.zone or default
         if evaluate(scope) is True:
@@ -83,10 +86,14 @@ def decide_window(
 ) -> Window:
     """Decide every device of a page that matches: pure, nothing is written."""
     selected = matching(context, page)
-    same_for_all = decide_run(context.terms, due=context.run.due, now=now)
-    if same_for_all is not None:
-        return Window(context, shard, end, [], [entry_of(context, device, same_for_all) for device in selected])
     window = Window(context, shard, end, [])
+    if context.run.wall is not None:
+        selected = _in_time(window, selected, now)
+    else:
+        same_for_all = decide_run(context.terms, due=context.run.due, now=now)
+        if same_for_all is not None:
+            window.suppressed = [entry_of(context, recipient, same_for_all) for recipient in selected]
+            return window
     for recipient in selected:
         outcome = decide_person(context.terms, recipient.opt_outs) if recipient.opt_outs else None
         if outcome is None:
@@ -124,20 +131,43 @@ def record_decided(tx: Transaction, windows: Sequence[Window], now: datetime) ->
     ledger.put_work(tx, [entry for window, entry in deferred if window.from_work], None)
 
 
+def _dues(context: RunContext) -> Callable[[str | None], datetime]:
+    """When the slot comes to a device of a zone, by the zone's name."""
+    return cache(lambda zone: context.sending(zone).due)
+
+
+def _in_time(window: Window, selected: Sequence[Recipient], now: datetime) -> list[Recipient]:
+    """Of a slot that comes to each device at its own time: give each its time, and take out for whom it is over.
+    Decided once for each zone."""
+    context = window.context
+
+    @cache
+    def decide(zone: str | None) -> tuple[datetime, int, Outcome | None]:
+        own = context.sending(zone)
+        return own.due, own.expiration, decide_run(own.terms, due=own.due, now=now)
+
+    left: list[Recipient] = []
+    for recipient in selected:
+        recipient.due, recipient.expiration, outcome = decide(recipient.time_zone)
+        if outcome is None:
+            left.append(recipient)
+        else:
+            window.suppressed.append(entry_of(context, recipient, outcome))
+    return left
+
+
 def _heed_quiet_hours(window: Window, now: datetime) -> None:
     """Take out of a window whose quiet hours it is. Decided once for each zone."""
     context = window.context
-    terms, due, default = context.terms, context.run.due, context.campaign.zone
 
     @cache
     def decide(zone: str | None) -> Outcome | DeferUntil | None:
-        return decide_quiet(terms, zone_called(zone) or default, due=due, now=now)
+        own = context.sending(zone)
+        return decide_quiet(own.terms, zone_called(zone) or context.campaign.zone, due=own.due, now=now)
 
     awake: list[Recipient] = []
     for recipient in window.recipients:
-        zone = recipient.device["time_zone"]
-        assert zone is None or isinstance(zone, str)
-        match decide(zone):
+        match decide(recipient.time_zone):
             case None:
                 awake.append(recipient)
             case DeferUntil() as until:

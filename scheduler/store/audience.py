@@ -13,10 +13,11 @@ from functools import lru_cache
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Row, Select, Subquery, and_, func, select, true, union
+from sqlalchemy import ColumnElement, Row, Select, Subquery, and_, func, or_, select, true, union
 
 from scheduler.conditions.condition import Condition
 from scheduler.domain.runs import Recipient
+from scheduler.planning.device_slots import ALL_BUT
 from scheduler.store.criteria import lower
 from scheduler.store.database import Transaction
 from scheduler.store.instants import from_ms
@@ -80,9 +81,18 @@ def highest_device(tx: Transaction) -> int:
     return int(tx.execute(select(func.coalesce(func.max(DEVICES.c.id), 0))).scalar_one())
 
 
-def page(tx: Transaction, audience: Audience, *, after: int, last: int, limit: int) -> Page:
-    """Up to `limit` active devices with after < id ≤ last. The residual condition is the caller's to evaluate."""
-    statement = page_statement(tx, audience, after=after, last=last, limit=limit)
+def page(
+    tx: Transaction,
+    audience: Audience,
+    *,
+    after: int,
+    last: int,
+    limit: int,
+    zones: tuple[str, ...] | None = None,
+) -> Page:
+    """Up to `limit` active devices with after < id ≤ last; given zones, only those that are there. The residual
+    condition is the caller's to evaluate."""
+    statement = page_statement(tx, audience, after=after, last=last, limit=limit, zones=zones)
     if statement is None:
         return Page([], last)
     if audience.topics is not None and audience.users is None:
@@ -113,17 +123,26 @@ def counts_exactly(tx: Transaction, audience: Audience) -> bool:
     return audience.where is None or lower(audience.where, DEVICES, USERS, tx.dialect.name).exact
 
 
-def page_statement(tx: Transaction, audience: Audience, *, after: int, last: int, limit: int) -> Select[Any] | None:
+def page_statement(
+    tx: Transaction,
+    audience: Audience,
+    *,
+    after: int,
+    last: int,
+    limit: int,
+    zones: tuple[str, ...] | None = None,
+) -> Select[Any] | None:
     """The query of a page, or None where no such topic exists. Public for EXPLAIN QUERY PLAN."""
     in_range = and_(DEVICES.c.id > after, DEVICES.c.id <= last)
+    wanted = _prefilter(tx, audience) if zones is None else and_(_in_zones(zones), _prefilter(tx, audience))
     if audience.topics is None:
-        query = _devices(audience).where(in_range, _prefilter(tx, audience)).limit(limit)
+        query = _devices(audience).where(in_range, wanted).limit(limit)
         return query.where(DEVICES.c.user.in_(audience.users)) if audience.users is not None else query
     topics = _topic_ids(tx, audience.app, audience.topics)
     if not topics:
         return None
     if audience.users is not None:
-        query = _devices(audience).where(in_range, _prefilter(tx, audience)).limit(limit)
+        query = _devices(audience).where(in_range, wanted).limit(limit)
         return query.where(DEVICES.c.user.in_(audience.users), _is_member(topics))
     bounded = _merged(
         [
@@ -141,9 +160,8 @@ def page_statement(tx: Transaction, audience: Audience, *, after: int, last: int
     joined = bounded.outerjoin(DEVICES, and_(DEVICES.c.id == bounded.c.device, _wanted(audience))).outerjoin(
         USERS, USERS.c.id == DEVICES.c.user
     )
-    passes = _prefilter(tx, audience)
     return (
-        select(bounded.c.device.label("member"), passes.label("passes"), *_RECIPIENT_COLUMNS)
+        select(bounded.c.device.label("member"), wanted.label("passes"), *_RECIPIENT_COLUMNS)
         .select_from(joined)
         .order_by(bounded.c.device)
     )
@@ -223,6 +241,17 @@ def _devices(audience: Audience) -> Select[Any]:
 
 def _wanted(audience: Audience) -> ColumnElement[bool]:
     return and_(DEVICES.c.app == audience.app, DEVICES.c.active)
+
+
+@lru_cache(maxsize=128)
+def _in_zones(zones: tuple[str, ...]) -> ColumnElement[bool]:
+    """Devices whose zone (their own, else their user's) is one of these, or is any other or none: see ZoneGroup."""
+    own, of_user = func.nullif(DEVICES.c.time_zone, ""), func.nullif(USERS.c.time_zone, "")
+    name = func.coalesce(own, of_user)
+    # The first clause says no more than the second, and lets SQLite leave out the look at the user.
+    if zones[0] != ALL_BUT:
+        return and_(or_(own.is_(None), own.in_(zones)), name.in_(zones))
+    return and_(or_(own.is_(None), own.not_in(zones[1:])), or_(name.is_(None), name.not_in(zones[1:])))
 
 
 def _prefilter(tx: Transaction, audience: Audience) -> ColumnElement[bool]:

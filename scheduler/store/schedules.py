@@ -24,6 +24,7 @@ class Remembered:
     ran_on: date | None = None
     several: bool = False
     blocked_on: date | None = None
+    since: datetime | None = None
 
 
 def all_remembered(tx: Transaction) -> dict[str, Remembered]:
@@ -42,6 +43,7 @@ def remember(tx: Transaction, rows: Iterable[Remembered]) -> None:
             "ran_on": None if row.ran_on is None else row.ran_on.isoformat(),
             "several": row.several,
             "blocked_on": None if row.blocked_on is None else row.blocked_on.isoformat(),
+            "since": None if row.since is None else to_ms(row.since),
         }
         tx.execute(insert(SCHEDULES), values)
 
@@ -54,4 +56,5 @@ def _remembered(row: Row[Any]) -> Remembered:
         ran_on=None if row.ran_on is None else date.fromisoformat(row.ran_on),
         several=row.several,
         blocked_on=None if row.blocked_on is None else date.fromisoformat(row.blocked_on),
+        since=None if row.since is None else from_ms(row.since),
     )

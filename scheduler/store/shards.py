@@ -23,12 +23,17 @@ def start_sharded(tx: Transaction, run: int, shards: Sequence[Shard], *, last_de
         .where(RUNS.c.seq == run)
         .values(state=RunState.RUNNING.value, started_at=to_ms(now), last_device=last_device, sharded=True)
     )
+    add_shards(tx, shards)
+
+
+def add_shards(tx: Transaction, shards: Sequence[Shard]) -> None:
+    """Insert the shards of runs."""
     if shards:
         tx.execute(
             insert(SHARDS),
             [
                 {
-                    "run": run,
+                    "run": shard.run,
                     "number": shard.number,
                     "last": shard.last,
                     "cursor": shard.cursor,
@@ -55,11 +60,10 @@ def shards_of(tx: Transaction, runs: Sequence[int]) -> list[Shard]:
 
 def commit_intent(tx: Transaction, shard: Shard, *, intent: int, selected: int) -> None:
     """Devices up to `intent` may be sent from now on; `selected` more of them are in the run."""
-    tx.execute(
-        update(SHARDS)
-        .where(SHARDS.c.run == shard.run, SHARDS.c.number == shard.number)
-        .values(intent=intent, selected=SHARDS.c.selected + selected)
-    )
+    values: dict[str, object] = {"intent": intent, "selected": SHARDS.c.selected + selected}
+    if shard.zones is not None:
+        values["not_before"] = None  # it has begun, whoever looks
+    tx.execute(update(SHARDS).where(SHARDS.c.run == shard.run, SHARDS.c.number == shard.number).values(values))
 
 
 def advance(tx: Transaction, cursors: Mapping[tuple[int, int], int]) -> None:
@@ -70,7 +74,10 @@ def advance(tx: Transaction, cursors: Mapping[tuple[int, int], int]) -> None:
 
 def close_range(tx: Transaction, shard: Shard) -> None:
     """After recovery: everything up to the intent has its row. What was selected is counted anew from the rows, as
-    the windows that were open were decided again."""
+    the windows that were open were decided again; not in a shard that shares its range: there nobody was."""
+    if shard.shares_its_range and shard.number is not None:
+        advance(tx, {(shard.run, shard.number): shard.intent})
+        return
     counted = _rows_between(tx, shard.run, shard.cursor, shard.intent)
     if shard.number is None:
         tx.execute(update(RUNS).where(RUNS.c.seq == shard.run).values(selected=counted, intent=None))

@@ -173,7 +173,10 @@ class ShardRow(SQLModel, table=True):
     """
 
     __tablename__ = "shards"
-    __table_args__ = {"sqlite_with_rowid": False}
+    __table_args__ = (
+        Index("shards_to_come", "not_before", sqlite_where=text("zones IS NOT NULL AND not_before IS NOT NULL")),
+        {"sqlite_with_rowid": False},
+    )
     run: int = Field(primary_key=True)
     number: int = Field(primary_key=True)
     last: int
@@ -183,6 +186,15 @@ class ShardRow(SQLModel, table=True):
     not_before: int | None = None
     zones: str | None = None
     part: str | None = None
+
+
+class InFlightRow(SQLModel, table=True):
+    """Of a run whose shards share ranges of device ids, the devices that were in its open windows when the last of
+    them was opened (64-bit integers): what a crash leaves unknown, as far as it has no row."""
+
+    __tablename__ = "in_flight"
+    run: int = Field(primary_key=True)
+    devices: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
 
 
 class LedgerRow(SQLModel, table=True):
@@ -264,7 +276,8 @@ class StopRow(SQLModel, table=True):
 class ScheduleRow(SQLModel, table=True):
     """What is remembered of a rule's schedule: which one it is (`signature`; None while the rule is disabled or gone),
     and up to when its slots were handled. `ran_on` is the local date of the last slot that ran, `several` whether the
-    schedule by which it ran had more of them on that date; on `blocked_on` none runs: it had one before an edit."""
+    schedule by which it ran had more of them on that date; up to `blocked_on` none runs: it had one before an edit.
+    `since` is when the schedule was first seen as it is."""
 
     __tablename__ = "schedules"
     __table_args__ = {"sqlite_with_rowid": False}
@@ -274,6 +287,7 @@ class ScheduleRow(SQLModel, table=True):
     ran_on: str | None = None
     several: bool = False
     blocked_on: str | None = None
+    since: int | None = None
 
 
 class MissRow(SQLModel, table=True):
@@ -317,6 +331,7 @@ EVENTS = table_of(EventRow)
 RULE_VERSIONS = table_of(RuleVersionRow)
 RUNS = table_of(RunRow)
 SHARDS = table_of(ShardRow)
+IN_FLIGHT = table_of(InFlightRow)
 LEDGER = table_of(LedgerRow)
 WORK = table_of(WorkRow)
 CLAIMS = table_of(ClaimRow)

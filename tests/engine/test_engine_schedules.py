@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 import trio
 from support.daemons import place, until
-from support.worlds import APP, load_workspace, register_many, rule_text, write_workspace
+from support.worlds import APP, load_workspace, register, register_many, rule_text, token_of, write_workspace
 
+from scheduler.domain.runs import RunState
 from scheduler.engine.daemon import IDLE_HORIZON, Ended, Ending
+from scheduler.store.registry_changes import DeviceChange
 
 pytestmark = pytest.mark.slow
 TEMPLATES = {"digest": 'aps: {alert: {title: "{{ slot }}", body: "{{ today }}"}}'}
@@ -63,3 +65,34 @@ async def test_a_reload_brings_slots_and_a_clock_that_jumps_loses_none(nursery: 
             await until(lambda: at.statistics.accepted == 2)
             daemon.stop()
         assert [run.rule for run in at.world.runs()] == ["digest"]
+
+
+async def test_a_slot_goes_from_zone_to_zone_and_a_zone_that_was_slept_through_is_missed(
+    nursery: trio.Nursery, tmp_path: Path
+) -> None:
+    wall = (datetime.now(UTC) + timedelta(seconds=1000)).replace(tzinfo=None)  # noqa: TID251 - as the daemon's clock
+    trigger = {"at": wall.isoformat(" ", "milliseconds"), "time_zone": "device"}
+    rules = {"digest": rule_text(trigger=trigger, template="digest")}
+    async with place(nursery, tmp_path, rules, templates=TEMPLATES) as at:
+        zones = ("Etc/GMT-1", "Etc/GMT", None, "Etc/GMT+1", "Etc/GMT+2")  # the first has had it
+        register(
+            at.world.store, [DeviceChange(app=APP, token=token_of(n), time_zone=z) for n, z in enumerate(zones, 1)]
+        )
+        daemon = at.daemon()
+        async with trio.open_nursery() as own:
+            await own.start(daemon.run)
+            (run,) = at.world.runs()
+            assert run.state is RunState.WAITING
+            assert daemon.work.runs == {}
+            at.clock.shift += 1001
+            await until(lambda: at.statistics.accepted == 2)
+            await until(lambda: at.world.runs()[0].state is RunState.WAITING)
+            at.clock.shift += 8000
+            await until(lambda: at.statistics.accepted == 3)
+            await until(lambda: at.world.runs()[0].state in (RunState.WAITING, RunState.FINISHED))
+            daemon.stop()
+        assert sorted(at.sent()) == [2, 3, 5]
+        assert [detail for _, _, detail, _ in at.world.misses()] == ["later than the grace, at UTC-1:00"]
+        at.clock.shift += 24 * 3600
+        await at.run_until_idle()
+        assert at.world.runs()[0].state is RunState.FINISHED

@@ -21,7 +21,7 @@ from support.worlds import APP, NOW, World, event, ids, register, rule_text, set
 from scheduler.apns.results import Answer
 from scheduler.domain.lanes import Lane
 from scheduler.domain.runs import RunState
-from scheduler.runs import opening
+from scheduler.runs import ranges
 from scheduler.runs.pausing import cancel, pause, resume
 from scheduler.runs.reports import Counts
 from scheduler.store.registry import delete_device
@@ -72,7 +72,7 @@ def some(**given: int) -> Counts:
 
 @pytest.mark.parametrize("shard", [2, 100])
 def test_each_device_is_held_until_its_own_morning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shard: int) -> None:
-    monkeypatch.setattr(opening, "SHARD_DEVICES", shard)
+    monkeypatch.setattr(ranges, "SHARD_DEVICES", shard)
     world = made(tmp_path)
     world.ingest(event("a"))
     driver = Driver(world)
@@ -339,7 +339,7 @@ def test_whatever_happens_nobody_is_sent_to_at_night_and_everybody_ends_once(
         for table in (EVENTS, RUNS, SHARDS, LEDGER, WORK, USERS):
             tx.execute(delete(table))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(opening, "SHARD_DEVICES", chance.choice([3, 5, 100]))
+        patch.setattr(ranges, "SHARD_DEVICES", chance.choice([3, 5, 100]))
         walk = NightWalk(nights, chance)
         walk.event()
         for _ in range(length):

@@ -16,7 +16,7 @@ from support.walking import Walk
 from support.worlds import APP, World, register, rule_text, token_of
 
 from scheduler.domain.runs import CALLED_OFF, RunState
-from scheduler.runs import opening
+from scheduler.runs import ranges
 from scheduler.store.registry_changes import DeviceChange
 from scheduler.store.tables import EVENTS, LEDGER, RUNS, SHARDS, STOPS, USERS, WORK
 
@@ -65,7 +65,7 @@ def test_every_device_ends_once_and_who_may_have_been_sent_twice_is_marked(
     chance = Random(seed)
     _forget(world)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(opening, "SHARD_DEVICES", chance.choice([3, 5, 100]))
+        patch.setattr(ranges, "SHARD_DEVICES", chance.choice([3, 5, 100]))
         walk = Walk(world, chance)
         walk.event()
         for _ in range(length):

@@ -11,7 +11,7 @@ from sqlalchemy import delete
 from support.driving import Driver
 from support.worlds import APP, World, event, ids, register, rule_text, token_of
 
-from scheduler.runs import opening
+from scheduler.runs import ranges
 from scheduler.store.registry_changes import DeviceChange
 from scheduler.store.tables import DEVICES, EVENTS, LEDGER, MEMBERSHIPS, RUNS, SHARDS, TOPICS, WORK
 
@@ -71,7 +71,7 @@ def test_the_windows_of_a_run_are_its_audience_once_and_in_order(
                 tx.execute(DEVICES.update().where(DEVICES.c.token == token_of(number)).values(active=False))
     world.ingest(event("a"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(opening, "SHARD_DEVICES", shard)
+        patch.setattr(ranges, "SHARD_DEVICES", shard)
         driver = Driver(world)
         opened = [(w.context.run.rule, 0, w) for w in driver.start(limit=limit).windows]
     for run in list(driver.work.runs.values()):

@@ -85,8 +85,12 @@ class Driver:
 
     def open(self, run: ActiveRun, *, limit: int) -> Window | None:
         """Open the next window of a run."""
-        shard = next(shard for shard in run.shards if not shard.is_read)
-        window = open_window(self.world.store, run.context, shard.value, self.world.now, limit=limit)
+        shard = run.shard_to_read(self.world.now)
+        assert shard is not None
+        window = open_window(
+            self.world.store, run.context, shard.value, self.world.now, limit=limit,
+            in_flight=self.work.in_flight(run),
+        )  # fmt: skip
         return self._take(window)
 
     def take_up(self, run: ActiveRun, *, limit: int = 1_000) -> Window | None:
@@ -129,7 +133,10 @@ class Driver:
                     wait = (run.work_due - self.world.now).total_seconds()
                     self.world.advance(max(0.0, wait))
                     self.take_up(run)
-                if any(not shard.is_read for shard in run.shards):
+                later = [shard.not_before for shard in run.shards if shard.not_before is not None]
+                if run.shards and len(later) == len(run.shards):
+                    self.world.advance(max(0.0, (min(later) - self.world.now).total_seconds()))
+                if run.shard_to_read(self.world.now) is not None:
                     self.open(run, limit=limit)
             self.accept_all()
             self.settle()

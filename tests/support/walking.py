@@ -81,7 +81,7 @@ class Walk:
         self._given_out()
 
     def open(self) -> None:
-        runs = [run for run in self.driver.work.runs.values() if any(not shard.is_read for shard in run.shards)]
+        runs = [run for run in self.driver.work.runs.values() if run.shard_to_read(self.world.now) is not None]
         if runs:
             self.driver.open(self.chance.choice(runs), limit=self.chance.choice([1, 2, 5]))
             self._given_out()

@@ -19,8 +19,16 @@ def upgrade() -> None:
     op.add_column("shards", sa.Column("not_before", sa.Integer(), nullable=True))
     op.add_column("shards", sa.Column("zones", sa.String(), nullable=True))
     op.add_column("shards", sa.Column("part", sa.String(), nullable=True))
+    to_come = sa.text("zones IS NOT NULL AND not_before IS NOT NULL")
+    op.create_index("shards_to_come", "shards", ["not_before"], sqlite_where=to_come)
     op.add_column("events", sa.Column("user", sa.String(), nullable=True))
     op.create_index("events_by_user", "events", ["user", "type", "time"], sqlite_where=sa.text("user IS NOT NULL"))
+    op.add_column("schedules", sa.Column("since", sa.Integer(), nullable=True))
+    op.create_table(
+        "in_flight",
+        sa.Column("run", sa.Integer(), primary_key=True),
+        sa.Column("devices", sa.LargeBinary(), nullable=False),
+    )
     op.drop_table("claims")  # nothing has written to it
     op.create_table(
         "claims",
@@ -46,6 +54,8 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.drop_table("in_flight")
+    op.drop_column("schedules", "since")
     op.drop_table("selections")
     op.drop_table("claims")
     op.create_table(
@@ -60,6 +70,7 @@ def downgrade() -> None:
     )
     op.drop_index("events_by_user", "events")
     op.drop_column("events", "user")
+    op.drop_index("shards_to_come", "shards")
     for column in ("part", "zones", "not_before"):
         op.drop_column("shards", column)
     op.drop_index("runs_waiting", "runs")
