@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
@@ -16,6 +17,8 @@ from scheduler.cli.session import InSession
 from scheduler.cli.tables import print_table, progress_bar
 from scheduler.rehearsal.preview import Preview, Sample, latest_event, preview
 from scheduler.store.audience import highest_device
+
+_NAMES_SHOWN = 3
 
 
 def preview_rule(
@@ -91,7 +94,12 @@ def _object(shown: Preview) -> dict[str, Any]:
         "variants": dict(sorted(shown.variants.items())),
         "sizes": {"smallest": shown.smallest, "largest": shown.largest, "limit": shown.limit},
         "seconds_at_least": shown.seconds,
-        "next_slots": [{"key": slot.key, "at": slot.at} for slot in shown.slots],
+        "next_slots": [{"key": one.slot.key, "at": one.slot.at, "last_at": one.last_at} for one in shown.slots],
+        "zones": [
+            {"at": at, "devices": place.devices, "zones": sorted(name or "" for name in place.zones)}
+            for at, place in shown.places.items()
+        ],
+        "gone_by": shown.gone_by,
         "samples": [
             {
                 "device": sample.device,
@@ -112,8 +120,10 @@ def _print(shown: Preview) -> None:
     if shown.occasion is None:
         return
     print(f"{shown.rule} (version {shown.version}), occasion {one_line(shown.occasion)}")
-    for slot in shown.slots:
-        print(f"slot: {slot.wall:%a %Y-%m-%d %H:%M} there, {local(slot.at)} here")
+    for coming in shown.slots:
+        slot, last_at = coming.slot, coming.last_at
+        until = f" to {local(last_at)}" if last_at > slot.at else ""
+        print(f"slot: {slot.wall:%a %Y-%m-%d %H:%M} there, {local(slot.at)}{until} here")
     print_table(
         ("", "devices", "reason"),
         [
@@ -130,6 +140,7 @@ def _print(shown: Preview) -> None:
         right=("devices",),
         texts=("reason",),
     )
+    print_places(shown)
     for limit in dict.fromkeys(one.limit for one in shown.earlier):
         print(f"{limit}: this person has had")
         for one in shown.earlier:
@@ -141,6 +152,26 @@ def _print(shown: Preview) -> None:
         print(f"duration: {timedelta(seconds=round(shown.seconds))} at least, by the rates")
     for sample in shown.samples:
         _print_sample(sample)
+
+
+def print_places(shown: Preview) -> None:
+    """Where a slot at each device's own time comes when, and to how many."""
+    if shown.places:
+        print_table(
+            ("it comes, here", "devices", "zones"),
+            [(local(at), place.devices, _names(place.zones)) for at, place in shown.places.items()],
+            right=("devices",),
+            texts=("zones",),
+        )
+    if shown.gone_by:
+        print(f"to {shown.gone_by:,} more devices this slot has come already, by their clocks")
+
+
+def _names(zones: Collection[str | None]) -> str:
+    named = sorted(name for name in zones if name)
+    words = [*named[:_NAMES_SHOWN], *(["no zone of their own"] if len(named) < len(zones) else [])]
+    more = len(named) - _NAMES_SHOWN
+    return ", ".join(words) + (f" and {more} more" if more > 0 else "")
 
 
 def _print_sample(sample: Sample) -> None:

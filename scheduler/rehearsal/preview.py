@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from itertools import islice
+from datetime import datetime
 from uuid import UUID
 
 from scheduler.domain.errors import OperatorError
@@ -17,8 +16,7 @@ from scheduler.domain.events import Event
 from scheduler.domain.ids import run_id
 from scheduler.domain.outcomes import OutcomeKind
 from scheduler.domain.runs import LedgerEntry, Recipient, Run
-from scheduler.planning.decisions import expires_at
-from scheduler.planning.slots import Slot, slots_after
+from scheduler.rehearsal.slots import PlaceCount, ShownSlot, next_slots, parts_by_slot
 from scheduler.runs.births import prospective_run
 from scheduler.runs.claiming import contest
 from scheduler.runs.context import NoAudience, RunContext, context_of, rate_bounds
@@ -27,7 +25,7 @@ from scheduler.runs.firing import fired_occasion
 from scheduler.runs.occasions import Miss, Occasion, occasion_of, occasion_of_slot
 from scheduler.runs.preparing import Preparation
 from scheduler.runs.verdicts import judge
-from scheduler.runs.windows import MAX_WINDOW, decide_window
+from scheduler.runs.windows import MAX_WINDOW, Window, decide_window, matching
 from scheduler.store import audience as audiences
 from scheduler.store import events as event_rows
 from scheduler.store import runs as run_rows
@@ -35,8 +33,6 @@ from scheduler.store.database import Store, Transaction
 from scheduler.workspace.campaign import Campaign
 from scheduler.workspace.loading import Workspace
 from scheduler.workspace.settings import Settings
-
-SLOTS_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +53,8 @@ class Preview:
 
     selected = would_send + held + suppressed + expired; `held_for` counts the held by reason, `held_until` by instant.
     `earlier`, of one device that was asked about: what counts against its person. `variants` shares out
-    `would_send` by the variant that they get. Sizes are bytes. `seconds` is the shortest time that the rates allow.
+    `would_send` by the variant that they get. Sizes are bytes. `seconds` is the shortest time that the rates allow; of
+    a slot at each device's own time, in the fullest of its zones.
     """
 
     rule: str
@@ -79,8 +76,12 @@ class Preview:
     limit: int = 0
     seconds: float | None = None
     samples: list[Sample] = field(default_factory=list)
-    slots: tuple[Slot, ...] = ()
+    slots: tuple[ShownSlot, ...] = ()
     """The next ones of its schedule."""
+    places: dict[datetime, PlaceCount] = field(default_factory=dict)
+    """Of a slot at each device's own time, by instant, the selected; in order once all are counted."""
+    gone_by: int = 0
+    """Devices to which it would have come before now: they are not counted elsewhere."""
 
 
 def latest_event(store: Store, campaign: Campaign) -> Event | None:
@@ -115,7 +116,7 @@ def preview(
     with store.read() as tx:
         if campaign.planned is not None and event is None and not as_fired:
             run = _run_of_slot(campaign, now, namespace, shown)
-            now = now if run is None else run.due
+            now = now if run is None else run.created_at
         else:
             run = _run(tx, workspace.settings, campaign, event, now, namespace, key, shown, as_fired)
         if run is None:
@@ -132,16 +133,9 @@ def preview(
         _walk(tx, workspace, context, now, shown, device=device, samples=samples, on_progress=on_progress)
     rates = [rate for _, rate in rate_bounds(context, workspace.settings.apps[campaign.app])]
     if rates:
-        shown.seconds = max(max(0, shown.would_send - rate.burst) / rate.per_second for rate in rates)
+        at_once = max((place.devices for place in shown.places.values()), default=shown.would_send)
+        shown.seconds = max(max(0, at_once - rate.burst) / rate.per_second for rate in rates)
     return shown
-
-
-def next_slots(campaign: Campaign, now: datetime) -> tuple[Slot, ...]:
-    """The next slots of a campaign from an instant on."""
-    planned = campaign.planned
-    if planned is None:
-        return ()
-    return tuple(islice(slots_after(planned.timetable, planned.zone, now - timedelta.resolution), SLOTS_SHOWN))
 
 
 def _run_of_slot(campaign: Campaign, now: datetime, namespace: UUID, shown: Preview) -> Run | None:
@@ -149,13 +143,17 @@ def _run_of_slot(campaign: Campaign, now: datetime, namespace: UUID, shown: Prev
     if not shown.slots:
         shown.note = "its schedule names no time any more: it would start nothing"
         return None
-    slot = shown.slots[0]
+    slot = shown.slots[0].slot
     match occasion_of_slot(campaign, slot, slot.at):
         case Miss(reason, detail):
             shown.note = f"{reason}: {detail} is missing: it would start nothing"
             return None
         case occasion:
-            return prospective_run(campaign, occasion, None, None, slot.at, namespace=namespace, slot=slot.at)
+            by_device = campaign.planned is not None and campaign.planned.by_device
+            born_at = max(slot.at, now) if by_device else slot.at
+            return prospective_run(
+                campaign, occasion, None, None, born_at, namespace=namespace, slot=slot, by_device=by_device
+            )
 
 
 def _run(
@@ -207,46 +205,56 @@ def _walk(
     samples: int,
     on_progress: Callable[[int], None],
 ) -> None:
-    end = expires_at(context.terms, context.run.due)
     preparation = Preparation(
         context.campaign,
         context.run.id,
         context.scope,
         bundle_id=workspace.settings.apps[context.campaign.app].bundle_id,
-        expiration=0 if end is None else int(end.timestamp()),
+        expiration=context.sending(None).expiration,
     )
     after, last = (0, audiences.highest_device(tx)) if device is None else (device - 1, device)
     while after < last:
         page = audiences.page(tx, context.audience, after=after, last=last, limit=MAX_WINDOW)
-        window = decide_window(context, None, page.recipients, end=page.end, now=now)
-        contest(tx, [window], now)
-        if device is not None:
-            shown.earlier = [one for recipient in page.recipients for one in earlier(tx, context, recipient, now)]
-        shown.selected += window.selected
-        for entry in window.suppressed:
-            _count(shown, entry)
-        held = {one.recipient.id: one.until for one in window.deferred}
-        by_id = {one.id: one for one in (*window.recipients, *(one.recipient for one in window.deferred))}
-        requests, failures = preparation.prepare(list(by_id.values()))
-        for number, report in failures:
-            verdict = judge(context, by_id[number], report, now, 0.0, environment_proved=False)
-            assert isinstance(verdict.entry, LedgerEntry)
-            _count(shown, verdict.entry)
-        for request in requests:
-            recipient = by_id[request.device]
-            if recipient.id in held:
-                shown.held += 1
-                shown.held_for[held[recipient.id].reason] += 1
-                shown.held_until[held[recipient.id].instant] += 1
+        for at, recipients in parts_by_slot(context, page.recipients, now):
+            if at < now:
+                shown.gone_by += len(matching(context, recipients))
             else:
-                shown.would_send += 1
-                if recipient.variant is not None:
-                    shown.variants[recipient.variant] += 1
-            _measure(shown, len(request.payload))
-            if len(shown.samples) < samples:
-                shown.samples.append(_sample(recipient, request.payload))
+                window = decide_window(context, None, recipients, end=page.end, now=at)
+                contest(tx, [window], at)
+                if device is not None:
+                    shown.earlier = [one for recipient in recipients for one in earlier(tx, context, recipient, at)]
+                _show(shown, window, preparation, samples, at)
+                if context.run.wall is not None and window.selected:
+                    shown.places.setdefault(at, PlaceCount()).add(window, recipients)
         after = page.end
         on_progress(after)
+    shown.places = dict(sorted(shown.places.items()))
+
+
+def _show(shown: Preview, window: Window, preparation: Preparation, samples: int, now: datetime) -> None:
+    shown.selected += window.selected
+    for entry in window.suppressed:
+        _count(shown, entry)
+    held = {one.recipient.id: one.until for one in window.deferred}
+    by_id = {one.id: one for one in (*window.recipients, *(one.recipient for one in window.deferred))}
+    requests, failures = preparation.prepare(list(by_id.values()))
+    for number, report in failures:
+        verdict = judge(window.context, by_id[number], report, now, 0.0, environment_proved=False)
+        assert isinstance(verdict.entry, LedgerEntry)
+        _count(shown, verdict.entry)
+    for request in requests:
+        recipient = by_id[request.device]
+        if recipient.id in held:
+            shown.held += 1
+            shown.held_for[held[recipient.id].reason] += 1
+            shown.held_until[held[recipient.id].instant] += 1
+        else:
+            shown.would_send += 1
+            if recipient.variant is not None:
+                shown.variants[recipient.variant] += 1
+        _measure(shown, len(request.payload))
+        if len(shown.samples) < samples:
+            shown.samples.append(_sample(recipient, request.payload))
 
 
 def _count(shown: Preview, entry: LedgerEntry) -> None:

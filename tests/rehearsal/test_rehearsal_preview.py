@@ -247,12 +247,12 @@ def test_a_preview_of_a_schedule_is_of_its_next_slot_and_shows_five(tmp_path: Pa
     register(world.store, [DeviceChange(app=APP, token=token_of(1))])
     campaign = world.workspace.campaigns["digest"]
     shown = preview(world.store, world.workspace, campaign, None, NOW)
-    assert [slot.key for slot in shown.slots] == [
+    assert [one.slot.key for one in shown.slots] == [
         f"{day}T09:00" for day in ("2026-11-23", "2026-11-30", "2026-12-07", "2026-12-14", "2026-12-21")
     ]
     assert (shown.occasion, shown.would_send) == ("2026-11-23T09:00", 1)
     assert shown.samples[0].payload == b'{"aps":{"alert":{"title":"2026-11-23"}}}'
-    later = preview(world.store, world.workspace, campaign, None, shown.slots[1].at)
+    later = preview(world.store, world.workspace, campaign, None, shown.slots[1].slot.at)
     assert later.occasion == "2026-11-30T09:00"
     none = preview(world.store, world.workspace, world.workspace.campaigns["over"], None, NOW)
     assert (none.occasion, none.note) == (None, "its schedule names no time any more: it would start nothing")
