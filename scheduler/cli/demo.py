@@ -1,4 +1,5 @@
-"""`clarion demo`: a goal and a sale on embedded parts, from registry to ledger, in well under a minute."""
+"""`clarion demo`: a goal and a sale on embedded parts, from registry to ledger, in well under a minute; and when the
+weekly digest would come to whom."""
 
 from __future__ import annotations
 
@@ -18,6 +19,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from scheduler.cli.preview import print_places
 from scheduler.cli.session import InSession, Session
 from scheduler.cli.simulator import KEY_ID, TEAM_ID, make_signing_key
 from scheduler.cli.tables import print_table
@@ -44,6 +46,9 @@ DEAD_SHARE = 0.02
 OPTED_OUT_SHARE = 0.03
 TEAMS = ("FCB", "BVB", "SGE", "RBL", "VFB")
 NAMES = ("Anna", "Ben", "Chloé", "David", "Elif", "Fatima", "Georg", "Zoë")
+ZONES = ("Europe/Berlin", "America/New_York", "Asia/Tokyo", "Europe/London", "Australia/Adelaide", "")
+"""Where the made-up devices are; one in six does not say."""
+PLAYED = ("flash-sale", "goal-alert")
 REFRESH = 0.1
 
 
@@ -55,6 +60,7 @@ class DemoDevice:
     token: str
     user: str
     locale: str
+    time_zone: str
     topic: str
     alerts: str
     first_name: str
@@ -63,7 +69,7 @@ class DemoDevice:
 
 
 def demo(*, devices: int = DEVICES, session: InSession) -> int:
-    """All of it in a minute: simulator, devices, a preview, a goal and a sale, and what became of everyone.
+    """All of it in a minute: simulator, devices, previews, a goal and a sale, and what became of everyone.
 
     Runs the example campaigns of the workspace in .clarion/demo, against a simulator inside this process.
 
@@ -91,6 +97,7 @@ def make_devices(count: int) -> list[DemoDevice]:
             token=hashlib.sha256(f"demo {number}".encode()).hexdigest(),
             user=f"user-{number // 2}",
             locale=chance.choice(("en", "en-GB", "de", "de-AT")),
+            time_zone=ZONES[number // 2 % len(ZONES)],
             topic=f"team:{chance.choice(TEAMS)}",
             alerts=chance.choice(("all", "all", "goals", "none")),
             first_name=chance.choice((*NAMES, "")),
@@ -111,7 +118,9 @@ async def _play(session: Session, folder: Path, people: list[DemoDevice]) -> Non
             sale = _event("com.example.sale.started", "/shop", "sale-1", _SALE, session)
             print("\n2. a dry run: what the sale would do, over the real registry")
             _show_preview(preview(store, workspace, workspace.campaigns["flash-sale"], sale, sale.time, samples=1))
-            print("\n3. the daemon: the sale begins, and a moment later there is a goal")
+            print("\n3. when the weekly digest comes next: to each at nine on Monday, by the own clock")
+            _show_next_slot(preview(store, workspace, workspace.campaigns["weekly-digest"], None, session.clock.now()))
+            print("\n4. the daemon: the sale begins, and a moment later there is a goal")
             daemon = Daemon(store, workspace, session.clock, reload_workspace=lambda: None)
             async with trio.open_nursery() as running:
                 await running.start(daemon.run)
@@ -120,13 +129,13 @@ async def _play(session: Session, folder: Path, people: list[DemoDevice]) -> Non
                 reports = await _watch(store, daemon)
                 daemon.stop()
         nursery.cancel_scope.cancel()
-    print("\n4. what became of everyone")
+    print("\n5. what became of everyone")
     _show_reports(reports, log)
 
 
 def _fresh_folder(session: Session) -> Path:
     folder = session.root / ".clarion" / "demo"
-    for needed in ("rules/flash-sale.yaml", "rules/goal-alert.yaml", "schema.yaml"):
+    for needed in (*(f"rules/{name}.yaml" for name in (*PLAYED, "weekly-digest")), "schema.yaml"):
         if not (session.root / needed).is_file():
             raise OperatorError(f"the demo plays the example campaigns, and {needed} is not here",
                                 where=str(session.root), hint="run it in Clarion's own repository")  # fmt: skip
@@ -164,14 +173,15 @@ def _fill(session: Session, store: Store, workspace: Workspace, folder: Path, pe
     with file.open("w", newline="") as out:
         rows = csv.writer(out)
         rows.writerow(
-            ("app", "token", "user", "locale", "topics", "attributes.alerts", "user.attributes.first_name",
+            ("app", "token", "user", "locale", "time_zone", "topics", "attributes.alerts", "user.attributes.first_name",
              "user.attributes.plan", "user.attributes.spend")
         )  # fmt: skip
         for one in people:
             plan = "pro" if one.spend > 450 else "free"
             rows.writerow(
-                (one.app, one.token, one.user, one.locale, one.topic, one.alerts, one.first_name, plan, one.spend)
-            )
+                (one.app, one.token, one.user, one.locale, one.time_zone, one.topic, one.alerts, one.first_name, plan,
+                 one.spend)
+            )  # fmt: skip
     done = import_devices(store, file, apps=workspace.settings.apps, schema=workspace.schema, clock=session.clock)
     users = sorted({one.user for one in people})
     leaving = random.Random(7).sample(users, int(len(users) * OPTED_OUT_SHARE))
@@ -188,7 +198,7 @@ async def _watch(store: Store, daemon: Daemon) -> list[RunReport]:
         while True:
             reports = await trio.to_thread.run_sync(_reports, store)
             live.update(_table(reports), refresh=True)
-            over = all(one.run.state is RunState.FINISHED for one in reports)
+            over = len(reports) == len(PLAYED) and all(one.run.state is RunState.FINISHED for one in reports)
             if over or daemon.stopping.is_set():
                 return reports
             await trio.sleep(REFRESH)
@@ -196,7 +206,8 @@ async def _watch(store: Store, daemon: Daemon) -> list[RunReport]:
 
 def _reports(store: Store) -> list[RunReport]:
     with store.read() as tx:
-        return [report_of(tx, run) for run in reversed(run_rows.latest(tx, 2))]
+        runs = [run for rule in PLAYED for run in run_rows.latest(tx, 1, rule)]
+        return [report_of(tx, run) for run in runs]
 
 
 def _table(reports: list[RunReport]) -> Table:
@@ -214,6 +225,12 @@ def _show_preview(shown: Preview) -> None:
            f"payloads of {shown.smallest} to {shown.largest} bytes")  # fmt: skip
     for sample in shown.samples:
         print(f"   for example, to device {sample.device} ({sample.locale}): {sample.payload.decode()}")
+
+
+def _show_next_slot(shown: Preview) -> None:
+    """Nobody waits for Monday here; the plan is the daemon's own."""
+    print(f"   {shown.slots[0].slot.wall:%A %Y-%m-%d %H:%M} there is, here:")
+    print_places(shown)
 
 
 def _show_reports(reports: list[RunReport], log: Path) -> None:
