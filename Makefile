@@ -45,6 +45,7 @@ bench: $(STAMP) ## the benchmarks, with the peers measured in the same run
 	@$(PYTHON) benchmarks/rendering.py
 	@$(PYTHON) benchmarks/check.py
 	@$(PYTHON) benchmarks/events.py
+	@$(PYTHON) benchmarks/zones.py
 	@$(PYTHON) benchmarks/pipeline.py
 
 .PHONY: fuzz
