@@ -18,6 +18,7 @@ from scheduler.domain.ids import run_id
 from scheduler.domain.runs import Recipient, RunState
 from scheduler.runs.births import prospective_run
 from scheduler.runs.context import NoAudience, RunContext, audience_max, context_of
+from scheduler.runs.exits import CalledOff, called_off
 from scheduler.runs.occasions import Miss, Occasion, occasion_of
 from scheduler.runs.superseding import supersede
 from scheduler.runs.windows import MAX_WINDOW, Window, decide_window, record_decided
@@ -28,6 +29,7 @@ from scheduler.store import rule_versions
 from scheduler.store import runs as run_rows
 from scheduler.store import stops as stop_rows
 from scheduler.store.database import Store, Transaction
+from scheduler.store.exit_types import exit_types, users_of
 from scheduler.workspace.campaign import Campaign
 from scheduler.workspace.loading import Workspace
 
@@ -73,7 +75,9 @@ def ingest(
         fresh = _fresh(tx, events)
         new = [event for event, is_fresh in zip(events, fresh, strict=True) if is_fresh]
         first_seq = event_rows.next_seq(tx)
-        event_rows.add(tx, new, first_seq=first_seq, arrived_at=now)
+        types = exit_types(tx) | workspace.exit_types
+        users = users_of(new, types, first_seq=first_seq)
+        event_rows.add(tx, new, first_seq=first_seq, arrived_at=now, users=users)
         births = _births(tx, workspace, namespace, new, first_seq, now)
         superseded = supersede(tx, [birth.new.run for birth in births], now)
         for birth in births:
@@ -147,12 +151,12 @@ def _open_at_once(
     stops = stop_rows.read(tx)
     for birth in births:
         campaign, run = birth.campaign, birth.new.run
-        if not campaign.users or campaign.topics or room.get(campaign.app, 0) <= 0:
+        if not campaign.users or campaign.topics:
             continue
         if run.state is not RunState.PENDING or stops.hold(run.rule, run.category):
             continue
-        if campaign.rate is not None or campaign.lane in workspace.settings.apps[campaign.app].lane_rates:
-            continue  # the dispatcher opens it when there are tokens
+        if not (campaign.delay and now < run.due) and not _may_send_at_once(workspace, campaign, room):
+            continue  # the dispatcher opens it when there is room, and tokens
         most = audience_max(campaign, workspace.settings)
         if most is not None and most < MAX_WINDOW:
             continue  # the dispatcher counts it first
@@ -164,18 +168,27 @@ def _open_at_once(
             contexts.append((birth, context))
     windows: list[Window] = []
     named = audiences.recipients_named(tx, [context.audience for _, context in contexts])
+    parts = [(context, devices) for (_, context), devices in zip(contexts, named, strict=True)]
+    exits = called_off(tx, parts, now)
     for (birth, context), devices in zip(contexts, named, strict=True):
         app = context.audience.app
-        if len(devices) <= min(room[app], MAX_WINDOW):
-            window = _born_with_intent(birth, context, devices, now)
-            room[app] -= len(window.recipients)
+        if len(devices) <= (MAX_WINDOW if context.is_delayed(now) else min(room[app], MAX_WINDOW)):
+            window = _born_with_intent(birth, context, devices, now, exits.get(context.run.seq, {}))
+            room[app] = room.get(app, 0) - len(window.recipients)
             windows.append(window)
     return windows
 
 
-def _born_with_intent(birth: _Birth, context: RunContext, devices: list[Recipient], now: datetime) -> Window:
+def _may_send_at_once(workspace: Workspace, campaign: Campaign, room: Mapping[str, int]) -> bool:
+    lane_rates = workspace.settings.apps[campaign.app].lane_rates
+    return room.get(campaign.app, 0) > 0 and campaign.rate is None and campaign.lane not in lane_rates
+
+
+def _born_with_intent(
+    birth: _Birth, context: RunContext, devices: list[Recipient], now: datetime, exits: CalledOff
+) -> Window:
     end = devices[-1].id if devices else 0
-    window = decide_window(context, None, devices, end=end, now=now)
+    window = decide_window(context, None, devices, end=end, now=now, called_off=exits)
     over = window.is_over
     born = replace(
         birth.new.run,

@@ -11,7 +11,8 @@ from scheduler.domain.outcomes import OutcomeKind, SuppressReason
 from scheduler.domain.runs import LedgerEntry, Recipient, Run, RunState, Shard
 from scheduler.runs.audience_max import audience_max_note, exceeds_audience_max
 from scheduler.runs.context import NoAudience, RunContext
-from scheduler.runs.windows import MAX_WINDOW, Window, decide_window, record_decided
+from scheduler.runs.exits import called_off
+from scheduler.runs.windows import MAX_WINDOW, Window, decide_window, no_longer_matching, record_decided
 from scheduler.store import audience as audiences
 from scheduler.store import ledger
 from scheduler.store import runs as run_rows
@@ -51,6 +52,7 @@ def start_runs(
     with store.read() as tx:
         highest = audiences.highest_device(tx)
         pages, ended = _first_pages(tx, contexts, highest, room)
+        exits = called_off(tx, [(context, page.recipients) for context, page in pages], now)
         too_large = {context.run.seq for context, _ in pages if exceeds_audience_max(tx, context, last=highest)}
     started.considered = len(pages) + sum(len(numbers) for numbers in ended.values())
     with store.write() as tx:
@@ -65,7 +67,9 @@ def start_runs(
             if page.end < highest:
                 started.sharded.append(_cut(tx, context, highest, now))
             else:
-                started.windows.append(decide_window(context, None, page.recipients, end=highest, now=now))
+                why = exits.get(context.run.seq, {})
+                window = decide_window(context, None, page.recipients, end=highest, now=now, called_off=why)
+                started.windows.append(window)
         for note, numbers in ended.items():
             allowed = [number for number in numbers if number in pending]
             run_rows.set_states(tx, allowed, RunState.FINISHED, note=note, now=now)
@@ -106,7 +110,8 @@ def open_window(store: Store, context: RunContext, shard: Shard, now: datetime, 
     stopped."""
     with store.read() as tx:
         page = audiences.page(tx, context.audience, after=shard.intent, last=shard.last, limit=min(limit, MAX_WINDOW))
-    window = decide_window(context, shard, page.recipients, end=page.end, now=now)
+        exits = called_off(tx, [(context, page.recipients)], now).get(context.run.seq, {})
+    window = decide_window(context, shard, page.recipients, end=page.end, now=now, called_off=exits)
     with store.write() as tx:
         if not _may_go_on(tx, context.run):
             return None
@@ -151,7 +156,12 @@ def take_up_work(store: Store, context: RunContext, now: datetime, *, process: s
             recipient.attempts = by_device[device].attempts
             recipient.maybe_repeated = by_device[device].maybe_repeated
             recipients.append(recipient)
-        window = decide_window(_without_where(context), None, recipients, end=0, now=now)
+        delayed = [one for one in recipients if by_device[one.id].was_delayed]
+        why = {
+            **called_off(tx, [(context, recipients)], now).get(run, {}),
+            **(no_longer_matching(context, delayed) if delayed else {}),
+        }
+        window = decide_window(_without_where(context), None, recipients, end=0, now=now, called_off=why)
         window.context = context
         window.from_work = True
         window.suppressed.extend(gone)
@@ -185,5 +195,5 @@ def _cut(tx: Transaction, context: RunContext, highest: int, now: datetime) -> t
 
 
 def _without_where(context: RunContext) -> RunContext:
-    """`where` was decided when the window opened; only a delay (`recheck`) asks it again."""
+    """`where` was decided when the window opened; what asks it again after a delay says so itself."""
     return replace(context, audience=replace(context.audience, where=None))
