@@ -17,6 +17,7 @@ from scheduler.domain.errors import OperatorError
 from scheduler.domain.events import Event
 from scheduler.rehearsal.preview import preview
 from scheduler.runs.event_reading import HORIZON, EventProblem, read_event
+from scheduler.runs.exits import find_exits_of
 from scheduler.runs.firing import fire, fired_occasion
 from scheduler.runs.ingest import MAX_EVENTS, ingest
 
@@ -48,6 +49,7 @@ def emit(
     workspace = session.to_be_obeyed
     accepted = duplicates = runs = refused = 0
     with session.store() as store:
+        find_exits_of(store, workspace)
         namespace = store.namespace()
         batch: list[Event] = []
 
@@ -121,6 +123,7 @@ def fire_rule(
         if not yes and not confirmed("start it?"):
             remark("nothing was started")
             return 1
+        find_exits_of(store, workspace)
         run = fire(store, campaign, occasion, given, now)
     if run is None:
         raise OperatorError(f"{rule} was fired with the key {occasion.key} before", hint="give another: --key KEY")
