@@ -11,7 +11,7 @@ from typing import Annotated, BinaryIO, TypeAlias
 import msgspec
 from cyclopts import Parameter
 
-from scheduler.cli.output import Format, confirmed, counted, print_json, remark
+from scheduler.cli.output import Format, confirmed, counted, local, print_json, remark
 from scheduler.cli.session import InSession
 from scheduler.domain.errors import OperatorError
 from scheduler.domain.events import Event
@@ -119,7 +119,8 @@ def fire_rule(
         if shown.note:
             remark(shown.note)
         at_least = f", in {timedelta(seconds=round(shown.seconds))} at least" if shown.seconds else ""
-        remark(f"{rule} ({occasion.key}) reaches {shown.would_send} of {shown.selected} selected devices{at_least}")
+        when = "" if shown.due is None else f" at {local(shown.due)}"
+        remark(f"{rule} ({occasion.key}) reaches {shown.would_send} of {shown.selected} selected devices{when}{at_least}")
         if not yes and not confirmed("start it?"):
             remark("nothing was started")
             return 1

@@ -30,7 +30,7 @@ class Counts:
 class RunReport:
     """A run and what became of its devices. `reasons` counts by outcome and reason, `variants` by name and outcome.
 
-    `deferred`: of the pending, those that are decided again later; `next_due`: when the next pending one may go.
+    `held`: of the pending, those that are decided again later, by reason; `next_due`: when the next pending one may go.
     """
 
     run: Run
@@ -38,8 +38,13 @@ class RunReport:
     maybe_repeated: int
     reasons: dict[str, dict[str, int]]
     variants: dict[str, dict[str, int]]
-    deferred: int
+    held: dict[str, int]
     next_due: datetime | None
+
+    @property
+    def deferred(self) -> int:
+        """How many are decided again later."""
+        return sum(self.held.values())
 
 
 def find_run(tx: Transaction, prefix: str) -> Run:
@@ -86,6 +91,6 @@ def report_of(tx: Transaction, run: Run) -> RunReport:
         ledger.maybe_repeated(tx, run.seq),
         reasons,
         ledger.variant_tallies(tx, run.seq),
-        deferred=ledger.count_deferred(tx, run.seq),
+        held=ledger.count_deferred(tx, run.seq),
         next_due=ledger.next_work(tx, run.seq),
     )

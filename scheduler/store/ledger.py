@@ -148,10 +148,14 @@ def next_due(tx: Transaction) -> datetime | None:
     return None if at is None else from_ms(at)
 
 
-def count_deferred(tx: Transaction, run: int) -> int:
-    """How many devices of a run are decided again later."""
-    query = select(func.count()).where(WORK.c.run == run, WORK.c.state == WorkState.DEFERRED.value)
-    return int(tx.execute(query).scalar_one())
+def count_deferred(tx: Transaction, run: int) -> dict[str, int]:
+    """How many devices of a run are decided again later, by reason; counted side by side, as `variant_tallies`."""
+    deferred = (WORK.c.run == run, WORK.c.state == WorkState.DEFERRED.value)
+    reasons = sorted(tx.execute(select(WORK.c.reason).where(*deferred).distinct()).scalars())
+    if not reasons:
+        return {}
+    counts = [func.count().filter(WORK.c.reason == reason) for reason in reasons]
+    return dict(zip(reasons, tx.execute(select(*counts).where(*deferred)).one(), strict=True))
 
 
 def with_rows(tx: Transaction, run: int, devices: Sequence[int]) -> set[int]:
