@@ -120,7 +120,9 @@ def fire_rule(
             remark(shown.note)
         at_least = f", in {timedelta(seconds=round(shown.seconds))} at least" if shown.seconds else ""
         when = "" if shown.due is None else f" at {local(shown.due)}"
-        remark(f"{rule} ({occasion.key}) reaches {shown.would_send} of {shown.selected} selected devices{when}{at_least}")
+        remark(
+            f"{rule} ({occasion.key}) reaches {shown.would_send} of {shown.selected} selected devices{when}{at_least}"
+        )
         if not yes and not confirmed("start it?"):
             remark("nothing was started")
             return 1

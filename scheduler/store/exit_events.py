@@ -84,6 +84,8 @@ def _types(tx: Transaction, type_: str) -> Iterator[str]:
         return
     prefix = type_[:-1]
     bound, beyond = EVENTS.c.type >= prefix, prefix + _LAST
-    while (found := tx.execute(select(func.min(EVENTS.c.type)).where(bound, EVENTS.c.type < beyond)).scalar()) is not None:
+    while (
+        found := tx.execute(select(func.min(EVENTS.c.type)).where(bound, EVENTS.c.type < beyond)).scalar()
+    ) is not None:
         yield found
         bound = EVENTS.c.type > found

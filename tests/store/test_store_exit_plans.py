@@ -24,8 +24,7 @@ def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     store = new_store(tmp_path_factory.mktemp("plans") / "clarion.db")
     with store.write() as tx:
         rows = [
-            event(str(n), type_=f"type.{n % 3}", subject=f"s{n}", at=NOW - timedelta(seconds=n))
-            for n in range(COUNT)
+            event(str(n), type_=f"type.{n % 3}", subject=f"s{n}", at=NOW - timedelta(seconds=n)) for n in range(COUNT)
         ]
         users = {number: f"u{number % 40}" for number in range(1, COUNT + 1, 2)}
         events.add(tx, rows, first_seq=1, arrived_at=NOW, users=users)
