@@ -53,7 +53,7 @@ def test_runs_show_says_what_holds_the_devices_that_wait(waiting: Path, clarion:
     (run,) = json.loads(clarion("runs", "list", "--format", "json").out)
     assert run["state"] == "waiting"  # whoever takes the event in settles who waits
     found = json.loads(clarion("runs", "show", run["run"], "--format", "json").out)
-    assert (found["counts"]["selected"], found["counts"]["pending"], found["held_by"]) == (1, 1, {"delay": 1})
+    assert (found["counts"]["selected"], found["counts"]["pending"], found["deferred"]) == (1, 1, {"delay": 1})
     said = clarion("runs", "show", run["run"]).out
     due = datetime.fromisoformat(found["next_due"])
-    assert re.search(rf"(?m)^pending +1  the next is due {due:%Y-%m-%d %H:%M:%S}\n +1  held by delay$", said)
+    assert re.search(rf"(?m)^pending +1  the next is due {due:%Y-%m-%d %H:%M:%S}\n +1  in their delay$", said)

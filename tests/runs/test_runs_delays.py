@@ -83,7 +83,7 @@ def test_everybody_waits_from_the_event_and_goes_when_it_is_due(
     driver.settle()
     assert rows(world) == dict.fromkeys(range(1, 6), ("deferred", "delay", DUE))
     report = shown(world)
-    assert (report.counts, report.deferred, report.next_due) == (some(selected=5, pending=5), 5, DUE)
+    assert (report.counts, report.deferred, report.next_due) == (some(selected=5, pending=5), {"delay": 5}, DUE)
     driver.finish_everything()
     assert world.now == DUE
     assert (shown(world).counts, world.runs()[0].state) == (some(selected=5, accepted=5), RunState.FINISHED)
@@ -189,6 +189,7 @@ def test_where_is_not_asked_a_third_time_after_a_night(tmp_path: Path) -> None:
     driver.start()
     driver.settle()
     world.advance(2 * 3600)
+    driver.wake()
     (run,) = driver.work.runs.values()
     driver.take_up(run)
     driver.settle()
@@ -354,6 +355,7 @@ def test_a_crash_after_it_was_taken_up_sends_again_and_asks_where_no_more(tmp_pa
     before = Driver(world, process="before")
     before.start()
     world.advance(2 * 3600)
+    before.wake()
     taken = before.take_up(next(iter(before.work.runs.values())))
     assert taken is not None
     assert ids(taken.recipients) == [1, 2, 3]

@@ -145,6 +145,7 @@ def test_a_reminder_comes_after_the_last_change(tmp_path: Path, row: Row) -> Non
 def send_due(world: World) -> None:
     """Send what is due now, and let no time pass."""
     driver = Driver(world)
+    driver.wake()
     for run in list(driver.work.runs.values()):
         if run.work_due is not None and run.work_due <= world.now:
             driver.take_up(run)
