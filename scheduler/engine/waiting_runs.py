@@ -15,7 +15,7 @@ from scheduler.store.database import Store
 
 MAX_AWAKE: Final = 500
 """Runs of a lane in hand with something to do, up to which more are woken: the others cost nothing meanwhile."""
-_MAX_WOKEN = 100
+_MAX_WOKEN = 250
 """In one transaction."""
 
 

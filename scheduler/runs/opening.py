@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import pairwise
 
 from scheduler.domain.outcomes import OutcomeKind, SuppressReason
-from scheduler.domain.runs import LedgerEntry, Recipient, Run, RunState, Shard, WorkEntry
+from scheduler.domain.runs import LedgerEntry, Recipient, RunState, Shard, WorkEntry
 from scheduler.runs.audience_max import audience_max_note, exceeds_audience_max
 from scheduler.runs.context import NoAudience, RunContext
 from scheduler.runs.exits import CalledOff, called_off
@@ -20,6 +21,7 @@ from scheduler.store import shards as shard_rows
 from scheduler.store import stops as stop_rows
 from scheduler.store.audience import Page
 from scheduler.store.database import Store, Transaction
+from scheduler.workspace.campaign import Campaign
 
 SHARD_DEVICES = 250_000
 """Device ids in a shard."""
@@ -120,7 +122,7 @@ def open_window(store: Store, context: RunContext, shard: Shard, now: datetime, 
         exits = called_off(tx, [(context, page.recipients)], now).get(context.run.seq, {})
     window = decide_window(context, shard, page.recipients, end=page.end, now=now, called_off=exits)
     with store.write() as tx:
-        if not _may_go_on(tx, context.run):
+        if not _going_on(tx, [context]):
             return None
         shard_rows.commit_intent(tx, shard, intent=page.end, selected=window.selected)
         record_decided(tx, [window], now)
@@ -138,59 +140,62 @@ class TakenUp:
 
 def take_up_work(
     store: Store, contexts: Sequence[tuple[RunContext, int]], now: datetime, *, process: str, room: int
-) -> list[TakenUp]:
+) -> dict[int, TakenUp]:
     """Decide the due work rows of runs again and commit that they may be sent, given each with its window limit
-    (devices), until `room` devices are taken up; what was taken up of each of the first of them. Who is no longer to be
-    sent to becomes final. Whether a run is over then is the settler's to say: its first window may still be open."""
-    taken: list[TakenUp] = []
+    (devices), as far as `room` devices go; by run, what was taken up of those that were looked at. Who is no longer to
+    be sent to becomes final. Whether a run is over then is the settler's to say: its first window may still be open.
+
+    Many small runs cost a few statements together.
+    """
     with store.write() as tx:
-        stops = stop_rows.read(tx)
-        running = run_rows.in_state(tx, [context.run.seq for context, _ in contexts], RunState.RUNNING)
-        due: list[_DueWork | None] = []
-        for context, limit in contexts:
-            if room <= 0:
-                break
-            run = context.run
-            if run.seq not in running or stops.hold(run.rule, run.category):
-                due.append(None)
-                continue
-            found = _due_work(tx, context, now, limit=min(limit, room, MAX_WINDOW))
-            room -= len(found.recipients)
-            due.append(found)
-        exits = called_off(tx, [(one.context, one.recipients) for one in due if one is not None], now)
-        for one in due:
-            if one is None:
-                taken.append(TakenUp(None, None))
-                continue
-            run = one.context.run
-            window = _take_up(tx, one, now, process, exits.get(run.seq, {}))
-            taken.append(TakenUp(window, ledger.next_work(tx, run.seq)))
+        going_on = _going_on(tx, [context for context, _ in contexts])
+        taken = {context.run.seq: TakenUp(None, None) for context, _ in contexts if context.run.seq not in going_on}
+        due = _due_work(tx, [one for one in contexts if one[0].run.seq in going_on], now, room)
+        exits = called_off(tx, [(one.context, one.recipients) for one in due], now)
+        windows = [_decide_again(one, now, exits.get(one.context.run.seq, {})) for one in due]
+        ledger.drop_work(tx, [(entry.run, entry.device) for window in windows for entry in window.suppressed])
+        record_decided(tx, windows, now)
+        sent_to = [(window.context.run.seq, recipient.id) for window in windows for recipient in window.recipients]
+        ledger.intend_work(tx, sent_to, process)
+        nexts = ledger.next_work_of(tx, [window.context.run.seq for window in windows])
+    taken.update((one.context.run.seq, TakenUp(one, nexts.get(one.context.run.seq))) for one in windows)
     return taken
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _DueWork:
     """Due work rows of a run by device, and those of their devices that are still there."""
 
     context: RunContext
     entries: dict[int, WorkEntry]
-    recipients: list[Recipient]
+    recipients: list[Recipient] = field(default_factory=list)
 
 
-def _due_work(tx: Transaction, context: RunContext, now: datetime, *, limit: int) -> _DueWork:
-    entries = {entry.device: entry for entry in ledger.due_work(tx, context.run.seq, now, limit=limit)}
-    active = audiences.recipients_by_id(tx, context.audience, list(entries))
-    recipients: list[Recipient] = []
-    for device in sorted(active):
-        recipient = active[device]
-        recipient.attempts = entries[device].attempts
-        recipient.maybe_repeated = entries[device].maybe_repeated
-        recipients.append(recipient)
-    return _DueWork(context, entries, recipients)
+def _due_work(tx: Transaction, contexts: Sequence[tuple[RunContext, int]], now: datetime, room: int) -> list[_DueWork]:
+    found = ledger.due_work(tx, [context.run.seq for context, _ in contexts], now, limit=min(room, MAX_WINDOW))
+    all_seen = sum(map(len, found.values())) < min(room, MAX_WINDOW)
+    due: list[_DueWork] = []
+    by_campaign: dict[Campaign, list[_DueWork]] = {}
+    for context, limit in contexts:
+        entries = found.get(context.run.seq, [])[:limit]
+        if entries or all_seen:
+            one = _DueWork(context, {entry.device: entry for entry in entries})
+            due.append(one)
+            by_campaign.setdefault(context.campaign, []).append(one)
+    for alike in by_campaign.values():
+        audience = replace(alike[0].context.audience, zones=any(one.context.audience.zones for one in alike))
+        active = audiences.recipients_by_id(tx, audience, sorted({device for one in alike for device in one.entries}))
+        for one in alike:
+            for device in sorted(one.entries.keys() & active.keys()):
+                recipient = copy(active[device])  # a device may be in several runs
+                recipient.attempts = one.entries[device].attempts
+                recipient.maybe_repeated = one.entries[device].maybe_repeated
+                one.recipients.append(recipient)
+    return due
 
 
-def _take_up(tx: Transaction, due: _DueWork, now: datetime, process: str, exits: CalledOff) -> Window:
-    context, run = due.context, due.context.run.seq
+def _decide_again(due: _DueWork, now: datetime, exits: CalledOff) -> Window:
+    context = due.context
     active = {recipient.id for recipient in due.recipients}
     gone = [
         LedgerEntry(
@@ -210,16 +215,19 @@ def _take_up(tx: Transaction, due: _DueWork, now: datetime, process: str, exits:
     window.context = context
     window.from_work = True
     window.suppressed.extend(gone)
-    ledger.drop_work(tx, [(entry.run, entry.device) for entry in window.suppressed])
-    record_decided(tx, [window], now)
-    ledger.intend_work(tx, [(run, recipient.id) for recipient in window.recipients], process)
     return window
 
 
-def _may_go_on(tx: Transaction, run: Run) -> bool:
-    """Pause, supersede and the kill switch, read in the transaction that commits the intent."""
-    stopped = stop_rows.read(tx).hold(run.rule, run.category)
-    return not stopped and bool(run_rows.in_state(tx, [run.seq], RunState.RUNNING))
+def _going_on(tx: Transaction, contexts: Sequence[RunContext]) -> set[int]:
+    """The numbers of those that may send: pause, supersede and the kill switch are read in the transaction that commits
+    the intent."""
+    stops = stop_rows.read(tx)
+    running = run_rows.in_state(tx, [context.run.seq for context in contexts], RunState.RUNNING)
+    return {
+        context.run.seq
+        for context in contexts
+        if context.run.seq in running and not stops.hold(context.run.rule, context.run.category)
+    }
 
 
 def _pause_too_large(tx: Transaction, context: RunContext, now: datetime) -> str:
