@@ -64,8 +64,8 @@ def shown(world: World) -> RunReport:
     return world.report(world.runs()[0])
 
 
-FREE = {"where": "user.attributes.plan == 'free'"}
-NAMED = {"users": ["{{ event.data.user_id }}"]}
+FREE: Any = {"where": "user.attributes.plan == 'free'"}
+NAMED: Any = {"users": ["{{ event.data.user_id }}"]}
 
 
 @pytest.mark.parametrize("shard", [2, 100])
