@@ -15,7 +15,7 @@ $(STAMP): requirements-dev.lock pyproject.toml
 
 setup: $(STAMP) ## create .venv from the hashed lock
 
-demo: $(STAMP) ## the whole way of an event in about a minute: simulator, devices, a goal, a sale
+demo: $(STAMP) ## the whole way of an event in about a minute: simulator, devices, a goal, a sale, baskets
 	@$(VENV)/bin/clarion demo
 
 test: $(STAMP) ## every test, in parallel
@@ -45,6 +45,7 @@ bench: $(STAMP) ## the benchmarks, with the peers measured in the same run
 	@$(PYTHON) benchmarks/rendering.py
 	@$(PYTHON) benchmarks/check.py
 	@$(PYTHON) benchmarks/events.py
+	@$(PYTHON) benchmarks/delays.py
 	@$(PYTHON) benchmarks/pipeline.py
 
 .PHONY: fuzz

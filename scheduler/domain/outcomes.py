@@ -48,6 +48,10 @@ class SuppressReason(StrEnum):
     CAP = "cap"
     """The person has had as many as a cap lets through. The reason names the cap: `cap marketing-day`. Of what is held
     it is the reason too."""
+    NO_LONGER_MATCHES = "no_longer_matches"
+    """It matched `where` when the event came, and not any more when the delay was over."""
+    EXIT_EVENT = "exit_event"
+    """An event of `timing.unless` came."""
     HELD_OUT = "held_out"
     """It would have been sent, and the person is in a holdout: the rule's or the workspace's."""
     TOKEN_RETIRED = "token_retired"
@@ -56,6 +60,13 @@ class SuppressReason(StrEnum):
     """An operator cancelled the run."""
     SUPERSEDED = "superseded"
     """A newer run of the rule has the same `supersede` key."""
+
+
+class DeferReason(StrEnum):
+    """Why a device is decided later, where that is no reason to suppress it too."""
+
+    DELAY = "delay"
+    """`timing.delay` is not over yet."""
 
 
 class UnknownCause(StrEnum):

@@ -25,6 +25,7 @@ from scheduler.engine.settler import Progress, Settler
 from scheduler.engine.single_daemon import only_daemon
 from scheduler.engine.ticker import Ticker
 from scheduler.engine.waiting_runs import WaitingRuns
+from scheduler.runs.exits import find_exits_of
 from scheduler.runs.pausing import pause_what_cannot_run
 from scheduler.runs.recovery import Recovered, recover
 from scheduler.runs.versions import Versions
@@ -145,6 +146,7 @@ class Daemon:
     def _prepare(self) -> Recovered:
         now = self.clock.now()
         pause_what_cannot_run(self.store, self.workspace, self.versions)
+        find_exits_of(self.store, self.workspace)
         return recover(self.store, self.versions, self.workspace.settings, now, process=self._process)
 
     async def _wait_for_stop(self) -> tuple[Ending, str | None]:
@@ -244,4 +246,5 @@ class Daemon:
             return None
         self.versions.keep(workspace.campaigns.values())
         pause_what_cannot_run(self.store, workspace, self.versions)
+        find_exits_of(self.store, workspace)
         return workspace

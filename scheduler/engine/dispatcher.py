@@ -35,7 +35,7 @@ from scheduler.workspace.settings import Settings
 
 MAX_STARTS = 200
 """Pending runs that are begun in one transaction."""
-MAX_TAKEN_UP = 50
+MAX_TAKEN_UP = 200
 """Runs whose work rows are taken up in one transaction."""
 _SOON = 0.25
 """Seconds: a window is opened this long before its first token is there, not earlier."""
@@ -89,8 +89,8 @@ class Dispatcher:
 
     @property
     def has_work(self) -> bool:
-        """Whether anything is in hand or waits to begin."""
-        return bool(self._work.runs) or self._pending.may_be_any()
+        """Whether anything is in hand, waits to begin, or has come due: a clock may be set, a machine may sleep."""
+        return bool(self._work.runs) or self._pending.may_be_any() or self._waiting.any_due(self._clock.now())
 
     def obey(self, settings: Settings) -> None:
         """The settings in force are these from now on, for runs in hand too."""
@@ -275,11 +275,11 @@ class Dispatcher:
                     room=self._work.window_limit(first),
                 )
             )
-            for run, one in zip(runs, taken, strict=False):
-                self._work.expect_work(run.seq, one.next_due)
-                self._send_or_stop(run, one.window)
-            for run in runs[len(taken) :]:
-                self._work.expect_work(run.seq, now)
+            for run in runs:
+                one = taken.get(run.seq)
+                self._work.expect_work(run.seq, now if one is None else one.next_due)
+                if one is not None:
+                    self._send_or_stop(run, one.window)
 
     def _due_with(self, first: ActiveRun, now: datetime) -> list[ActiveRun]:
         """A run and the others of its app and lane whose work rows can be taken up with it."""

@@ -15,7 +15,7 @@ from scheduler.store.database import Store
 
 MAX_AWAKE: Final = 500
 """Runs of a lane in hand with something to do, up to which more are woken: the others cost nothing meanwhile."""
-_MAX_WOKEN = 100
+_MAX_WOKEN = 250
 """In one transaction."""
 
 
@@ -61,6 +61,10 @@ class WaitingRuns:
     def due(self) -> list[datetime]:
         """When the first of each lane is due; not those that are due and cannot go on."""
         return [at for at in self._next_at.values() if at is not None]
+
+    def any_due(self, now: datetime) -> bool:
+        """Whether the first of any lane is due."""
+        return any(self._is_due(lane, now) for lane in Lane)
 
     def _is_due(self, lane: Lane, now: datetime) -> bool:
         at = self._next_at[lane]

@@ -13,6 +13,7 @@ from scheduler.diagnostics.diagnostic import Diagnostic, Severity, error, has_er
 from scheduler.diagnostics.source import Source
 from scheduler.diagnostics.yaml_reader import read_yaml, readable
 from scheduler.rules.fields import root_mapping
+from scheduler.rules.timing import ExitMatch
 from scheduler.workspace.campaign import Campaign, is_refused
 from scheduler.workspace.checks.attribution import findings_of_rules
 from scheduler.workspace.checks.credentials import CredentialFiles, check_auth
@@ -37,6 +38,8 @@ class Workspace:
     campaigns: Mapping[str, Campaign]
     """By rule name, disabled ones too."""
     sources: Mapping[str, Source]
+    exit_types: frozenset[str]
+    """The types of events (a final `*` stands for any rest) that any rule, enabled or not, asks for by their user."""
     _exact: Mapping[str, tuple[Campaign, ...]]
     _prefixes: tuple[tuple[str, Campaign], ...]
 
@@ -180,4 +183,6 @@ def workspace_of(
             prefixes.append((campaign.event[:-1], campaign))
         else:
             exact[campaign.event] = (*exact.get(campaign.event, ()), campaign)
-    return Workspace(settings, schema, campaigns, sources, exact, tuple(prefixes))
+    exits = (one for campaign in campaigns.values() for one in campaign.exits)
+    by_user = frozenset(one.event for one in exits if one.match is ExitMatch.USER)
+    return Workspace(settings, schema, campaigns, sources, by_user, exact, tuple(prefixes))

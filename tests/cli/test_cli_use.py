@@ -102,13 +102,13 @@ def test_run_refuses_what_is_not_built(workspace: Path, clarion: Clarion) -> Non
 
 @pytest.mark.parametrize("words", ["emit samples/article.json", "fire breaking-news --yes", "run --until-idle"])
 def test_what_starts_a_rule_refuses_what_is_not_built(workspace: Path, clarion: Clarion, words: str) -> None:
-    """A delay that nobody keeps would be a notification at once."""
+    """A limit that nobody keeps would be a notification too many."""
     with (workspace / "rules/breaking-news.yaml").open("a") as file:
-        file.write("timing: {delay: 2 hours}\n")
+        file.write("limits: {reentry: never}\n")
     ran = clarion(*words.split())
     assert (ran.code, ran.out) == (2, "")
     assert ran.err == (
-        "error: rules/breaking-news.yaml:18:10: `timing.delay` is not built yet\n"
+        "error: rules/breaking-news.yaml:18:10: `limits.reentry` is not built yet\n"
         "  hint: 'clarion check' shows all of them; remove them to run\n"
     )
     assert clarion("runs", "list").err.startswith("no runs yet")
@@ -116,11 +116,11 @@ def test_what_starts_a_rule_refuses_what_is_not_built(workspace: Path, clarion: 
 
 def test_a_preview_says_what_it_does_not_heed(workspace: Path, clarion: Clarion) -> None:
     with (workspace / "rules/breaking-news.yaml").open("a") as file:
-        file.write("timing: {delay: 2 hours}\n")
+        file.write("limits: {reentry: never}\n")
     ran = clarion("preview", "breaking-news", "--event", "samples/article.json")
     assert ran.code == 0
     assert ran.err == (
-        "rules/breaking-news.yaml:18:10: `timing.delay` is not built yet: not heeded here, and refused by 'run'\n"
+        "rules/breaking-news.yaml:18:10: `limits.reentry` is not built yet: not heeded here, and refused by 'run'\n"
     )
 
 

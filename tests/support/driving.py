@@ -95,7 +95,7 @@ class Driver:
         run = self.work.runs.get(run.seq, run)
         (taken,) = take_up_work(
             self.world.store, [(run.context, limit)], self.world.now, process=self.process, room=limit
-        )
+        ).values()
         run.work_due = taken.next_due
         return self._take(taken.window)
 
