@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import islice
 from uuid import UUID
@@ -215,7 +215,9 @@ def _walk(
         bundle_id=workspace.settings.apps[context.campaign.app].bundle_id,
         expiration=0 if end is None else int(end.timestamp()),
     )
-    after, last = (0, audiences.highest_device(tx)) if device is None else (device - 1, device)
+    highest = audiences.highest_device(tx)
+    context = replace(context, run=replace(context.run, last_device=highest))
+    after, last = (0, highest) if device is None else (device - 1, device)
     while after < last:
         page = audiences.page(tx, context.audience, after=after, last=last, limit=MAX_WINDOW)
         window = decide_window(context, None, page.recipients, end=page.end, now=now)
