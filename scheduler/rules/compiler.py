@@ -14,6 +14,7 @@ from scheduler.diagnostics.yaml_reader import YamlFile
 from scheduler.domain.lanes import Lane
 from scheduler.domain.push_types import PushType
 from scheduler.domain.quantities import Rate
+from scheduler.domain.reentry import Reentry
 from scheduler.rules.bare_names import bare_name_in_key
 from scheduler.rules.contradictions import contradictions
 from scheduler.rules.event_types import undeclared_type
@@ -86,6 +87,7 @@ class _Compiler:
         timing, problems = timing_of(self.values, self.schema, self.event)
         self.findings.extend(problems)
         self.findings.extend(contradictions(self.values))
+        reentry, reentry_key = self._reentry()
         category = self.values.node("category")
         if message is None or not isinstance(category, ScalarNode):
             return None
@@ -106,6 +108,10 @@ class _Compiler:
             timing=timing,
             places={path: self.values.span(path) for path in _PLACES if self.values.has(path)},
             audience_max=self.values.optional("limits.audience_max", int),
+            reentry=reentry,
+            reentry_key=reentry_key,
+            heeds_caps=self.values.get("limits.caps", str, "apply") != "ignore",
+            one_device=self.values.get("limits.per_user", str, "all") == "latest",
             experiment=self._experiment(stem, message),
             ignored=self._ignored(),
         )
@@ -195,8 +201,12 @@ class _Compiler:
         )
 
     def _experiment(self, stem: str, message: Message) -> Experiment:
-        """Who gets nothing, and the variants; what one of them leaves out is the rule's own."""
+        """Who gets nothing, and the variants; what one of them leaves out is the rule's own.
+
+        People are drawn by the rule's first name: a rename is not a new campaign.
+        """
         values = self.values
+        earlier = self._renamed_from()
         variants = []
         for variant in values.get("experiment.variants", tuple, ()):
             node = variant.node("template")
@@ -209,7 +219,7 @@ class _Compiler:
             variants.append(Variant(name=name, weight=weight, message=own))
         return Experiment(
             holdout=values.get("experiment.holdout", float, 0.0),
-            salt=values.get("experiment.salt", str, stem),
+            salt=values.get("experiment.salt", str, earlier[0].name if earlier else stem),
             variants=tuple(variants),
         )
 
@@ -247,6 +257,17 @@ class _Compiler:
             max_age=values.optional("delivery.max_age", timedelta),
             on_unknown=values.get("delivery.on_unknown", OnUnknown, unknown),
         )
+
+    def _reentry(self) -> tuple[Reentry | None, ScalarNode | None]:
+        """How often a person may have it, and the key by which; None: always."""
+        match self.values.optional("limits.reentry", object):
+            case "never":
+                return Reentry(), None
+            case Values() as said:
+                key = said.optional("key", ScalarNode)
+                after = said.get("after", timedelta, ONE_DAY)
+                return Reentry(after), None if key is None else self._checked_template(key)
+        return None, None
 
     def _condition(self, path: str, roots: frozenset[str]) -> Condition | None:
         node = self.values.optional(path, ScalarNode)

@@ -11,6 +11,7 @@ from itertools import pairwise
 from scheduler.domain.outcomes import OutcomeKind, SuppressReason
 from scheduler.domain.runs import LedgerEntry, Recipient, RunState, Shard, WorkEntry
 from scheduler.runs.audience_max import audience_max_note, exceeds_audience_max
+from scheduler.runs.claiming import contest, give_back_of_work, take
 from scheduler.runs.context import NoAudience, RunContext
 from scheduler.runs.exits import CalledOff, called_off
 from scheduler.runs.windows import MAX_WINDOW, Window, decide_window, no_longer_matching, record_decided
@@ -74,7 +75,10 @@ def start_runs(
             else:
                 why = exits.get(context.run.seq, {})
                 window = decide_window(context, None, page.recipients, end=highest, now=now, called_off=why)
+                if context.limits.one_device:
+                    window.context = replace(context, run=replace(context.run, last_device=highest))
                 started.windows.append(window)
+        take(tx, contest(tx, started.windows, now))
         for note, numbers in ended.items():
             allowed = [number for number in numbers if number in pending]
             run_rows.set_states(tx, allowed, RunState.FINISHED, note=note, now=now)
@@ -124,6 +128,7 @@ def open_window(store: Store, context: RunContext, shard: Shard, now: datetime, 
     with store.write() as tx:
         if not _going_on(tx, [context]):
             return None
+        take(tx, contest(tx, [window], now))
         shard_rows.commit_intent(tx, shard, intent=page.end, selected=window.selected)
         record_decided(tx, [window], now)
     return window
@@ -153,6 +158,11 @@ def take_up_work(
         due = _due_work(tx, [one for one in contexts if one[0].run.seq in going_on], now, room)
         exits = called_off(tx, [(one.context, one.recipients) for one in due], now)
         windows = [_decide_again(one, now, exits.get(one.context.run.seq, {})) for one in due]
+        claims = contest(tx, windows, now)
+        for one, window in zip(due, windows, strict=True):
+            window.suppressed.extend(_gone(one))
+            give_back_of_work(tx, window)
+        take(tx, claims)
         ledger.drop_work(tx, [(entry.run, entry.device) for window in windows for entry in window.suppressed])
         record_decided(tx, windows, now)
         sent_to = [(window.context.run.seq, recipient.id) for window in windows for recipient in window.recipients]
@@ -196,8 +206,18 @@ def _due_work(tx: Transaction, contexts: Sequence[tuple[RunContext, int]], now: 
 
 def _decide_again(due: _DueWork, now: datetime, exits: CalledOff) -> Window:
     context = due.context
+    delayed = [one for one in due.recipients if due.entries[one.id].was_delayed]
+    why = {**exits, **no_longer_matching(context, delayed)} if delayed else exits
+    window = decide_window(_without_where(context), None, due.recipients, end=0, now=now, called_off=why)
+    window.context = context
+    window.from_work = True
+    return window
+
+
+def _gone(due: _DueWork) -> list[LedgerEntry]:
+    """What becomes of the devices that are not there any more."""
     active = {recipient.id for recipient in due.recipients}
-    gone = [
+    return [
         LedgerEntry(
             entry.run,
             entry.device,
@@ -209,13 +229,6 @@ def _decide_again(due: _DueWork, now: datetime, exits: CalledOff) -> Window:
         for entry in due.entries.values()
         if entry.device not in active
     ]
-    delayed = [one for one in due.recipients if due.entries[one.id].was_delayed]
-    why = {**exits, **no_longer_matching(context, delayed)} if delayed else exits
-    window = decide_window(_without_where(context), None, due.recipients, end=0, now=now, called_off=why)
-    window.context = context
-    window.from_work = True
-    window.suppressed.extend(gone)
-    return window
 
 
 def _going_on(tx: Transaction, contexts: Sequence[RunContext]) -> set[int]:

@@ -96,7 +96,7 @@ def decide_window(
     same_for_all = decide_delay(context.terms, due=due) if context.is_delayed(now) else None
     same_for_all = same_for_all or decide_run(context.terms, due=due, now=now)
     if isinstance(same_for_all, Outcome):
-        return Window(context, shard, end, [], [_entry(context, device, same_for_all) for device in selected])
+        return Window(context, shard, end, [], [entry_of(context, device, same_for_all) for device in selected])
     window = Window(context, shard, end, [])
     for recipient in selected:
         outcome = decide_person(context.terms, recipient.opt_outs) if recipient.opt_outs else None
@@ -105,7 +105,7 @@ def decide_window(
         if outcome is None:
             window.recipients.append(recipient)
         else:
-            window.suppressed.append(_entry(context, recipient, outcome))
+            window.suppressed.append(entry_of(context, recipient, outcome))
     if same_for_all is not None:
         window.deferred = [Deferred(recipient, same_for_all) for recipient in window.recipients]
         window.recipients = []
@@ -170,7 +170,7 @@ def _heed_quiet_hours(window: Window, now: datetime) -> None:
             case DeferUntil() as until:
                 window.deferred.append(Deferred(recipient, until))
             case outcome:
-                window.suppressed.append(_entry(context, recipient, outcome))
+                window.suppressed.append(entry_of(context, recipient, outcome))
     window.recipients = awake
 
 
@@ -187,7 +187,8 @@ def _work_entry(context: RunContext, deferred: Deferred) -> WorkEntry:
     )
 
 
-def _entry(context: RunContext, recipient: Recipient, outcome: Outcome) -> LedgerEntry:
+def entry_of(context: RunContext, recipient: Recipient, outcome: Outcome) -> LedgerEntry:
+    """The ledger row of a device that is final without being sent."""
     return LedgerEntry(
         context.run.seq, recipient.id, outcome.kind, outcome.reason, recipient.attempts, recipient.maybe_repeated
     )
