@@ -160,7 +160,7 @@ class Sender:
     def _bucket(self, grant: RateGrant, now: float) -> TokenBucket:
         bucket = self._buckets.get(grant.scope)
         if bucket is None:
-            bucket = self._buckets[grant.scope] = TokenBucket(grant.rate, now)
+            bucket = self._buckets[grant.scope] = TokenBucket(grant.rate, now, is_full=not grant.replaces_another)
         elif bucket.rate != grant.rate:
             bucket.change(grant.rate, now)
         return bucket
