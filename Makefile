@@ -44,7 +44,9 @@ bench: $(STAMP) ## the benchmarks, with the peers measured in the same run
 	@$(PYTHON) benchmarks/express.py
 	@$(PYTHON) benchmarks/rendering.py
 	@$(PYTHON) benchmarks/check.py
+	@$(PYTHON) benchmarks/match.py
 	@$(PYTHON) benchmarks/events.py
+	@$(PYTHON) benchmarks/urgent.py
 	@$(PYTHON) benchmarks/pipeline.py
 
 .PHONY: fuzz

@@ -23,6 +23,7 @@ from scheduler.engine.active import MAX_OPEN_WINDOWS, ActiveRun, OpenWindow
 from scheduler.engine.held_back import HeldBack
 from scheduler.engine.looking import Remaining, read_remaining, read_running
 from scheduler.engine.open_work import OpenWork
+from scheduler.engine.precedence import Precedence
 from scheduler.engine.sender import Sender
 from scheduler.engine.settler import Settler
 from scheduler.runs.calling_off import clear_superseded
@@ -66,6 +67,7 @@ class Dispatcher:
         work: OpenWork,
         sender: Sender,
         settler: Settler,
+        precedence: Precedence,
         clock: Clock,
         *,
         process: str,
@@ -77,6 +79,7 @@ class Dispatcher:
         self._work = work
         self._sender = sender
         self._settler = settler
+        self._precedence = precedence
         self._clock = clock
         self._process = process
         self._pending: dict[tuple[str, Lane], _Pending] = {}
@@ -239,6 +242,8 @@ class Dispatcher:
         # Known before the first thread hop: a link that comes up between two lanes would let the lower one begin.
         sendable = frozenset(filter(self._can_send, self.settings.apps))
         for lane in Lane:
+            if self._sender.is_rendering_above(lane):
+                return False  # answers will wake us
             for run in [run for run in self._work.openable.values() if run.context.run.lane is lane]:
                 if not run.shards and (run.work_due is None or run.work_due > now):
                     del self._work.openable[run.seq]
@@ -303,7 +308,8 @@ class Dispatcher:
         """Keep a run in hand while a thread opens a window of it, whatever stops it meanwhile."""
         run.outstanding += 1
         try:
-            yield
+            with self._precedence.of(run.context.run.lane):
+                yield
         finally:
             run.outstanding -= 1
             if run.stopped and not run.outstanding:
@@ -327,7 +333,7 @@ class Dispatcher:
         startable = [(context, self._window_limit(context)) for context in contexts]
         if not startable:
             return False
-        with self._work.reserved({app: room}):
+        with self._work.reserved({app: room}), self._precedence.of(lane):
             started = await trio.to_thread.run_sync(
                 partial(start_runs, self._store, startable, self._clock.now(), room=room)
             )

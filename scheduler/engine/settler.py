@@ -19,6 +19,7 @@ from scheduler.domain.outcomes import OutcomeKind
 from scheduler.domain.runs import LedgerEntry, Recipient, WorkEntry, WorkState
 from scheduler.engine.active import ActiveRun, OpenWindow
 from scheduler.engine.open_work import OpenWork
+from scheduler.engine.precedence import Precedence
 from scheduler.runs.first_answers import strangers_note
 from scheduler.runs.pausing import RESUMED
 from scheduler.runs.settling import MAX_SETTLED, Settlement, settle
@@ -54,6 +55,7 @@ class Settler:
         self,
         store: Store,
         work: OpenWork,
+        precedence: Precedence,
         clock: Clock,
         jitter: Callable[[], float],
         *,
@@ -63,6 +65,7 @@ class Settler:
         self.progress = Progress()
         self._store = store
         self._work = work
+        self._precedence = precedence
         self._clock = clock
         self._jitter = jitter
         self._process = process
@@ -72,6 +75,7 @@ class Settler:
         self._wake = trio.Event()
         self._idle = trio.Event()
         self._idle.set()
+        precedence.on_free(lambda: self._wake.set())
 
     def deliver(self, number: int, reports: Sequence[tuple[int, Report]]) -> None:
         """Reports of a window; none at all closes a window that had nobody to send to."""
@@ -91,7 +95,8 @@ class Settler:
         while True:
             batch = self._collect()
             if batch.size == 0:
-                self._idle.set()
+                if not self._reports:
+                    self._idle.set()
                 self._wake = trio.Event()
                 await self._wake.wait()
                 continue
@@ -112,7 +117,10 @@ class Settler:
     def _collect(self) -> _Batch:
         batch = _Batch()
         while self._reports and batch.size < MAX_SETTLED:
-            window, reports = self._reports.popleft()
+            window, reports = self._reports[0]
+            if not self._precedence.allows(window.run.context.run.lane):
+                break
+            self._reports.popleft()
             batch.size += max(1, len(reports))
             self._judge(batch, window, reports)
         while self._handed_over and batch.size < MAX_SETTLED:

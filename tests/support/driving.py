@@ -14,6 +14,7 @@ from scheduler.apns.results import ACCEPTED_ANSWER
 from scheduler.domain.runs import Run, RunState
 from scheduler.engine.active import ActiveRun, OpenWindow
 from scheduler.engine.open_work import OpenWork
+from scheduler.engine.precedence import Precedence
 from scheduler.engine.settler import Settler
 from scheduler.runs.context import RunContext, context_of
 from scheduler.runs.opening import Started, open_window, start_runs, take_up_work
@@ -36,7 +37,13 @@ class Driver:
         self.recovered = recover(world.store, self.versions, settings, world.now, process=process)
         self.work = OpenWork(settings.apps, world.clock)
         self.settler = Settler(
-            world.store, self.work, world.clock, lambda: 0.0, process=process, on_settled=lambda: None
+            world.store,
+            self.work,
+            Precedence(world.clock),
+            world.clock,
+            lambda: 0.0,
+            process=process,
+            on_settled=lambda: None,
         )
         self.load()
 
