@@ -95,7 +95,7 @@ class Settler:
         while True:
             batch = self._collect()
             if batch.size == 0:
-                if not self._reports:
+                if not self._reports and not self._handed_over:
                     self._idle.set()
                 self._wake = trio.Event()
                 await self._wake.wait()
@@ -123,7 +123,7 @@ class Settler:
             self._reports.popleft()
             batch.size += max(1, len(reports))
             self._judge(batch, window, reports)
-        while self._handed_over and batch.size < MAX_SETTLED:
+        while self._handed_over and not self._reports and batch.size < MAX_SETTLED:  # what was answered comes first
             window, unsent = self._handed_over.popleft()
             batch.size += max(1, len(window.waiting))
             if window.number in self._work.windows and not window.handed_over:  # neither answered meanwhile, nor twice
