@@ -92,8 +92,8 @@ class Dispatcher:
 
     @property
     def has_work(self) -> bool:
-        """Whether anything is in hand or waits to begin."""
-        return bool(self._work.runs) or self._pending.may_be_any()
+        """Whether anything is in hand, waits to begin, or is due."""
+        return bool(self._work.runs) or self._pending.may_be_any() or self._waiting.are_due(self._clock.now())
 
     def obey(self, settings: Settings) -> None:
         """The settings in force are these from now on, for runs in hand too."""
