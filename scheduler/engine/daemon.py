@@ -104,6 +104,7 @@ class Daemon:
         self.dispatcher = Dispatcher(
             store, settings, self.versions, self.work, self.sender, self.settler, precedence, clock, process=process
         )
+        precedence.on_free(self.dispatcher.wake)
         self.intake = EventIntake(store, workspace, store.namespace(), self.work, self.dispatcher, precedence, clock)
         self.ticker = Ticker(store, workspace, store.namespace(), self.dispatcher, clock)
         self._process = process

@@ -228,8 +228,8 @@ class Dispatcher:
         for one in await self._waiting.wake(self._work.awake, sendable, now):
             self._take_in_hand(one)
         for lane in Lane:
-            if self._sender.is_rendering_above(lane):
-                return False  # answers will wake us
+            if self._sender.is_rendering_above(lane) or not self._precedence.allows(lane):
+                return False  # answers will wake us, or the way that is free again
             for run in [run for run in self._work.openable.values() if run.context.run.lane is lane]:
                 if not run.shards and not run.has_due_work(now):
                     del self._work.openable[run.seq]

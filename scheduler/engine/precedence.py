@@ -1,9 +1,10 @@
 """Who makes way for whom in this process: urgent work is not only chosen first, it has the processor first.
 
 Opening a window is done by a thread, which shares the interpreter with rendering, and the database's one writer with
-settling. While a window of a lane is opened, nothing of a lower lane is rendered or settled, so that an event during a
-bulk send takes little longer than alone. The lower lanes keep a quarter of the time, however much urgent work there is
-and however slow the disk: when they have made way for too long, they do not until they have caught up.
+settling. While a window of a lane is opened, or events of urgent rules are taken in, nothing of a lower lane is opened,
+rendered or settled, so that an event during a bulk send takes little longer than alone. The lower lanes keep a quarter
+of the time, however much urgent work there is and however slow the disk: when they have made way for too long, they do
+not until they have caught up.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class Precedence:
 
     @property
     def lowest(self) -> Lane:
-        """Nothing of a lane below this one is to be rendered or settled now."""
+        """Nothing of a lane below this one is to be opened, rendered or settled now."""
         return min(self._before, key=lambda lane: lane.rank, default=Lane.BULK)
 
     def allows(self, lane: Lane) -> bool:
