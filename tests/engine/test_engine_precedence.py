@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from pathlib import Path
 
+import trio
+import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
-from support.worlds import NOW
+from support.driving import Driver
+from support.worlds import NOW, World, event, register_many, rule_text
 
 from scheduler.domain.clock import VirtualClock
 from scheduler.domain.lanes import Lane
@@ -66,3 +70,27 @@ def test_who_made_way_for_too_long_is_made_way_for_no_more_until_it_has_caught_u
     clock.advance(0.05)
     with precedence.of(Lane.URGENT):
         assert not precedence.allows(Lane.BULK)
+
+
+async def test_outcomes_of_a_lower_lane_are_written_when_the_way_is_free(tmp_path: Path) -> None:
+    world = World.make(tmp_path, {"sale": rule_text(delivery={"lane": "bulk"})})
+    register_many(world.store, 3)
+    world.ingest(event("sale"))
+    driver = Driver(world)
+    driver.start()
+
+    def accepted() -> int:
+        return world.report(world.runs()[0]).counts.accepted
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(driver.settler.run)
+        with driver.precedence.of(Lane.NORMAL):
+            driver.accept_all()
+            await trio.testing.wait_all_tasks_blocked()
+            assert accepted() == 0
+            assert len(driver.work.windows) == 1
+        with trio.fail_after(5):
+            await driver.settler.settled()
+        assert accepted() == 3
+        nursery.cancel_scope.cancel()
+    world.store.close()

@@ -40,10 +40,11 @@ class Driver:
         self.versions = world.versions()
         self.recovered = recover(world.store, self.versions, settings, world.now, process=process)
         self.work = OpenWork(settings.apps, world.clock, WaitingRuns(world.store))
+        self.precedence = Precedence(world.clock)
         self.settler = Settler(
             world.store,
             self.work,
-            Precedence(world.clock),
+            self.precedence,
             world.clock,
             lambda: 0.0,
             process=process,
