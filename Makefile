@@ -46,8 +46,8 @@ bench: $(STAMP) ## the benchmarks, with the peers measured in the same run
 	@$(PYTHON) benchmarks/check.py
 	@$(PYTHON) benchmarks/match.py
 	@$(PYTHON) benchmarks/events.py
-	@$(PYTHON) benchmarks/urgent.py
 	@$(PYTHON) benchmarks/pipeline.py
+	@$(PYTHON) benchmarks/urgent.py
 
 .PHONY: fuzz
 fuzz: SECONDS ?= 600
