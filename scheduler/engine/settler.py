@@ -154,7 +154,7 @@ class Settler:
                 case LedgerEntry() as entry:
                     settlement.ledger.append(entry)
                 case WorkEntry() as entry:
-                    self._put_work(batch, run, entry)
+                    batch.settlement.work.append(entry)
             if verdict.retirement is not None:
                 settlement.retirements.append(verdict.retirement)
         if not window.handed_over:
@@ -181,10 +181,10 @@ class Settler:
         batch.closed[run.seq] += len(window.waiting)
         for device in unsent:
             recipient = window.waiting.pop(device)
-            self._put_work(batch, run, _entry(run, recipient, WorkState.UNSENT, now))
+            batch.settlement.work.append(_entry(run, recipient, WorkState.UNSENT, now))
         deadline = now + timedelta(seconds=RESPONSE_DEADLINE)
         for recipient in window.waiting.values():
-            self._put_work(batch, run, _entry(run, recipient, WorkState.AWAITING, deadline))
+            batch.settlement.work.append(_entry(run, recipient, WorkState.AWAITING, deadline))
         window.handed_over = True
         run.open_windows -= 1
         self._advance(batch, window)
@@ -192,11 +192,6 @@ class Settler:
             self._close(batch, window)
         else:
             self._perhaps_over(batch, run)
-
-    def _put_work(self, batch: _Batch, run: ActiveRun, entry: WorkEntry) -> None:
-        batch.settlement.work.append(entry)
-        if entry.state is not WorkState.AWAITING:
-            self._work.expect_work(run.seq, entry.not_before)
 
     def _close(self, batch: _Batch, window: OpenWindow) -> None:
         run = window.run
@@ -228,13 +223,16 @@ class Settler:
             batch.runs[seq].stopped = True
             value = batch.runs[seq].context.run
             log.error("run.paused rule=%s run=%s why=%r", value.rule, value.id, why)
+        for entry in batch.settlement.work:  # now that it is on disk: who looked before would have found nothing
+            if entry.state is not WorkState.AWAITING:
+                self._work.expect_work(entry.run, entry.not_before)
         for seq, run in batch.runs.items():
             if seq in rest.over or seq in rest.waiting or (run.stopped and not run.outstanding):
                 self._work.forget(run)
             self._work.waiting.expect(run.context.run.lane, rest.waiting.get(seq))
         progress, settlement = self.progress, batch.settlement
-        for entry in settlement.ledger:
-            progress.outcomes[OutcomeKind(entry.outcome)] += 1
+        for row in settlement.ledger:
+            progress.outcomes[OutcomeKind(row.outcome)] += 1
         progress.retries += len(settlement.work)
         progress.retired += len(settlement.retirements)
         self._on_settled()

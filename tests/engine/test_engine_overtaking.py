@@ -35,9 +35,9 @@ from scheduler.simulator.sink import FrameWalker, serve_sink
 from scheduler.store.registry_changes import DeviceChange
 
 pytestmark = pytest.mark.slow
-DEVICES = 20_000
+DEVICES = 30_000
 FANS = 1_500
-GOALS = 3
+GOALS = 5
 RULES = {
     "sale": rule_text(trigger={"event": "com.example.sale"}, delivery={"lane": "bulk"}),
     "goal": rule_text(audience={"topics": ["team"]}, delivery={"lane": "urgent"}),
@@ -111,7 +111,7 @@ async def test_an_urgent_event_overtakes_a_bulk_send_at_full_speed(nursery: trio
         before.append(sum(read.sale for read in reads[start : urgent[0]]))
         between.append(sum(read.sale for read in reads[urgent[0] : urgent[-1] + 1]))
     assert min(waits) < 0.5
-    assert min(before) <= MAX_WINDOW, "it waits for less than a window: what is rendered already"
+    assert min(before) <= 1.5 * MAX_WINDOW, "it waits for little more than what is rendered already"
     assert max(before) <= (MAX_OPEN_WINDOWS + 1) * MAX_WINDOW, "what was open, and the window that was being opened"
     assert min(between) <= MAX_WINDOW, "from its first request to its last it has the links nearly to itself"
     nursery.cancel_scope.cancel()
