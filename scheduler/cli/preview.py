@@ -79,6 +79,7 @@ def _object(shown: Preview) -> dict[str, Any]:
         "rule": shown.rule,
         "version": shown.version,
         "occasion": shown.occasion,
+        "due": shown.due,
         "note": shown.note,
         "counts": {
             "selected": shown.selected,
@@ -120,6 +121,8 @@ def _print(shown: Preview) -> None:
     if shown.occasion is None:
         return
     print(f"{shown.rule} (version {shown.version}), occasion {one_line(shown.occasion)}")
+    if shown.due is not None:
+        print(f"due: {local(shown.due)}, when its delay is over; until then more may be called off")
     for coming in shown.slots:
         slot, last_at = coming.slot, coming.last_at
         until = f" to {local(last_at)}" if last_at > slot.at else ""

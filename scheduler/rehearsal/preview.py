@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -21,11 +21,12 @@ from scheduler.runs.births import prospective_run
 from scheduler.runs.claiming import contest
 from scheduler.runs.context import NoAudience, RunContext, context_of, rate_bounds
 from scheduler.runs.earlier_sends import Earlier, earlier
+from scheduler.runs.exits import called_off
 from scheduler.runs.firing import fired_occasion
 from scheduler.runs.occasions import Miss, Occasion, occasion_of, occasion_of_slot
 from scheduler.runs.preparing import Preparation
 from scheduler.runs.verdicts import judge
-from scheduler.runs.windows import MAX_WINDOW, Window, decide_window, matching
+from scheduler.runs.windows import MAX_WINDOW, Window, decide_window, matching, no_longer_matching
 from scheduler.store import audience as audiences
 from scheduler.store import events as event_rows
 from scheduler.store import runs as run_rows
@@ -82,6 +83,9 @@ class Preview:
     """Of a slot at each device's own time, by instant, the selected; in order once all are counted."""
     gone_by: int = 0
     """Devices to which it would have come before now: they are not counted elsewhere."""
+    due: datetime | None = None
+    """The end of the rule's delay, where that lies ahead: then the counts are those of this instant, as far as it is
+    known now who is called off or matches no more."""
 
 
 def latest_event(store: Store, campaign: Campaign) -> Event | None:
@@ -212,14 +216,23 @@ def _walk(
         bundle_id=workspace.settings.apps[context.campaign.app].bundle_id,
         expiration=context.sending(None).expiration,
     )
-    after, last = (0, audiences.highest_device(tx)) if device is None else (device - 1, device)
+    is_delayed = context.is_delayed(now)
+    if is_delayed:
+        shown.due = now = context.run.due
+    highest = audiences.highest_device(tx)
+    context = replace(context, run=replace(context.run, last_device=highest))
+    after, last = (0, highest) if device is None else (device - 1, device)
     while after < last:
         page = audiences.page(tx, context.audience, after=after, last=last, limit=MAX_WINDOW)
         for at, recipients in parts_by_slot(context, page.recipients, now):
             if at < now:
                 shown.gone_by += len(matching(context, recipients))
             else:
-                window = decide_window(context, None, recipients, end=page.end, now=at)
+                why = {
+                    **called_off(tx, [(context, recipients)], at).get(context.run.seq, {}),
+                    **(no_longer_matching(context, recipients) if is_delayed else {}),
+                }
+                window = decide_window(context, None, recipients, end=page.end, now=at, called_off=why)
                 contest(tx, [window], at)
                 if device is not None:
                     shown.earlier = [one for recipient in recipients for one in earlier(tx, context, recipient, at)]

@@ -26,8 +26,8 @@ def prospective_run(
     by_device: bool = False,
 ) -> Run:
     """The pending run of an occasion; its number is given when it is written. Due is the slot, or the event's time,
-    never later than its arrival. Instants are as the store keeps them: what is rendered now and after a restart
-    is the same. `by_device`: the slot comes to each device at its own time."""
+    never later than its arrival, and the rule's delay after it. Instants are as the store keeps them: what is rendered
+    now and after a restart is the same. `by_device`: the slot comes to each device at its own time."""
     born_at = from_ms(to_ms(now))
     came_at = born_at if event is None else min(event.time, born_at)
     occasion_at = came_at if slot is None else slot.at
@@ -42,7 +42,7 @@ def prospective_run(
         app=campaign.app,
         category=campaign.category,
         lane=campaign.lane,
-        due=occasion_at,
+        due=occasion_at + campaign.delay,
         event=event,
         previous=previous,
         supersede=occasion.supersede,

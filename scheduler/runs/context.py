@@ -50,7 +50,7 @@ class RunContext:
     """A run, the campaign it is pinned to, whom it is about, and the terms of its sends.
 
     `scope` holds what conditions and templates know before any device: event, previous, now, and slot, unless each
-    device has its own.
+    device has its own. `now` is the run's birth, for a rule with a delay the end of that; its `where` is asked at both.
     """
 
     run: Run
@@ -72,6 +72,10 @@ class RunContext:
         default = self.campaign.zone.key
         ends = end_instant(planned.timetable.ends, zone_of(zone, default))
         return Sending(due_in(run.wall, zone, default), replace(self.terms, ends=ends))
+
+    def is_delayed(self, now: datetime) -> bool:
+        """Whether it waits for the end of its rule's delay."""
+        return bool(self.campaign.delay) and now < self.run.due
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +135,8 @@ def context_of(run: Run, campaign: Campaign, settings: Settings) -> RunContext |
     app = settings.apps[campaign.app]
     scope = first if run.wall is None else {name: value for name, value in first.items() if name != "slot"}
     where = campaign.where.bind(scope) if campaign.where is not None else None
+    # What the birth has settled about a person's date is open again when the delay is over.
+    asked = campaign.where if campaign.delay else where
     limits = Limits(caps_of(campaign, settings), campaign.reentry, key, campaign.one_device)
     audience = Audience(
         app=campaign.app,
@@ -139,8 +145,10 @@ def context_of(run: Run, campaign: Campaign, settings: Settings) -> RunContext |
         topics=chosen["topics"],
         where=where,
         names=campaign.names | {"device.last_seen_at"} if campaign.one_device else campaign.names,
-        zones="today" in campaign.names or (where is not None and where.reads_zone) or limits.asks_zones,
+        zones="today" in campaign.names or (asked is not None and asked.reads_zone) or limits.asks_zones,
     )
+    if campaign.delay:
+        scope = {**scope, "now": run.due}
     terms = terms_of(campaign, settings)
     most = None if run.may_exceed else audience_max(campaign, settings)
     return RunContext(run, campaign, audience, terms, scope, most, limits)

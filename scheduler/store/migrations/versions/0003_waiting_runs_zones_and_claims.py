@@ -29,6 +29,14 @@ def upgrade() -> None:
         sa.Column("run", sa.Integer(), primary_key=True),
         sa.Column("devices", sa.LargeBinary(), nullable=False),
     )
+    op.create_table(
+        "exit_types",
+        sa.Column("type", sa.String(), nullable=False),
+        sa.Column("upto", sa.Integer(), nullable=False),
+        sa.Column("walked", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("type"),
+        sqlite_with_rowid=False,
+    )
     op.drop_table("claims")  # nothing has written to it
     op.create_table(
         "claims",
@@ -68,6 +76,7 @@ def downgrade() -> None:
         sa.PrimaryKeyConstraint("kind", "scope", "person", "bucket", "run"),
         sqlite_with_rowid=False,
     )
+    op.drop_table("exit_types")
     op.drop_index("events_by_user", "events")
     op.drop_column("events", "user")
     op.drop_index("shards_to_come", "shards")
