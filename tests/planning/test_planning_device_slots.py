@@ -210,11 +210,12 @@ def test_what_came_before_the_schedule_was_seen_is_nothing_missed() -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("part", range(9))
-def test_every_zone_has_each_slot_from_2020_to_2037_as_a_schedule_of_its_own(part: int) -> None:
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("year", range(2020, 2038))
+def test_every_zone_has_each_slot_from_2020_to_2037_as_a_schedule_of_its_own(year: int) -> None:
     """`slots_between` is held against a clock on the wall by test_planning_slots_law.py."""
     timetable = Timetable(parse_cron("30 0-3 * * *"))
-    start, end = utc(f"{2020 + 2 * part}-01-01"), utc(f"{2022 + 2 * part}-01-01")
+    start, end = utc(f"{year}-01-01"), utc(f"{year + 1}-01-01")
     zones = list(distinct_zones())
     found: dict[str, list[tuple[datetime, datetime]]] = {zone: [] for zone in zones}
     for slot in device_slots_after(timetable, start - SPAN):

@@ -14,7 +14,7 @@ from support.worlds import APP, NOW, World, event, ids, register, rule_text, set
 
 from scheduler.domain.runs import CALLED_OFF, RunState
 from scheduler.domain.stops import StopKind
-from scheduler.runs import opening
+from scheduler.runs import ranges
 from scheduler.runs.calling_off import clear_superseded
 from scheduler.runs.firing import fire, fired_occasion
 from scheduler.runs.pausing import cancel, pause, pause_what_cannot_run, resume
@@ -72,7 +72,7 @@ NAMED: Any = {"users": ["{{ event.data.user_id }}"]}
 def test_everybody_waits_from_the_event_and_goes_when_it_is_due(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shard: int
 ) -> None:
-    monkeypatch.setattr(opening, "SHARD_DEVICES", shard)
+    monkeypatch.setattr(ranges, "SHARD_DEVICES", shard)
     world = made(tmp_path)
     world.ingest(event("a"))
     driver = Driver(world)

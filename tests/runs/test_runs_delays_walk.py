@@ -15,7 +15,7 @@ from sqlalchemy import delete, select
 from support.walking import OVER, Walk
 from support.worlds import APP, World, event, register, rule_text, token_of
 
-from scheduler.runs import opening
+from scheduler.runs import ranges
 from scheduler.store.registry_changes import DeviceChange
 from scheduler.store.tables import EVENTS, LEDGER, RUNS, SHARDS, USERS, WORK
 
@@ -86,7 +86,7 @@ def test_whatever_happens_nobody_is_early_or_sent_to_after_ordering_and_everybod
         for table in (EVENTS, RUNS, SHARDS, LEDGER, WORK, USERS):
             tx.execute(delete(table))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(opening, "SHARD_DEVICES", chance.choice([3, 5, 100]))
+        patch.setattr(ranges, "SHARD_DEVICES", chance.choice([3, 5, 100]))
         walk = DelayWalk(shop, chance)
         walk.event()
         for _ in range(length):
