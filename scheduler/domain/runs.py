@@ -78,6 +78,10 @@ class Run:
     """Set by hand, in place of the rule's."""
     may_exceed: bool = False
     """A hand let it start although its audience is over `audience_max`."""
+    past_fuse: bool = False
+    """A hand let it go on although it selects more than the rule's fuse takes."""
+    past_canary: bool = False
+    """Its canary was good enough, or a hand let it go on all the same."""
 
 
 @dataclass(frozen=True, slots=True)

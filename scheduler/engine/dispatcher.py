@@ -5,7 +5,6 @@ Every decision is made at a window boundary, so urgent work overtakes a running 
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from scheduler.domain.clock import Clock
 from scheduler.domain.lanes import Lane
 from scheduler.domain.runs import Run, RunState
 from scheduler.engine.active import MAX_OPEN_WINDOWS, ActiveRun, OpenWindow
+from scheduler.engine.alarms import runs_paused
 from scheduler.engine.held_back import HeldBack
 from scheduler.engine.looking import Remaining, read_remaining, read_running
 from scheduler.engine.open_work import OpenWork
@@ -27,7 +27,7 @@ from scheduler.engine.sender import Sender
 from scheduler.engine.settler import Settler
 from scheduler.runs.calling_off import clear_superseded
 from scheduler.runs.context import NoAudience, RunContext, context_of, under
-from scheduler.runs.opening import open_window, start_runs, take_up_work
+from scheduler.runs.opening import Paused, open_window, start_runs, take_up_work
 from scheduler.runs.versions import Versions
 from scheduler.runs.windows import Window
 from scheduler.store import runs as run_rows
@@ -43,8 +43,6 @@ _SOON = 0.25
 _SILENCE = 1.0
 """Seconds after its last write or answer at which a window is closed and the rest handed to work rows."""
 _LONGEST_NAP = 30.0
-
-log = logging.getLogger("clarion.engine")
 
 
 @dataclass(slots=True)
@@ -309,11 +307,15 @@ class Dispatcher:
             if run.stopped and not run.outstanding:
                 self._work.forget(run)
 
-    def _send_or_stop(self, run: ActiveRun, window: Window | None) -> None:
-        if window is None:
-            run.stopped = True
-        else:
-            self._send(window)
+    def _send_or_stop(self, run: ActiveRun, window: Window | Paused | None) -> None:
+        match window:
+            case Window():
+                self._send(window)
+            case Paused(why):
+                run.stopped = True
+                runs_paused([(run.context.run, why)])
+            case None:
+                run.stopped = True
 
     async def _start(self, app: str, lane: Lane, sendable: Collection[str]) -> bool:
         pending = self._pending.setdefault((app, lane), _Pending())
@@ -333,8 +335,7 @@ class Dispatcher:
             )
         for _ in range(min(started.considered, len(pending.runs))):
             pending.runs.popleft()
-        for context, why in started.too_large:
-            log.error("run.paused rule=%s run=%s why=%r", context.run.rule, context.run.id, why)
+        runs_paused((context.run, why) for context, why in started.paused)
         for context, shards in started.sharded:
             self._work.activate(context, shards)
         for window in started.windows:

@@ -18,6 +18,7 @@ from scheduler.domain.errors import Bug
 from scheduler.domain.outcomes import OutcomeKind
 from scheduler.domain.runs import LedgerEntry, Recipient, WorkEntry, WorkState
 from scheduler.engine.active import ActiveRun, OpenWindow
+from scheduler.engine.alarms import runs_paused
 from scheduler.engine.open_work import OpenWork
 from scheduler.runs.first_answers import strangers_note
 from scheduler.runs.pausing import RESUMED
@@ -217,8 +218,7 @@ class Settler:
             self._work.close_devices(batch.runs[seq], count)
         for seq, why in batch.settlement.pauses.items():
             batch.runs[seq].stopped = True
-            value = batch.runs[seq].context.run
-            log.error("run.paused rule=%s run=%s why=%r", value.rule, value.id, why)
+            runs_paused([(batch.runs[seq].context.run, why)])
         for seq, run in batch.runs.items():
             if seq in over or (run.stopped and not run.outstanding):
                 self._work.forget(run)

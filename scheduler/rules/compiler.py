@@ -99,6 +99,7 @@ class _Compiler:
             quiet=self._quiet(),
             places={path: self.values.span(path) for path in _PLACES if self.values.has(path)},
             audience_max=self.values.optional("limits.audience_max", int),
+            ignores_fuse=self.values.has("limits.fuse"),
             experiment=self._experiment(stem, message),
             ignored=self._ignored(),
         )

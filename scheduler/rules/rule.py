@@ -147,6 +147,8 @@ class Rule:
     """By path, where those of its fields stand that may not fit the settings; only what is written."""
     audience_max: int | None
     """`limits.audience_max`; None: the settings'."""
+    ignores_fuse: bool
+    """`limits.fuse: ignore`: the settings' fuse does not watch it."""
     experiment: Experiment
     ignored: tuple[Ignored, ...]
 

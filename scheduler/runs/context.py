@@ -12,6 +12,7 @@ from scheduler.domain.quantities import Rate
 from scheduler.domain.quiet_hours import QuietAction
 from scheduler.domain.runs import Run
 from scheduler.planning.decisions import SendTerms
+from scheduler.planning.fuse import Fuse
 from scheduler.planning.quiet_hours import quiet_terms
 from scheduler.rendering.results import Missing, RenderFailure
 from scheduler.rendering.texts import TextTemplate
@@ -37,6 +38,8 @@ class RunContext:
     scope: Mapping[str, object]
     audience_max: int | None = None
     """With more devices it does not start; None: however many."""
+    fuse: Fuse | None = None
+    """What watches how much the rule selects; None: nothing does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +106,17 @@ def context_of(run: Run, campaign: Campaign, settings: Settings) -> RunContext |
     )
     terms = terms_of(campaign, settings)
     most = None if run.may_exceed else audience_max(campaign, settings)
-    return RunContext(run, campaign, audience, terms, scope, most)
+    return RunContext(run, campaign, audience, terms, scope, most, fuse_of(campaign, settings))
 
 
 def audience_max(campaign: Campaign, settings: Settings) -> int | None:
     """The largest audience with which runs of a campaign start by themselves: the rule's own, else the settings'."""
     return settings.audience_max if campaign.audience_max is None else campaign.audience_max
+
+
+def fuse_of(campaign: Campaign, settings: Settings) -> Fuse | None:
+    """The fuse that watches a campaign, if one does."""
+    return None if campaign.ignores_fuse else settings.fuse
 
 
 def terms_of(campaign: Campaign, settings: Settings) -> SendTerms:
@@ -128,8 +136,9 @@ def terms_of(campaign: Campaign, settings: Settings) -> SendTerms:
 
 
 def under(settings: Settings, context: RunContext) -> RunContext:
-    """The same run under settings that were read again: opt-outs and quiet hours are those in force."""
-    return replace(context, terms=terms_of(context.campaign, settings))
+    """The same run under settings that were read again: opt-outs, quiet hours and the fuse are those in force."""
+    campaign = context.campaign
+    return replace(context, terms=terms_of(campaign, settings), fuse=fuse_of(campaign, settings))
 
 
 def rate_bounds(context: RunContext, app: App) -> list[tuple[str, Rate]]:

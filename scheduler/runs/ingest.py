@@ -15,9 +15,10 @@ from uuid import UUID
 
 from scheduler.domain.events import Event
 from scheduler.domain.ids import run_id
-from scheduler.domain.runs import Recipient, RunState
+from scheduler.domain.runs import Run, RunState
 from scheduler.runs.births import prospective_run
 from scheduler.runs.context import NoAudience, RunContext, audience_max, context_of
+from scheduler.runs.fuse import FuseWatch
 from scheduler.runs.occasions import Miss, Occasion, occasion_of
 from scheduler.runs.superseding import supersede
 from scheduler.runs.windows import MAX_WINDOW, Window, decide_window, record_decided
@@ -46,6 +47,8 @@ class Ingested:
     windows: list[Window] = field(default_factory=list)
     superseded: frozenset[int] = frozenset()
     """Runs of before that were superseded."""
+    stopped: list[Run] = field(default_factory=list)
+    """Runs that were born paused: `limits.fuse`."""
 
     @property
     def accepted(self) -> int:
@@ -83,7 +86,8 @@ def ingest(
         record_decided(tx, windows, now)
     pending = sum(birth.new.run.state is RunState.PENDING for birth in births)
     opened = [window for window in windows if not window.is_over]
-    return Ingested(fresh, len(births), pending, opened, superseded.older)
+    stopped = [birth.new.run for birth in births if birth.new.run.state is RunState.PAUSED]
+    return Ingested(fresh, len(births), pending, opened, superseded.older, stopped)
 
 
 @dataclass(slots=True)
@@ -163,29 +167,34 @@ def _open_at_once(
         else:
             contexts.append((birth, context))
     windows: list[Window] = []
+    fuse = FuseWatch(tx, [context for _, context in contexts], now)
     named = audiences.recipients_named(tx, [context.audience for _, context in contexts])
     for (birth, context), devices in zip(contexts, named, strict=True):
         app = context.audience.app
         if len(devices) <= min(room[app], MAX_WINDOW):
-            window = _born_with_intent(birth, context, devices, now)
+            end = devices[-1].id if devices else 0
+            window = decide_window(context, None, devices, end=end, now=now)
+            blown = fuse.blown(context, window.selected, past_fuse=False)
+            if blown is not None:
+                birth.new = replace(birth.new, run=replace(birth.new.run, state=RunState.PAUSED, note=blown))
+                continue
+            _bear_with_intent(birth, window, now)
             room[app] -= len(window.recipients)
             windows.append(window)
+    fuse.record()
     return windows
 
 
-def _born_with_intent(birth: _Birth, context: RunContext, devices: list[Recipient], now: datetime) -> Window:
-    end = devices[-1].id if devices else 0
-    window = decide_window(context, None, devices, end=end, now=now)
+def _bear_with_intent(birth: _Birth, window: Window, now: datetime) -> None:
     over = window.is_over
     born = replace(
         birth.new.run,
         state=RunState.FINISHED if over else RunState.RUNNING,
         started_at=now,
         finished_at=now if over else None,
-        last_device=end,
-        intent=end,
+        last_device=window.end,
+        intent=window.end,
         selected=window.selected,
     )
     birth.new = replace(birth.new, run=born)
-    window.context = replace(context, run=born)
-    return window
+    window.context = replace(window.context, run=born)

@@ -11,6 +11,7 @@ from scheduler.domain.outcomes import OutcomeKind, SuppressReason
 from scheduler.domain.runs import LedgerEntry, Recipient, Run, RunState, Shard
 from scheduler.runs.audience_max import audience_max_note, exceeds_audience_max
 from scheduler.runs.context import NoAudience, RunContext
+from scheduler.runs.fuse import FuseWatch
 from scheduler.runs.windows import MAX_WINDOW, Window, decide_window, record_decided
 from scheduler.store import audience as audiences
 from scheduler.store import ledger
@@ -31,7 +32,7 @@ class Started:
     sharded: list[tuple[RunContext, list[Shard]]] = field(default_factory=list)
     considered: int = 0
     """So many of the given runs were looked at; there was no room for the others."""
-    too_large: list[tuple[RunContext, str]] = field(default_factory=list)
+    paused: list[tuple[RunContext, str]] = field(default_factory=list)
     """Runs that did not start and were paused, and why."""
 
 
@@ -56,16 +57,25 @@ def start_runs(
     with store.write() as tx:
         pending = run_rows.in_state(tx, [context.run.seq for context, _ in contexts], RunState.PENDING)
         stops = stop_rows.read(tx)
+        fuse = FuseWatch(tx, [context for context, _ in pages], now)
         for context, page in pages:
             if context.run.seq not in pending or stops.hold(context.run.rule, context.run.category):
                 continue
             if context.run.seq in too_large:
-                started.too_large.append((context, _pause_too_large(tx, context, now)))
+                started.paused.append((context, audience_max_note(context)))
                 continue
             if page.end < highest:
                 started.sharded.append(_cut(tx, context, highest, now))
+                continue
+            window = decide_window(context, None, page.recipients, end=highest, now=now)
+            blown = fuse.blown(context, window.selected, past_fuse=context.run.past_fuse)
+            if blown is None:
+                started.windows.append(window)
             else:
-                started.windows.append(decide_window(context, None, page.recipients, end=highest, now=now))
+                started.paused.append((context, blown))
+        fuse.record()
+        for context, note in started.paused:
+            run_rows.set_states(tx, [context.run.seq], RunState.PAUSED, note=note, now=now)
         for note, numbers in ended.items():
             allowed = [number for number in numbers if number in pending]
             run_rows.set_states(tx, allowed, RunState.FINISHED, note=note, now=now)
@@ -101,15 +111,31 @@ def _first_pages(
     return pages, ended
 
 
-def open_window(store: Store, context: RunContext, shard: Shard, now: datetime, *, limit: int) -> Window | None:
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """The run was paused in place of opening a window: why."""
+
+    note: str
+
+
+def open_window(
+    store: Store, context: RunContext, shard: Shard, now: datetime, *, limit: int
+) -> Window | Paused | None:
     """Decide the next page of a shard and commit its intent; None if the run is not running any more, or
     stopped."""
     with store.read() as tx:
         page = audiences.page(tx, context.audience, after=shard.intent, last=shard.last, limit=min(limit, MAX_WINDOW))
     window = decide_window(context, shard, page.recipients, end=page.end, now=now)
     with store.write() as tx:
-        if not _may_go_on(tx, context.run):
+        run = run_rows.standing(tx, context.run.seq)
+        if not run.is_running or _is_stopped(tx, context.run):
             return None
+        fuse = FuseWatch(tx, [context], now)
+        blown = fuse.blown(context, window.selected, past_fuse=run.past_fuse)
+        if blown is not None:
+            run_rows.set_states(tx, [context.run.seq], RunState.PAUSED, note=blown, now=now)
+            return Paused(blown)
+        fuse.record()
         run_rows.commit_intent(tx, shard, intent=page.end, selected=window.selected)
         record_decided(tx, [window], now)
     return window
@@ -163,14 +189,11 @@ def take_up_work(store: Store, context: RunContext, now: datetime, *, process: s
 
 def _may_go_on(tx: Transaction, run: Run) -> bool:
     """Pause, supersede and the kill switch, read in the transaction that commits the intent."""
-    stopped = stop_rows.read(tx).hold(run.rule, run.category)
-    return not stopped and bool(run_rows.in_state(tx, [run.seq], RunState.RUNNING))
+    return not _is_stopped(tx, run) and bool(run_rows.in_state(tx, [run.seq], RunState.RUNNING))
 
 
-def _pause_too_large(tx: Transaction, context: RunContext, now: datetime) -> str:
-    note = audience_max_note(context)
-    run_rows.set_states(tx, [context.run.seq], RunState.PAUSED, note=note, now=now)
-    return note
+def _is_stopped(tx: Transaction, run: Run) -> bool:
+    return stop_rows.read(tx).hold(run.rule, run.category)
 
 
 def _cut(tx: Transaction, context: RunContext, highest: int, now: datetime) -> tuple[RunContext, list[Shard]]:

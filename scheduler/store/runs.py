@@ -73,6 +73,8 @@ def add(tx: Transaction, new_runs: Sequence[NewRun]) -> None:
             "sharded": new.run.sharded,
             "rate": new.run.rate.per_second if new.run.rate is not None else None,
             "may_exceed": new.run.may_exceed,
+            "past_fuse": new.run.past_fuse,
+            "past_canary": new.run.past_canary,
         }
         for new in new_runs
     ]
@@ -158,6 +160,33 @@ def set_rate(tx: Transaction, run: int, rate: Rate) -> None:
 def let_exceed(tx: Transaction, run: int) -> None:
     """The run may start although its audience is over `audience_max`."""
     tx.execute(update(RUNS).where(RUNS.c.seq == run).values(may_exceed=True))
+
+
+def let_past_fuse(tx: Transaction, run: int) -> None:
+    """The run may go on although it selects more than the rule's fuse takes."""
+    tx.execute(update(RUNS).where(RUNS.c.seq == run).values(past_fuse=True))
+
+
+def let_past_canary(tx: Transaction, run: int) -> None:
+    """The rest of the run may go on: its canary was good enough, or a hand says so."""
+    tx.execute(update(RUNS).where(RUNS.c.seq == run).values(past_canary=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What of a run another process may have changed since it was read: whether it is running, and what it was let
+    past."""
+
+    is_running: bool
+    past_fuse: bool
+    past_canary: bool
+
+
+def standing(tx: Transaction, run: int) -> Standing:
+    """How a run stands in this transaction."""
+    query = select(RUNS.c.state, RUNS.c.past_fuse, RUNS.c.past_canary).where(RUNS.c.seq == run)
+    state, past_fuse, past_canary = tx.execute(query).one()
+    return Standing(state == RunState.RUNNING.value, past_fuse, past_canary)
 
 
 def set_states(tx: Transaction, numbers: Sequence[int], state: RunState, *, note: str | None, now: datetime) -> None:
@@ -379,6 +408,8 @@ def _run(row: Row[Any], known: Mapping[int, Any]) -> Run:
         sharded=row.sharded,
         rate=None if row.rate is None else Rate.of(row.rate),
         may_exceed=row.may_exceed,
+        past_fuse=row.past_fuse,
+        past_canary=row.past_canary,
     )
 
 

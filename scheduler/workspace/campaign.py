@@ -97,6 +97,7 @@ class Campaign:
     quiet: QuietOverride
     audience_max: int | None
     """None: the settings'."""
+    ignores_fuse: bool
     zone: tzinfo
     """The zone of people who have none of their own."""
     uses_previous: bool
@@ -239,6 +240,7 @@ def join(rule: Rule, parts: Parts, around: Surroundings, version: str, sources: 
         on_unknown=delivery.on_unknown,
         quiet=rule.quiet,
         audience_max=rule.audience_max,
+        ignores_fuse=rule.ignores_fuse,
         zone=zone,
         uses_previous=_reads(read, "previous"),
         uses_user=_reads(read, "user"),
