@@ -96,6 +96,15 @@ class Shard:
     selected: int = 0
 
 
+class Part(StrEnum):
+    """The parts of an audience in a run that has a canary."""
+
+    CANARY = "canary"
+    """A share of the people, drawn by a hash: they go first."""
+    REST = "rest"
+    """Everybody else: who has no row in the run when this part is read."""
+
+
 @dataclass(slots=True)
 class Recipient:
     """A device as a window sees it. Not frozen: a million of these are made in a run, and frozen costs double.

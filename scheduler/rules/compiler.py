@@ -21,6 +21,7 @@ from scheduler.rules.contradictions import contradictions
 from scheduler.rules.fields import Values, root_mapping, without_echoes
 from scheduler.rules.rule import (
     Audience,
+    Canary,
     Collapse,
     Delivery,
     EarlierName,
@@ -263,6 +264,17 @@ class _Compiler:
             rate=values.optional("delivery.rate", Rate),
             max_age=values.optional("delivery.max_age", timedelta),
             on_unknown=values.get("delivery.on_unknown", OnUnknown, unknown),
+            canary=self._canary(),
+        )
+
+    def _canary(self) -> Canary | None:
+        said = self.values.optional("delivery.canary", Values)
+        if said is None:
+            return None
+        return Canary(
+            share=said.get("share", float, 0.0),
+            wait=said.get("wait", timedelta, timedelta()),
+            max_rejects=said.get("max_rejects", float, 0.0),
         )
 
     def _quiet(self) -> QuietOverride:

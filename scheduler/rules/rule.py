@@ -76,6 +76,16 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Canary:
+    """A share of the people goes first; `wait` after them the rest, if no larger share of them than `max_rejects` was
+    rejected. Shares are in [0, 1]."""
+
+    share: float
+    wait: timedelta
+    max_rejects: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
     """How it is sent. `expires_after` None is never_store, `max_age` None what the quiet hours make of it."""
 
@@ -89,6 +99,7 @@ class Delivery:
     rate: Rate | None
     max_age: timedelta | None
     on_unknown: OnUnknown
+    canary: Canary | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -166,10 +166,11 @@ _VARIANT = record(
 )  # fmt: skip
 _CANARY = record(
     "delivery.canary",
-    Field(path="share", kind=PERCENT, required=True, meaning="How much of the audience goes first.", example="0.5%"),
-    Field(path="wait", kind=DURATION, required=True, meaning="How long the rest waits.", example="5 minutes"),
-    Field(path="max_rejects", kind=PERCENT, required=True, meaning="More rejects than this pause the run.",
-          example="2%"),
+    Field(path="share", kind=PERCENT, required=True, meaning="How many of the people go first.", example="0.5%"),
+    Field(path="wait", kind=DURATION, required=True, meaning="How long the rest waits once these are sent.",
+          example="5 minutes"),
+    Field(path="max_rejects", kind=PERCENT, required=True, example="2%",
+          meaning="A larger share of rejects among their answers pauses the run."),
 )  # fmt: skip
 _IGNORED = record(
     "ignore",
@@ -179,7 +180,8 @@ _IGNORED = record(
     ),
 )
 _LATER = (
-    Field(path="delivery.canary", kind=_CANARY, built=False, meaning="First a share of the audience, then the rest.",
+    Field(path="delivery.canary", kind=_CANARY,
+          meaning="First a share of the people, drawn by a hash; then the rest, unless too many were rejected.",
           example="{share: 0.5%, wait: 5 minutes, max_rejects: 2%}"),
     Field(path="timing.delay", kind=DURATION, built=False, off=("0 s",), meaning="Wait after the event.",
           example="2 hours"),

@@ -24,7 +24,7 @@ from scheduler.rendering.texts import TextTemplate, compile_texts
 from scheduler.rendering.unfused import Fuse
 from scheduler.rendering.with_values import read_with
 from scheduler.rules.compiler import roots_of
-from scheduler.rules.rule import Collapse, Message, OnUnknown, Rule
+from scheduler.rules.rule import Canary, Collapse, Message, OnUnknown, Rule
 from scheduler.rules.schedule import CatchUp
 from scheduler.workspace.templates import TemplateFiles
 
@@ -94,6 +94,7 @@ class Campaign:
     rate: Rate | None
     max_age: timedelta | None
     on_unknown: OnUnknown
+    canary: Canary | None
     quiet: QuietOverride
     audience_max: int | None
     """None: the settings'."""
@@ -238,6 +239,7 @@ def join(rule: Rule, parts: Parts, around: Surroundings, version: str, sources: 
         rate=delivery.rate,
         max_age=delivery.max_age,
         on_unknown=delivery.on_unknown,
+        canary=delivery.canary,
         quiet=rule.quiet,
         audience_max=rule.audience_max,
         ignores_fuse=rule.ignores_fuse,

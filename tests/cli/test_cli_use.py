@@ -88,14 +88,11 @@ def test_a_broken_rule_does_not_stop_what_needs_none(workspace: Path, clarion: C
 
 
 def test_run_refuses_what_is_not_built(workspace: Path, clarion: Clarion) -> None:
-    replace(
-        workspace / "rules/breaking-news.yaml",
-        "  expires_after",
-        "  canary: {share: 1%, wait: 5 minutes, max_rejects: 2%}\n  expires_after",
-    )
+    replace(workspace / "clarion.yaml", "store:", "workers: 2\nstore:")
     ran = clarion("run")
     assert ran.code == 2
-    assert ran.err.startswith("error: rules/breaking-news.yaml:17:3: `delivery.canary` is not built yet\n")
+    assert ran.err.startswith("error: clarion.yaml:"), ran.err
+    assert ": `workers` is not built yet\n" in ran.err
     assert clarion("check").code == 0
     assert clarion("check", "--strict").code == 1
 
