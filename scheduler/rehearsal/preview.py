@@ -17,11 +17,13 @@ from scheduler.domain.events import Event
 from scheduler.domain.ids import run_id
 from scheduler.domain.outcomes import OutcomeKind
 from scheduler.domain.runs import LedgerEntry, Recipient, Run
+from scheduler.planning.canaries import canaries
 from scheduler.planning.decisions import expires_at
 from scheduler.planning.slots import Slot, slots_after
 from scheduler.runs.births import prospective_run
 from scheduler.runs.context import NoAudience, RunContext, context_of, rate_bounds
 from scheduler.runs.firing import fired_occasion
+from scheduler.runs.fuse import FuseStanding, fuse_standing
 from scheduler.runs.occasions import Miss, Occasion, occasion_of, occasion_of_slot
 from scheduler.runs.preparing import Preparation
 from scheduler.runs.verdicts import judge
@@ -76,6 +78,10 @@ class Preview:
     samples: list[Sample] = field(default_factory=list)
     slots: tuple[Slot, ...] = ()
     """The next ones of its schedule."""
+    canaries: int | None = None
+    """Of those that would be sent or are held, the canaries; None without `delivery.canary`."""
+    fuse: FuseStanding | None = None
+    """None where no fuse watches the rule."""
 
 
 def latest_event(store: Store, campaign: Campaign) -> Event | None:
@@ -125,6 +131,8 @@ def preview(
             shown.note = str(context)
             return shown
         _walk(tx, workspace, context, now, shown, device=device, samples=samples, on_progress=on_progress)
+        if context.fuse is not None and device is None:
+            shown.fuse = fuse_standing(tx, context.fuse, campaign.names_had, shown.selected, now)
     rates = [rate for _, rate in rate_bounds(context, workspace.settings.apps[campaign.app])]
     if rates:
         shown.seconds = max(max(0, shown.would_send - rate.burst) / rate.per_second for rate in rates)
@@ -210,6 +218,8 @@ def _walk(
         bundle_id=workspace.settings.apps[context.campaign.app].bundle_id,
         expiration=0 if end is None else int(end.timestamp()),
     )
+    canary = context.campaign.canary
+    drawn = 0
     after, last = (0, audiences.highest_device(tx)) if device is None else (device - 1, device)
     while after < last:
         page = audiences.page(tx, context.audience, after=after, last=last, limit=MAX_WINDOW)
@@ -220,6 +230,9 @@ def _walk(
         held = {one.recipient.id: one.until.instant for one in window.deferred}
         by_id = {one.id: one for one in (*window.recipients, *(one.recipient for one in window.deferred))}
         requests, failures = preparation.prepare(list(by_id.values()))
+        if canary is not None:
+            persons = [by_id[request.device].person for request in requests]
+            drawn += sum(canaries(canary.share, context.run.id, persons))
         for number, report in failures:
             verdict = judge(context, by_id[number], report, now, 0.0, environment_proved=False)
             assert isinstance(verdict.entry, LedgerEntry)
@@ -238,6 +251,7 @@ def _walk(
                 shown.samples.append(_sample(recipient, request.payload))
         after = page.end
         on_progress(after)
+    shown.canaries = None if canary is None else drawn
 
 
 def _count(shown: Preview, entry: LedgerEntry) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from scheduler.planning.fuse import LEAST, MEMORY, Fuse, Usage, blown_note
@@ -38,6 +39,11 @@ class FuseWatch:
                 self._names[context.run.rule] = context.campaign.names_had
         every = sorted({name for names in self._names.values() for name in names})
         self._recent = selection_rows.recent(tx, every, span=self._span, minute=self._minute) if every else {}
+        self._before = {
+            rule: sum(self._recent[name].devices for name in names if name in self._recent)
+            for rule, names in self._names.items()
+        }
+        self._limits: dict[str, tuple[int | None, int | None]] = {}
 
     def blown(self, context: RunContext, selected: int, *, past_fuse: bool) -> str | None:
         """Why the run is to pause in place of selecting so many more; None if it may: then they are counted.
@@ -47,12 +53,10 @@ class FuseWatch:
             return None
         total = self._total(rule) + selected
         if total > LEAST and not past_fuse:
-            self._read_past([rule])
-            usage = self._usage(rule)
-            limit = usage.limit(fuse, self._minute)
-            if usage.peak is not None and limit is not None and total > limit:
+            peak, limit = self._limit(rule, fuse)
+            if peak is not None and limit is not None and total > limit:
                 return (
-                    f"{_WORD}{blown_note(fuse, total, usage.peak)}; the window that would bring it there was not "
+                    f"{_WORD}{blown_note(fuse, total, peak)}; the window that would bring it there was not "
                     f"opened; 'clarion runs resume {context.run.id}' lets this run go on, 'cancel' ends it"
                 )
         self._added[rule] += selected
@@ -73,8 +77,17 @@ class FuseWatch:
         selection_rows.forget(self._tx, lower, span=self._span)
 
     def _total(self, rule: str) -> int:
-        recent = sum(self._recent[name].devices for name in self._names[rule] if name in self._recent)
-        return recent + self._added[rule]
+        return self._before[rule] + self._added[rule]
+
+    def _limit(self, rule: str, fuse: Fuse) -> tuple[int | None, int | None]:
+        """The peak of a rule, and its largest total. Whoever may need them next is looked up with it."""
+        if rule not in self._limits:
+            near = [one for one in self._names if one == rule or self._total(one) > LEAST // 2]
+            self._read_past(near)
+            for one in near:
+                usage = self._usage(one)
+                self._limits[one] = usage.peak, usage.limit(fuse, self._minute)
+        return self._limits[rule]
 
     def _since(self, rule: str) -> int:
         usage = self._usage(rule)
@@ -100,6 +113,26 @@ def usage_of(tx: Transaction, names: Sequence[str], fuse: Fuse, now: datetime) -
     recent = selection_rows.recent(tx, names, span=fuse.minutes, minute=minute).values()
     past = selection_rows.past(tx, names, span=fuse.minutes, minute=minute)
     return _usage(sum(one.devices for one in recent), [one.since for one in recent], past, minute)
+
+
+@dataclass(frozen=True, slots=True)
+class FuseStanding:
+    """How a rule stands with its fuse: the total of the last `within`, the peak of before, and the largest total that
+    does not blow it; None while there is no history. `blows`: with so many more as asked it is too much."""
+
+    fuse: Fuse
+    total: int
+    peak: int | None
+    limit: int | None
+    blows: bool
+
+
+def fuse_standing(tx: Transaction, fuse: Fuse, names: Sequence[str], selected: int, now: datetime) -> FuseStanding:
+    """What the fuse of a rule that is and was called so would say to a run of so many devices now."""
+    minute = minute_of(now)
+    usage = usage_of(tx, names, fuse, now)
+    limit = usage.limit(fuse, minute)
+    return FuseStanding(fuse, usage.total, usage.peak, limit, limit is not None and usage.total + selected > limit)
 
 
 def is_fuse_note(note: str | None) -> bool:
