@@ -17,8 +17,9 @@ from scheduler.domain.quantities import Rate, format_rate, parse_rate
 from scheduler.domain.runs import Run
 from scheduler.domain.stops import Stops
 from scheduler.runs import pausing
+from scheduler.runs.canary import said_of
 from scheduler.runs.occasions import MissReason
-from scheduler.runs.reports import RunReport, report
+from scheduler.runs.reports import CanaryReport, RunReport, report
 from scheduler.runs.stopping import stops_in_force
 from scheduler.store import misses as miss_rows
 from scheduler.store import runs as run_rows
@@ -27,6 +28,9 @@ from scheduler.store.database import Store
 
 SHORT_ID = 13
 """Characters of a run's id in a list: 48 bits, enough for `runs show`. JSON has the whole."""
+
+_DEFERRED_BY = {"quiet_hours": "held by quiet hours", "delay": "in their delay"}
+"""How a person is told why devices wait for a time."""
 
 
 def list_runs(
@@ -210,9 +214,10 @@ def _shown(found: RunReport, stops: Stops) -> dict[str, Any]:
         "counts": found.counts,
         "maybe_repeated": found.maybe_repeated,
         "reasons": found.reasons,
-        "held": found.deferred,
+        "deferred": found.deferred,
         "next_due": found.next_due,
         "variants": found.variants,
+        "canary": _canary_object(found.canary),
         "note": run.note,
         "stopped": _why_it_waits(run, stops),
         "rate": _rate_by_hand(run),
@@ -231,6 +236,7 @@ def _print(found: RunReport, stops: Stops) -> None:
             "state": f"{run.state}{f': {run.note}' if run.note else ''}",
             **_if_there("stopped", _why_it_waits(run, stops)),
             **_if_there("rate", _rate_by_hand(run)),
+            **_if_there("canary", _canary(found.canary)),
             "started": run.started_at,
             "finished": run.finished_at,
         }
@@ -246,7 +252,7 @@ def _print(found: RunReport, stops: Stops) -> None:
             *_outcome("expired", counts.expired, found),
             *_outcome("unknown", counts.unknown, found),
             ("pending", counts.pending, found.next_due and f"the next is due {local(found.next_due)}"),
-            *([("", found.deferred, "held by quiet hours")] if found.deferred else []),
+            *(("", count, _DEFERRED_BY.get(reason, f"deferred: {reason}")) for reason, count in found.deferred.items()),
         ],
         right=("devices",),
         texts=("reason",),
@@ -264,6 +270,23 @@ def _print(found: RunReport, stops: Stops) -> None:
             remark(f"{reason}: {hint}")
     if found.maybe_repeated:
         remark(f"{counted(found.maybe_repeated, 'device')} may have been sent to more than once (same apns-id)")
+
+
+def _canary(found: CanaryReport | None) -> str | None:
+    if found is None:
+        return None
+    devices = counted(found.selected, "device")
+    if found.counts is None:
+        return f"{devices}; the rest follows"
+    begins = f"; the rest begins {local(found.rest_at)}" if found.rest_at is not None else ""
+    return f"{devices}, {said_of(found.counts)}{begins}"
+
+
+def _canary_object(found: CanaryReport | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    counts = None if found.counts is None else {"accepted": found.counts.accepted, "rejected": found.counts.rejected}
+    return {"selected": found.selected, "counts": counts, "rest_at": found.rest_at, "passed": found.passed}
 
 
 def _if_there(name: str, value: str | None) -> dict[str, str]:

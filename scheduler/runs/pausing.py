@@ -11,11 +11,12 @@ from scheduler.domain.quantities import Rate
 from scheduler.domain.runs import CALLED_OFF, Run, RunState
 from scheduler.runs.audience_max import is_audience_max_note
 from scheduler.runs.calling_off import record_called_off
+from scheduler.runs.canary import is_canary_note
 from scheduler.runs.fuse import is_fuse_note
 from scheduler.runs.lifecycle import may_follow
 from scheduler.runs.reports import find_run
 from scheduler.runs.versions import Versions
-from scheduler.store import ledger
+from scheduler.store import ledger, run_ends
 from scheduler.store import runs as run_rows
 from scheduler.store.database import Store, Transaction
 from scheduler.store.unfinished import UnfinishedVersion, pause_version, unfinished_versions
@@ -82,6 +83,8 @@ def resume(store: Store, prefix: str, now: datetime, *, apps: Collection[str]) -
             run_rows.let_exceed(tx, found.seq)
         elif is_fuse_note(found.note):
             run_rows.let_past_fuse(tx, found.seq)
+        elif is_canary_note(found.note):
+            run_rows.let_past_canary(tx, found.seq)
         return resumed
 
 
@@ -90,7 +93,7 @@ def cancel(store: Store, prefix: str, now: datetime) -> Run:
     with store.write() as tx:
         run = _move(tx, prefix, RunState.CANCELLED, "cancelled by hand", now)
         record_called_off(tx, ledger.waiting_in(tx, [run.seq]), RunState.CANCELLED, now)
-        run_rows.end_called_off(tx, [run.seq], now)
+        run_ends.end_called_off(tx, [run.seq], now)
         return run
 
 

@@ -14,12 +14,15 @@ from scheduler.domain.errors import OperatorError
 from scheduler.domain.outcomes import OutcomeKind, UnknownCause
 from scheduler.domain.runs import CALLED_OFF, LedgerEntry, Recipient, Run, RunState, Shard, WorkEntry, WorkState
 from scheduler.rules.rule import OnUnknown
+from scheduler.runs.canary import open_rest
 from scheduler.runs.context import NoAudience, RunContext, context_of
+from scheduler.runs.parts import of_shard
 from scheduler.runs.versions import Versions
 from scheduler.runs.windows import MAX_WINDOW, matching
 from scheduler.store import audience as audiences
-from scheduler.store import ledger
+from scheduler.store import ledger, run_ends
 from scheduler.store import runs as run_rows
+from scheduler.store import shards as shard_rows
 from scheduler.store.database import Store, Transaction
 from scheduler.workspace.settings import Settings
 
@@ -55,8 +58,10 @@ def recover(store: Store, versions: Versions, settings: Settings, now: datetime,
                     resend += len(unknown)
                     ledger.put_work(tx, [_unsent(entry, now) for entry in unknown], process)
                 for shard in ranges:
-                    run_rows.close_range(tx, shard)
-            run_rows.finish(tx, [context.run.seq for context in batch], now)
+                    shard_rows.close_range(tx, shard)
+                if context.campaign.canary is not None and context.run.sharded:
+                    open_rest(tx, context.run.seq, context.campaign.canary, now)
+            run_ends.finish(tx, [context.run.seq for context in batch], now)
     return Recovered(resend, dropped)
 
 
@@ -80,7 +85,7 @@ def _unknown_of(tx: Transaction, context: RunContext, now: datetime) -> tuple[li
 def _open_ranges(tx: Transaction, run: Run) -> list[Shard]:
     """Where devices may have been sent without a trace: the shards of a run, or the one window of a small one."""
     if run.sharded:
-        return [shard for shard in run_rows.shards_of(tx, [run.seq]) if shard.intent > shard.cursor]
+        return [shard for shard in shard_rows.shards_of(tx, [run.seq]) if shard.intent > shard.cursor]
     return [] if run.intent is None else [Shard(run.seq, None, run.intent, cursor=0, intent=run.intent)]
 
 
@@ -89,7 +94,7 @@ def _unknown_devices(tx: Transaction, context: RunContext, shard: Shard, now: da
     after = shard.cursor
     while after < shard.intent:
         page = audiences.page(tx, context.audience, after=after, last=shard.intent, limit=MAX_WINDOW)
-        selected: list[Recipient] = matching(context, page.recipients)
+        selected: list[Recipient] = matching(context, of_shard(tx, context, shard, page.recipients))
         known = ledger.with_rows(tx, shard.run, [recipient.id for recipient in selected])
         found.extend(
             WorkEntry(shard.run, recipient.id, WorkState.INTENDED, None, now, 1, False)

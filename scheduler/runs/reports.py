@@ -8,8 +8,11 @@ from datetime import datetime
 from scheduler.domain.errors import OperatorError
 from scheduler.domain.outcomes import OutcomeKind
 from scheduler.domain.runs import Run
+from scheduler.planning.canaries import CanaryCounts
 from scheduler.store import ledger
+from scheduler.store import parts as part_rows
 from scheduler.store import runs as run_rows
+from scheduler.store import shards as shard_rows
 from scheduler.store.database import Store, Transaction
 
 
@@ -27,10 +30,22 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
+class CanaryReport:
+    """How the canary of a run stands: the devices that it selected, and, as long as nobody of the rest was selected,
+    what became of them. `rest_at`: the rest begins then at the earliest. `passed`: the rest was let follow."""
+
+    selected: int
+    counts: CanaryCounts | None
+    rest_at: datetime | None
+    passed: bool
+
+
+@dataclass(frozen=True, slots=True)
 class RunReport:
     """A run and what became of its devices. `reasons` counts by outcome and reason, `variants` by name and outcome.
 
-    `deferred`: of the pending, those that are decided again later; `next_due`: when the next pending one may go.
+    `deferred`: of the pending, those that are decided again later, by reason. `next_due`: when the next pending one may
+    go.
     """
 
     run: Run
@@ -38,8 +53,9 @@ class RunReport:
     maybe_repeated: int
     reasons: dict[str, dict[str, int]]
     variants: dict[str, dict[str, int]]
-    deferred: int
+    deferred: dict[str, int]
     next_due: datetime | None
+    canary: CanaryReport | None
 
 
 def find_run(tx: Transaction, prefix: str) -> Run:
@@ -70,7 +86,7 @@ def report_of(tx: Transaction, run: Run) -> RunReport:
         by_kind[OutcomeKind(tally.outcome)] += tally.count
         if tally.reason is not None:
             reasons.setdefault(tally.outcome, {})[tally.reason] = tally.count
-    selected = run_rows.selected_by_shards(tx, run.seq) if run.sharded else run.selected
+    selected = shard_rows.selected_by_shards(tx, run.seq) if run.sharded else run.selected
     counts = Counts(
         selected=selected,
         accepted=by_kind[OutcomeKind.ACCEPTED],
@@ -86,6 +102,15 @@ def report_of(tx: Transaction, run: Run) -> RunReport:
         ledger.maybe_repeated(tx, run.seq),
         reasons,
         ledger.variant_tallies(tx, run.seq),
-        deferred=ledger.count_deferred(tx, run.seq),
+        deferred=ledger.deferred_tallies(tx, run.seq),
         next_due=ledger.next_work(tx, run.seq),
+        canary=_canary(tx, run) if run.sharded else None,
     )
+
+
+def _canary(tx: Transaction, run: Run) -> CanaryReport | None:
+    shards = part_rows.canary_shards(tx, run.seq)
+    if shards is None:
+        return None
+    counts = None if run.past_canary else part_rows.canary_counts(tx, run.seq)
+    return CanaryReport(shards.selected, counts, shards.rest_at, run.past_canary)

@@ -17,7 +17,7 @@ def upgrade() -> None:
     op.add_column("runs", sa.Column("wall", sa.String(), nullable=True))
     for word in ("past_fuse", "past_canary"):
         op.add_column("runs", sa.Column(word, sa.Boolean(), nullable=False, server_default=sa.false()))
-    op.create_index("runs_waiting", "runs", ["waits_until"], sqlite_where=sa.text("waits_until IS NOT NULL"))
+    op.create_index("runs_waiting", "runs", ["lane", "waits_until"], sqlite_where=sa.text("waits_until IS NOT NULL"))
     op.add_column("shards", sa.Column("not_before", sa.Integer(), nullable=True))
     op.add_column("shards", sa.Column("zones", sa.String(), nullable=True))
     op.add_column("shards", sa.Column("part", sa.String(), nullable=True))
