@@ -277,7 +277,7 @@ def _canary(found: CanaryReport | None) -> str | None:
         return None
     devices = counted(found.selected, "device")
     if found.counts is None:
-        return f"{devices}; the rest follows"
+        return f"{devices}; the rest was let follow"
     begins = f"; the rest begins {local(found.rest_at)}" if found.rest_at is not None else ""
     return f"{devices}, {said_of(found.counts)}{begins}"
 

@@ -16,7 +16,7 @@ from scheduler.store.audience import Page
 from scheduler.store.database import Transaction
 
 MAX_LOOKED_AT = 20_000
-"""Devices that are read for one window of the canary, which may be one in a thousand of them: an eighth of a second."""
+"""Devices that are read for one window of the canary, which may be one in a thousand of them."""
 
 
 def next_page(tx: Transaction, context: RunContext, shard: Shard, *, limit: int) -> Page:
