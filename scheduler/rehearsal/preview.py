@@ -21,7 +21,9 @@ from scheduler.planning.canaries import canaries
 from scheduler.planning.decisions import expires_at
 from scheduler.planning.slots import Slot, slots_after
 from scheduler.runs.births import prospective_run
+from scheduler.runs.claiming import contest
 from scheduler.runs.context import NoAudience, RunContext, context_of, rate_bounds
+from scheduler.runs.earlier_sends import Earlier, earlier
 from scheduler.runs.firing import fired_occasion
 from scheduler.runs.fuse import FuseStanding, fuse_standing
 from scheduler.runs.occasions import Miss, Occasion, occasion_of, occasion_of_slot
@@ -55,7 +57,8 @@ class Sample:
 class Preview:
     """Counts, reasons and samples. `note` says why nobody would get anything, where that is so.
 
-    selected = would_send + held + suppressed + expired; `held_until` counts the held by instant. `variants` shares out
+    selected = would_send + held + suppressed + expired; `held_for` counts the held by reason, `held_until` by instant.
+    `earlier`, of one device that was asked about: what counts against its person. `variants` shares out
     `would_send` by the variant that they get. Sizes are bytes. `seconds` is the shortest time that the rates allow.
     """
 
@@ -69,7 +72,9 @@ class Preview:
     suppressed: int = 0
     expired: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
+    held_for: Counter[str] = field(default_factory=Counter)
     held_until: Counter[datetime] = field(default_factory=Counter)
+    earlier: list[Earlier] = field(default_factory=list)
     variants: Counter[str] = field(default_factory=Counter)
     smallest: int | None = None
     largest: int | None = None
@@ -224,10 +229,13 @@ def _walk(
     while after < last:
         page = audiences.page(tx, context.audience, after=after, last=last, limit=MAX_WINDOW)
         window = decide_window(context, None, page.recipients, end=page.end, now=now)
+        contest(tx, [window], now)
+        if device is not None:
+            shown.earlier = [one for recipient in page.recipients for one in earlier(tx, context, recipient, now)]
         shown.selected += window.selected
         for entry in window.suppressed:
             _count(shown, entry)
-        held = {one.recipient.id: one.until.instant for one in window.deferred}
+        held = {one.recipient.id: one.until for one in window.deferred}
         by_id = {one.id: one for one in (*window.recipients, *(one.recipient for one in window.deferred))}
         requests, failures = preparation.prepare(list(by_id.values()))
         if canary is not None:
@@ -241,7 +249,8 @@ def _walk(
             recipient = by_id[request.device]
             if recipient.id in held:
                 shown.held += 1
-                shown.held_until[held[recipient.id]] += 1
+                shown.held_for[held[recipient.id].reason] += 1
+                shown.held_until[held[recipient.id].instant] += 1
             else:
                 shown.would_send += 1
                 if recipient.variant is not None:

@@ -18,6 +18,7 @@ from scheduler.domain.ids import run_id
 from scheduler.domain.lanes import Lane
 from scheduler.domain.runs import Run, RunState
 from scheduler.runs.births import prospective_run
+from scheduler.runs.claiming import contest, take
 from scheduler.runs.context import NoAudience, RunContext, audience_max, context_of
 from scheduler.runs.fuse import FuseWatch
 from scheduler.runs.occasions import Miss, Occasion, occasion_of
@@ -176,22 +177,24 @@ def _open_at_once(
             birth.new = replace(birth.new, run=ended)
         else:
             contexts.append((birth, context))
-    windows: list[Window] = []
+    opened: list[tuple[_Birth, Window]] = []
     fuse = FuseWatch(tx, [context for _, context in contexts], now)
     named = audiences.recipients_named(tx, [context.audience for _, context in contexts])
     for (birth, context), devices in zip(contexts, named, strict=True):
         app = context.audience.app
         if len(devices) <= min(room[app], MAX_WINDOW):
-            end = devices[-1].id if devices else 0
-            window = decide_window(context, None, devices, end=end, now=now)
+            window = decide_window(context, None, devices, end=devices[-1].id if devices else 0, now=now)
             blown = fuse.blown(context, window.selected, past_fuse=False)
             if blown is not None:
                 birth.new = replace(birth.new, run=replace(birth.new.run, state=RunState.PAUSED, note=blown))
                 continue
-            _bear_with_intent(birth, window, now)
             room[app] -= len(window.recipients)
-            windows.append(window)
+            opened.append((birth, window))
     fuse.record()
+    windows = [window for _, window in opened]
+    take(tx, contest(tx, windows, now))
+    for birth, window in opened:
+        _bear_with_intent(birth, window, now)
     return windows
 
 

@@ -12,6 +12,7 @@ from scheduler.domain.outcomes import OutcomeKind, SuppressReason
 from scheduler.domain.runs import LedgerEntry, Part, Recipient, Run, RunState, Shard
 from scheduler.runs.audience_max import audience_max_note, exceeds_audience_max
 from scheduler.runs.canary import Postponed, judge_canary
+from scheduler.runs.claiming import contest, give_back_of_work, take
 from scheduler.runs.context import NoAudience, RunContext
 from scheduler.runs.fuse import FuseWatch
 from scheduler.runs.parts import next_page
@@ -75,13 +76,16 @@ def start_runs(
                 continue
             window = decide_window(context, None, page.recipients, end=highest, now=now)
             blown = fuse.blown(context, window.selected, past_fuse=context.run.past_fuse)
-            if blown is None:
-                started.windows.append(window)
-            else:
+            if blown is not None:
                 started.paused.append((context, blown))
+                continue
+            if context.limits.one_device:
+                window.context = replace(context, run=replace(context.run, last_device=highest))
+            started.windows.append(window)
         fuse.record()
         for context, note in started.paused:
             run_rows.set_states(tx, [context.run.seq], RunState.PAUSED, note=note, now=now)
+        take(tx, contest(tx, started.windows, now))
         for note, numbers in ended.items():
             allowed = [number for number in numbers if number in pending]
             run_rows.set_states(tx, allowed, RunState.FINISHED, note=note, now=now)
@@ -154,6 +158,7 @@ def open_window(store: Store, context: RunContext, shard: Shard, now: datetime, 
         if blown is not None:
             return _pause(tx, context.run, blown, now)
         fuse.record()
+        take(tx, contest(tx, [window], now))
         shard_rows.commit_intent(tx, shard, intent=page.end, selected=window.selected)
         record_decided(tx, [window], now)
     return window
@@ -217,7 +222,10 @@ def _take_up(tx: Transaction, context: RunContext, now: datetime, process: str, 
     window = decide_window(_without_where(context), None, recipients, end=0, now=now)
     window.context = context
     window.from_work = True
+    taken = contest(tx, [window], now)
     window.suppressed.extend(gone)
+    give_back_of_work(tx, window)
+    take(tx, taken)
     ledger.drop_work(tx, [(entry.run, entry.device) for entry in window.suppressed])
     record_decided(tx, [window], now)
     ledger.intend_work(tx, [(run, recipient.id) for recipient in window.recipients], process)

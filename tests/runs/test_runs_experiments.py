@@ -211,3 +211,14 @@ def test_a_run_that_is_opened_at_once_draws_too(make_world: Make, named: list[st
     register(world.store, [DeviceChange(app=APP, token=token_of(1), user="ann")])
     (window,) = world.ingest(event("a"), room={APP: 100}).windows
     assert [recipient.held_out for recipient in window.recipients] == [True]
+
+
+def test_a_rule_that_was_renamed_draws_by_its_first_name(make_world: Make) -> None:
+    def salt(renamed: str) -> str:
+        rule = rule_text(experiment={"holdout": "50%"}).replace("{", f"{{{renamed}", 1)
+        experiment = make_world({"now": rule}).workspace.campaigns["now"].experiment
+        assert experiment is not None
+        return experiment.salt
+
+    assert salt("") == "now"
+    assert salt('"renamed_from": ["first", "second"],') == "first"
