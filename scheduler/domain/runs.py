@@ -86,6 +86,10 @@ class Run:
     wall: datetime | None = None
     """The wall time (naive) of a slot that comes to each device when its own clock shows it; `due` is then when it
     comes first, anywhere."""
+    past_fuse: bool = False
+    """A hand let it go on although it selects more than the rule's fuse takes."""
+    past_canary: bool = False
+    """Its canary was good enough, or a hand let it go on all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +112,17 @@ class Shard:
 
     @property
     def shares_its_range(self) -> bool:
-        """Whether other shards of the run are about other devices of the same range."""
-        return self.zones is not None or self.part is not None
+        """Whether others of the run are about the same range in other zones, from which devices may move into its."""
+        return self.zones is not None
+
+
+class Part(StrEnum):
+    """The parts of an audience in a run that has a canary."""
+
+    CANARY = "canary"
+    """A share of the people, drawn by a hash: they go first."""
+    REST = "rest"
+    """Everybody else: who has no row in the run when this part is read."""
 
 
 @dataclass(slots=True)

@@ -16,6 +16,7 @@ from scheduler.domain.events import Event
 from scheduler.domain.ids import run_id
 from scheduler.domain.outcomes import OutcomeKind
 from scheduler.domain.runs import LedgerEntry, Recipient, Run
+from scheduler.planning.canaries import canaries
 from scheduler.rehearsal.slots import PlaceCount, ShownSlot, next_slots, parts_by_slot
 from scheduler.runs.births import prospective_run
 from scheduler.runs.claiming import contest
@@ -23,6 +24,7 @@ from scheduler.runs.context import NoAudience, RunContext, context_of, rate_boun
 from scheduler.runs.earlier_sends import Earlier, earlier
 from scheduler.runs.exits import called_off
 from scheduler.runs.firing import fired_occasion
+from scheduler.runs.fuse import FuseStanding, fuse_standing
 from scheduler.runs.occasions import Miss, Occasion, occasion_of, occasion_of_slot
 from scheduler.runs.preparing import Preparation
 from scheduler.runs.verdicts import judge
@@ -86,6 +88,10 @@ class Preview:
     due: datetime | None = None
     """The end of the rule's delay, where that lies ahead: then the counts are those of this instant, as far as it is
     known now who is called off or matches no more."""
+    canaries: int | None = None
+    """Of those that would be sent or are held, the canaries; None without `delivery.canary`."""
+    fuse: FuseStanding | None = None
+    """None where no fuse watches the rule."""
 
 
 def latest_event(store: Store, campaign: Campaign) -> Event | None:
@@ -135,6 +141,8 @@ def preview(
             shown.note = str(context)
             return shown
         _walk(tx, workspace, context, now, shown, device=device, samples=samples, on_progress=on_progress)
+        if context.fuse is not None and device is None:
+            shown.fuse = fuse_standing(tx, context.fuse, campaign.names_had, shown.selected, now)
     rates = [rate for _, rate in rate_bounds(context, workspace.settings.apps[campaign.app])]
     if rates:
         at_once = max((place.devices for place in shown.places.values()), default=shown.would_send)
@@ -219,6 +227,8 @@ def _walk(
     is_delayed = context.is_delayed(now)
     if is_delayed:
         shown.due = now = context.run.due
+    canary = context.campaign.canary
+    drawn = 0
     highest = audiences.highest_device(tx)
     context = replace(context, run=replace(context.run, last_device=highest))
     after, last = (0, highest) if device is None else (device - 1, device)
@@ -236,15 +246,19 @@ def _walk(
                 contest(tx, [window], at)
                 if device is not None:
                     shown.earlier = [one for recipient in recipients for one in earlier(tx, context, recipient, at)]
-                _show(shown, window, preparation, samples, at)
+                persons = _show(shown, window, preparation, samples, at)
+                if canary is not None:
+                    drawn += sum(canaries(canary.share, context.run.id, persons))
                 if context.run.wall is not None and window.selected:
                     shown.places.setdefault(at, PlaceCount()).add(window, recipients)
         after = page.end
         on_progress(after)
+    shown.canaries = None if canary is None else drawn
     shown.places = dict(sorted(shown.places.items()))
 
 
-def _show(shown: Preview, window: Window, preparation: Preparation, samples: int, now: datetime) -> None:
+def _show(shown: Preview, window: Window, preparation: Preparation, samples: int, now: datetime) -> list[str]:
+    """Count a window; returns the persons that have a payload."""
     shown.selected += window.selected
     for entry in window.suppressed:
         _count(shown, entry)
@@ -268,6 +282,7 @@ def _show(shown: Preview, window: Window, preparation: Preparation, samples: int
         _measure(shown, len(request.payload))
         if len(shown.samples) < samples:
             shown.samples.append(_sample(recipient, request.payload))
+    return [by_id[request.device].person for request in requests]
 
 
 def _count(shown: Preview, entry: LedgerEntry) -> None:

@@ -101,7 +101,7 @@ def open_due(
             for one in born:
                 late = decided.late.get(one.run.seq)
                 run_rows.add(tx, [run_rows.NewRun(late or one.run, None, None)])
-                shard_rows.add_shards(tx, () if late else one.shards)
+                shard_rows.add(tx, () if late else one.shards)
             schedule_rows.remember(tx, (look.remembered for look in due))
             if any(one.shards for one in born):
                 in_flight_rows.forget_what_is_over(tx)

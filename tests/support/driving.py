@@ -19,7 +19,7 @@ from scheduler.engine.precedence import Precedence
 from scheduler.engine.settler import Settler
 from scheduler.engine.waiting_runs import WaitingRuns
 from scheduler.runs.context import RunContext, context_of
-from scheduler.runs.opening import Started, open_window, start_runs, take_up_work
+from scheduler.runs.opening import Opened, Started, open_window, start_runs, take_up_work
 from scheduler.runs.recovery import recover
 from scheduler.runs.verdicts import Report
 from scheduler.runs.waiting import wake_due
@@ -92,14 +92,25 @@ class Driver:
                 self._take(window)
 
     def open(self, run: ActiveRun, *, limit: int) -> Window | None:
+        """Open the next window of a run; None if it may not go on, or was paused in place of it."""
+        found = self.open_or_pause(run, limit=limit)
+        return found if isinstance(found, Window) else None
+
+    def open_or_pause(self, run: ActiveRun, *, limit: int) -> Opened:
         """Open the next window of a run."""
         shard = run.shard_to_read(self.world.now)
         assert shard is not None
-        window = open_window(
+        found = open_window(
             self.world.store, run.context, shard.value, self.world.now, limit=limit,
             in_flight=self.work.in_flight(run),
         )  # fmt: skip
-        return self._take(window)
+        if isinstance(found, Window):
+            return self._take(found)
+        if found is not None:  # what a hand stopped, a hand lets go on: the test's
+            self.work.not_opened(run, found)
+        if run.stopped and not run.outstanding:
+            self.work.forget(run)
+        return found
 
     def take_up(self, run: ActiveRun, *, limit: int = 1_000) -> Window | None:
         """Take up the due work rows of a run, which may have waited."""
@@ -144,7 +155,7 @@ class Driver:
                 later = [shard.not_before for shard in run.shards if shard.not_before is not None]
                 if run.shards and len(later) == len(run.shards):
                     self.world.advance(max(0.0, (min(later) - self.world.now).total_seconds()))
-                if run.shard_to_read(self.world.now) is not None:
+                if not run.stopped and run.shard_to_read(self.world.now) is not None:
                     self.open(run, limit=limit)
             self.accept_all()
             self.settle()
