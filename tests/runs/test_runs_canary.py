@@ -14,7 +14,7 @@ from scheduler.apns.results import Answer, Unsent, UnsentCause
 from scheduler.domain.runs import Part, Run, RunState
 from scheduler.engine.active import ActiveRun, OpenWindow
 from scheduler.planning.canaries import canaries
-from scheduler.runs import parts
+from scheduler.runs import parts, ranges
 from scheduler.runs.canary import Postponed
 from scheduler.runs.opening import Paused
 from scheduler.runs.pausing import cancel, pause, resume
