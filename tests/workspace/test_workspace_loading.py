@@ -39,8 +39,6 @@ delivery: {collapse: "{{ device.id }}"}
     "templates/other.yaml": "aps: {alert: A}\n",
 }
 
-UNBUILT = "delivery: {canary: {share: 1%, wait: 5 minutes, max_rejects: 2%}}\n"
-
 
 def loaded(files: dict[str, str], **environ: str) -> LoadResult:
     return load({path: Source(path, text) for path, text in files.items()}, Path("/w"), environ)
@@ -111,16 +109,15 @@ def test_campaigns_are_found_by_exact_type_and_by_prefix() -> None:
         assert all(one.listens_to(event_type) for one in campaigns)
 
 
+def with_canary(rule: str) -> str:
+    """A rule with a word that is not built yet."""
+    return rule.replace("delivery: {", "delivery: {canary: {share: 1%, wait: 5 minutes, max_rejects: 2%}, ")
+
+
 def test_a_set_with_an_error_is_not_loaded_and_a_warning_does_not_stop_it() -> None:
     broken = loaded({**FILES, "rules/broken.yaml": "category: news\n"})
     assert broken.workspace is None
-    unbuilt = loaded(
-        {
-            **FILES,
-            "rules/sale.yaml": FILES["rules/sale.yaml"]
-            + "delivery: {canary: {share: 1%, wait: 5 minutes, max_rejects: 2%}}\n",
-        }
-    )
+    unbuilt = loaded({**FILES, "rules/sale.yaml": with_canary(FILES["rules/sale.yaml"])})
     assert unbuilt.workspace is not None
     assert [one.message for one in unbuilt.not_built] == ["`delivery.canary` is not built yet"]
 
@@ -189,11 +186,7 @@ def test_macro_files_that_a_rule_uses_are_part_of_its_version() -> None:
 
 def test_a_stored_version_with_what_is_not_built_is_refused_and_not_obeyed_in_part() -> None:
     first = sale(FILES).sources
-    sources = {
-        **first,
-        "rules/sale.yaml": first["rules/sale.yaml"]
-        + "delivery: {canary: {share: 1%, wait: 5 minutes, max_rejects: 2%}}\n",
-    }
+    sources = {**first, "rules/sale.yaml": with_canary(first["rules/sale.yaml"])}
     with pytest.raises(OperatorError, match=r"can no longer be compiled:\n.*`delivery.canary` is not built yet"):
         campaign_from_sources("sale", sources)
 
