@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import islice
 from uuid import UUID
@@ -222,7 +222,9 @@ def _walk(
     is_delayed = context.is_delayed(now)
     if is_delayed:
         shown.due = now = context.run.due
-    after, last = (0, audiences.highest_device(tx)) if device is None else (device - 1, device)
+    highest = audiences.highest_device(tx)
+    context = replace(context, run=replace(context.run, last_device=highest))
+    after, last = (0, highest) if device is None else (device - 1, device)
     while after < last:
         page = audiences.page(tx, context.audience, after=after, last=last, limit=MAX_WINDOW)
         why = {

@@ -104,9 +104,9 @@ def context_of(run: Run, campaign: Campaign, settings: Settings) -> RunContext |
         return NoAudience(run, RunEnd.RENDER_ERROR, f"limits.reentry.key: {key}")
     app = settings.apps[campaign.app]
     where = campaign.where.bind(scope) if campaign.where is not None else None
+    limits = Limits(caps_of(campaign, settings), campaign.reentry, key, campaign.one_device)
     # What the birth has settled about a person's date is open again when the delay is over.
     asked = campaign.where if campaign.delay else where
-    limits = Limits(caps_of(campaign, settings), campaign.reentry, key, campaign.one_device)
     audience = Audience(
         app=campaign.app,
         environment=app.environment,

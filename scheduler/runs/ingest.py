@@ -182,7 +182,8 @@ def _open_at_once(
     for (birth, context), devices in zip(contexts, named, strict=True):
         app = context.audience.app
         if len(devices) <= (MAX_WINDOW if context.is_delayed(now) else min(room[app], MAX_WINDOW)):
-            end, why = devices[-1].id if devices else 0, exits.get(context.run.seq, {})
+            end = devices[-1].id if devices else 0
+            why = exits.get(context.run.seq, {})
             window = decide_window(context, None, devices, end=end, now=now, called_off=why)
             room[app] = room.get(app, 0) - len(window.recipients)
             opened.append((birth, window))

@@ -159,8 +159,7 @@ def take_up_work(
         exits = called_off(tx, [(one.context, one.recipients) for one in due], now)
         windows = [_decide_again(one, now, exits.get(one.context.run.seq, {})) for one in due]
         claims = contest(tx, windows, now)
-        for one, window in zip(due, windows, strict=True):
-            window.suppressed.extend(_gone(one))
+        for window in windows:
             give_back_of_work(tx, window)
         take(tx, claims)
         ledger.drop_work(tx, [(entry.run, entry.device) for window in windows for entry in window.suppressed])
@@ -206,18 +205,8 @@ def _due_work(tx: Transaction, contexts: Sequence[tuple[RunContext, int]], now: 
 
 def _decide_again(due: _DueWork, now: datetime, exits: CalledOff) -> Window:
     context = due.context
-    delayed = [one for one in due.recipients if due.entries[one.id].was_delayed]
-    why = {**exits, **no_longer_matching(context, delayed)} if delayed else exits
-    window = decide_window(_without_where(context), None, due.recipients, end=0, now=now, called_off=why)
-    window.context = context
-    window.from_work = True
-    return window
-
-
-def _gone(due: _DueWork) -> list[LedgerEntry]:
-    """What becomes of the devices that are not there any more."""
     active = {recipient.id for recipient in due.recipients}
-    return [
+    gone = [
         LedgerEntry(
             entry.run,
             entry.device,
@@ -229,6 +218,13 @@ def _gone(due: _DueWork) -> list[LedgerEntry]:
         for entry in due.entries.values()
         if entry.device not in active
     ]
+    delayed = [one for one in due.recipients if due.entries[one.id].was_delayed]
+    why = {**exits, **no_longer_matching(context, delayed)} if delayed else exits
+    window = decide_window(_without_where(context), None, due.recipients, end=0, now=now, called_off=why)
+    window.context = context
+    window.from_work = True
+    window.suppressed.extend(gone)
+    return window
 
 
 def _going_on(tx: Transaction, contexts: Sequence[RunContext]) -> set[int]:

@@ -269,6 +269,7 @@ def test_a_device_that_is_gone_gives_its_place_back(tmp_path: Path) -> None:
     driver.settle()
     with world.store.write() as tx:
         delete_device(tx, APP, token_of(3))
+    driver.wake()
     driver.take_up(next(iter(driver.work.runs.values())))
     assert claims(world) == set()
 
@@ -286,7 +287,7 @@ def test_all_devices_of_a_person_stand_in_one_place(tmp_path: Path) -> None:
     driver.start()
     assert {(run, device) for *_, run, device in claims(world)} == {(1, 2), (2, 1), (2, 2)}
     driver.wake()
-    driver.take_up(next(run for run in driver.work.runs.values() if run.seq == 1))
+    driver.take_up(driver.work.runs[1])
     driver.accept_all()
     driver.settle()
     assert list(ledger(world).values()) == ["Unregistered", "accepted", "accepted", "accepted"]
