@@ -44,9 +44,11 @@ bench: $(STAMP) ## the benchmarks, with the peers measured in the same run
 	@$(PYTHON) benchmarks/express.py
 	@$(PYTHON) benchmarks/rendering.py
 	@$(PYTHON) benchmarks/check.py
+	@$(PYTHON) benchmarks/match.py
 	@$(PYTHON) benchmarks/events.py
 	@$(PYTHON) benchmarks/delays.py
 	@$(PYTHON) benchmarks/pipeline.py
+	@$(PYTHON) benchmarks/urgent.py
 
 .PHONY: fuzz
 fuzz: SECONDS ?= 600

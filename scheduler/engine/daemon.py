@@ -20,6 +20,7 @@ from scheduler.engine.dispatcher import Dispatcher
 from scheduler.engine.intake import EventIntake
 from scheduler.engine.looking import Remaining
 from scheduler.engine.open_work import OpenWork
+from scheduler.engine.precedence import Precedence
 from scheduler.engine.sender import Sender
 from scheduler.engine.settler import Progress, Settler
 from scheduler.engine.single_daemon import only_daemon
@@ -96,14 +97,16 @@ class Daemon:
         settings = workspace.settings
         self.versions = Versions(store, workspace.campaigns.values())
         self.work = OpenWork(settings.apps, clock, WaitingRuns(store))
+        precedence = Precedence(clock)
         self.settler = Settler(
-            store, self.work, clock, jitter, process=process, on_settled=lambda: self.dispatcher.wake()
+            store, self.work, precedence, clock, jitter, process=process, on_settled=lambda: self.dispatcher.wake()
         )
-        self.sender = Sender(settings.apps, self.versions, clock, jitter, self.settler.deliver)
+        self.sender = Sender(settings.apps, self.versions, clock, jitter, self.settler.deliver, precedence)
         self.dispatcher = Dispatcher(
-            store, settings, self.versions, self.work, self.sender, self.settler, clock, process=process
+            store, settings, self.versions, self.work, self.sender, self.settler, precedence, clock, process=process
         )
-        self.intake = EventIntake(store, workspace, store.namespace(), self.work, self.dispatcher, clock)
+        precedence.on_free(self.dispatcher.wake)
+        self.intake = EventIntake(store, workspace, store.namespace(), self.work, self.dispatcher, precedence, clock)
         self.ticker = Ticker(store, workspace, store.namespace(), self.dispatcher, clock)
         self._process = process
         self._reload_workspace = reload_workspace

@@ -5,7 +5,6 @@ Every decision is made at a window boundary, so urgent work overtakes a running 
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -18,15 +17,17 @@ from scheduler.domain.clock import Clock
 from scheduler.domain.lanes import Lane
 from scheduler.domain.runs import Run
 from scheduler.engine.active import MAX_OPEN_WINDOWS, ActiveRun, OpenWindow
+from scheduler.engine.alarms import runs_paused
 from scheduler.engine.clearing import Clearing
 from scheduler.engine.held_back import HeldBack
 from scheduler.engine.looking import Remaining, read_remaining, read_running
 from scheduler.engine.open_work import OpenWork
 from scheduler.engine.pending_runs import PendingRuns
+from scheduler.engine.precedence import Precedence
 from scheduler.engine.sender import Sender
 from scheduler.engine.settler import Settler
 from scheduler.runs.context import NoAudience, RunContext, context_of, under
-from scheduler.runs.opening import open_window, start_runs, take_up_work
+from scheduler.runs.opening import Opened, open_window, start_runs, take_up_work
 from scheduler.runs.versions import Versions
 from scheduler.runs.waiting import Begun
 from scheduler.runs.windows import Window
@@ -43,8 +44,6 @@ _SILENCE = 1.0
 """Seconds after its last write or answer at which a window is closed and the rest handed to work rows."""
 _LONGEST_NAP = 30.0
 
-log = logging.getLogger("clarion.engine")
-
 
 class Dispatcher:
     """Opens windows and orders the sender to send them."""
@@ -57,6 +56,7 @@ class Dispatcher:
         work: OpenWork,
         sender: Sender,
         settler: Settler,
+        precedence: Precedence,
         clock: Clock,
         *,
         process: str,
@@ -68,6 +68,7 @@ class Dispatcher:
         self._work = work
         self._sender = sender
         self._settler = settler
+        self._precedence = precedence
         self._clock = clock
         self._process = process
         self._pending = PendingRuns(store, settings.apps)
@@ -89,8 +90,8 @@ class Dispatcher:
 
     @property
     def has_work(self) -> bool:
-        """Whether anything is in hand, waits to begin, or has come due: a clock may be set, a machine may sleep."""
-        return bool(self._work.runs) or self._pending.may_be_any() or self._waiting.any_due(self._clock.now())
+        """Whether anything is in hand, waits to begin, or is due."""
+        return bool(self._work.runs) or self._pending.may_be_any() or self._waiting.are_due(self._clock.now())
 
     def obey(self, settings: Settings) -> None:
         """The settings in force are these from now on, for runs in hand too."""
@@ -225,6 +226,8 @@ class Dispatcher:
         for one in await self._waiting.wake(self._work.awake, sendable, now):
             self._take_in_hand(one)
         for lane in Lane:
+            if self._sender.is_rendering_above(lane) or not self._precedence.allows(lane):
+                return False  # answers will wake us, or the way that is free again
             for run in [run for run in self._work.openable.values() if run.context.run.lane is lane]:
                 if not run.shards and not run.has_due_work(now):
                     del self._work.openable[run.seq]
@@ -234,7 +237,7 @@ class Dispatcher:
                     continue
                 if run.app in self._waited_for or not self._may_open(run):
                     continue
-                if not self._has_room(run):
+                if self._work.open_devices[run.app] and self._work.room(run.app) < self._work.window_limit(run):
                     self._waited_for.add(run.app)
                     continue
                 await (self._take_up(run, now) if is_due else self._open(run, now))
@@ -252,9 +255,6 @@ class Dispatcher:
             return False
         return self._sender.starts_in(run.grants) <= _SOON
 
-    def _has_room(self, run: ActiveRun) -> bool:
-        return not self._work.open_devices[run.app] or self._work.room(run.app) >= self._work.window_limit(run)
-
     def _can_send(self, app: str) -> bool:
         pool = self._sender.pool_of(app)
         return pool.stopped is None and pool.connected > 0
@@ -264,7 +264,7 @@ class Dispatcher:
         runs = self._due_with(first, now)
         for run in runs:
             run.work_due = None  # what is settled while the thread works says itself when it is due
-        with self._opening_of(runs):
+        with self._precedence.of(first.context.run.lane), self._opening_of(runs):
             taken = await trio.to_thread.run_sync(
                 partial(
                     take_up_work,
@@ -298,7 +298,7 @@ class Dispatcher:
         shard = run.shard_to_read(now)
         assert shard is not None
         limit = self._work.window_limit(run)
-        with self._opening_of([run]):
+        with self._precedence.of(run.context.run.lane), self._opening_of([run]):
             window = await trio.to_thread.run_sync(
                 partial(open_window, self._store, run.context, shard.value, self._clock.now(), limit=limit)
             )
@@ -317,11 +317,11 @@ class Dispatcher:
                 if run.stopped and not run.outstanding:
                     self._work.forget(run)
 
-    def _send_or_stop(self, run: ActiveRun, window: Window | None) -> None:
-        if window is None:
-            run.stopped = True
+    def _send_or_stop(self, run: ActiveRun, opened: Opened) -> None:
+        if isinstance(opened, Window):
+            self._send(opened)
         else:
-            self._send(window)
+            self._work.not_opened(run, opened)
 
     async def _start(self, app: str, lane: Lane, sendable: Collection[str]) -> bool:
         pending = await self._pending.of(app, lane)
@@ -332,15 +332,14 @@ class Dispatcher:
         startable = [(context, self._window_limit(context)) for context in contexts]
         if not startable:
             return False
-        with self._work.reserved({app: room}):
+        with self._work.reserved({app: room}), self._precedence.of(lane):
             started = await trio.to_thread.run_sync(
                 partial(start_runs, self._store, startable, self._clock.now(), room=room)
             )
         for _ in range(min(started.considered, len(pending))):
             pending.popleft()
         self._waiting.expect(lane, started.waits_until)
-        for context, why in started.too_large:
-            log.error("run.paused rule=%s run=%s why=%r", context.run.rule, context.run.id, why)
+        runs_paused((context.run, why) for context, why in started.paused)
         for context, shards in started.sharded:
             self._work.activate(context, shards)
         for window in started.windows:

@@ -57,14 +57,14 @@ class WaitingRuns:
                 found += woken.begun
         return found
 
+    def are_due(self, now: datetime) -> bool:
+        """Whether a run is due: seldom found so, but where the clock has jumped while everybody slept."""
+        return any(self._is_due(lane, now) for lane in Lane)
+
     @property
     def due(self) -> list[datetime]:
         """When the first of each lane is due; not those that are due and cannot go on."""
         return [at for at in self._next_at.values() if at is not None]
-
-    def any_due(self, now: datetime) -> bool:
-        """Whether the first of any lane is due."""
-        return any(self._is_due(lane, now) for lane in Lane)
 
     def _is_due(self, lane: Lane, now: datetime) -> bool:
         at = self._next_at[lane]

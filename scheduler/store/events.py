@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 import msgspec
-from sqlalchemy import Row, func, insert, select, tuple_
+from sqlalchemy import Row, func, insert, select
 
 from scheduler.domain.events import Event
 from scheduler.domain.json_values import JsonObject
@@ -22,11 +22,14 @@ _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 def known(tx: Transaction, events: Sequence[Event]) -> set[tuple[str, str]]:
     """Which of these (source, id) are stored already."""
+    by_source: dict[str, list[str]] = {}
+    for event in events:
+        by_source.setdefault(event.source, []).append(event.id)
     found: set[tuple[str, str]] = set()
-    for start in range(0, len(events), 250):
-        identities = [(event.source, event.id) for event in events[start : start + 250]]
-        query = select(EVENTS.c.source, EVENTS.c.id).where(tuple_(EVENTS.c.source, EVENTS.c.id).in_(identities))
-        found.update((source, id_) for source, id_ in tx.execute(query))
+    for source, ids in by_source.items():  # SQLite scans the index for a list of pairs, and looks up one of ids
+        for start in range(0, len(ids), 500):
+            query = select(EVENTS.c.id).where(EVENTS.c.source == source, EVENTS.c.id.in_(ids[start : start + 500]))
+            found.update((source, id_) for id_ in tx.scalars(query))
     return found
 
 

@@ -78,8 +78,8 @@ class RuleLoader:
         app = _app(rule, self.settings, findings)
         _check_category(rule, self.settings, findings)
         findings.extend(check_quiet_hours(rule, self.settings))
-        findings.extend(check_caps(rule, self.settings))
         findings.extend(check_delays(rule, self.settings))
+        findings.extend(check_caps(rule, self.settings))
         findings.extend(check_names(rule, self.sources))
         if app is not None:
             span = rule.message.template_node.span
