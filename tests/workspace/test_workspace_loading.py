@@ -41,8 +41,6 @@ delivery: {collapse: "{{ device.id }}"}
     "templates/other.yaml": "aps: {alert: A}\n",
 }
 
-UNBUILT = "delivery: {canary: {share: 1%, wait: 5 minutes, max_rejects: 2%}}\n"
-
 
 def loaded(files: dict[str, str], **environ: str) -> LoadResult:
     return load({path: Source(path, text) for path, text in files.items()}, Path("/w"), environ)
