@@ -45,9 +45,6 @@ def _of_times(values: Values) -> Iterator[Diagnostic]:
         if values.node(f"timing.{key}") is not None and not event_starts_it:
             yield _error(f"`timing.{key}` counts from an event, and no event starts this rule",
                          values.span(f"timing.{key}"), "leave it out, or add `trigger.event`")  # fmt: skip
-    if values.node("timing.unless") is not None and event_starts_it and values.node("timing.delay") is None:
-        yield _error("`timing.unless` calls off what waits, and nothing waits here", values.span("timing.unless"),
-                     "add `delay: 2 hours`")  # fmt: skip
     starts, ends = values.optional("starts", date), values.optional("ends", date)
     if starts is not None and ends is not None and _day(ends) < _day(starts):
         yield _error("the rule ends before it starts", values.span("ends"), "exchange `starts` and `ends`")
@@ -77,6 +74,9 @@ def _of_canary(values: Values) -> Iterator[Diagnostic]:
     if values.optional("trigger.time_zone", str) == "device":
         yield _error("a canary goes before all others, and here every zone has an instant of its own",
                      values.span("delivery.canary"), "leave it out, or name a zone in `trigger.time_zone`")  # fmt: skip
+    if values.get("timing.delay", timedelta, timedelta()):
+        yield _error("a canary goes before all others, and here everybody waits for the end of the delay",
+                     values.span("delivery.canary"), "leave it out, or `timing.delay`")  # fmt: skip
     wait, day = canary.get("wait", timedelta, timedelta()), timedelta(days=1)
     for path, life in (
         ("delivery.max_age", values.optional("delivery.max_age", timedelta)),

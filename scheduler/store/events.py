@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
-from sqlalchemy import Row, func, insert, select, tuple_
+from sqlalchemy import Row, func, insert, select
 
 from scheduler.domain.events import Event
+from scheduler.domain.json_values import JsonObject
 from scheduler.store.database import Transaction
 from scheduler.store.instants import from_ms, to_ms
 from scheduler.store.tables import EVENTS
@@ -20,11 +22,14 @@ _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 def known(tx: Transaction, events: Sequence[Event]) -> set[tuple[str, str]]:
     """Which of these (source, id) are stored already."""
+    by_source: dict[str, list[str]] = {}
+    for event in events:
+        by_source.setdefault(event.source, []).append(event.id)
     found: set[tuple[str, str]] = set()
-    for start in range(0, len(events), 250):
-        identities = [(event.source, event.id) for event in events[start : start + 250]]
-        query = select(EVENTS.c.source, EVENTS.c.id).where(tuple_(EVENTS.c.source, EVENTS.c.id).in_(identities))
-        found.update((source, id_) for source, id_ in tx.execute(query))
+    for source, ids in by_source.items():  # SQLite scans the index for a list of pairs, and looks up one of ids
+        for start in range(0, len(ids), 500):
+            query = select(EVENTS.c.id).where(EVENTS.c.source == source, EVENTS.c.id.in_(ids[start : start + 500]))
+            found.update((source, id_) for id_ in tx.scalars(query))
     return found
 
 
@@ -33,8 +38,16 @@ def next_seq(tx: Transaction) -> int:
     return int(tx.execute(select(func.coalesce(func.max(EVENTS.c.seq), 0))).scalar_one()) + 1
 
 
-def add(tx: Transaction, events: Sequence[Event], *, first_seq: int, arrived_at: datetime) -> None:
-    """Insert new events, numbered from `first_seq` in their order."""
+def add(
+    tx: Transaction,
+    events: Sequence[Event],
+    *,
+    first_seq: int,
+    arrived_at: datetime,
+    users: Mapping[int, str] = MappingProxyType({}),
+) -> None:
+    """Insert new events, numbered from `first_seq` in their order. `users`: by number, the users of those that are
+    found by them."""
     arrived = to_ms(arrived_at)
     rows = [
         {
@@ -46,6 +59,7 @@ def add(tx: Transaction, events: Sequence[Event], *, first_seq: int, arrived_at:
             "time": to_ms(event.time),
             "arrived_at": arrived,
             "data": _encode(event.data).decode(),
+            "user": users.get(first_seq + number),
         }
         for number, event in enumerate(events)
     ]
@@ -64,7 +78,7 @@ def previous(tx: Transaction, event: Event) -> tuple[int, Event] | None:
         .limit(1)
     )
     row = tx.execute(query).first()
-    return None if row is None else (row.seq, _event(row))
+    return None if row is None else (row.seq, event_of(row))
 
 
 def latest(tx: Transaction, pattern: str) -> Event | None:
@@ -75,7 +89,7 @@ def latest(tx: Transaction, pattern: str) -> Event | None:
     else:
         query = query.where(EVENTS.c.type == pattern)
     row = tx.execute(query).first()
-    return None if row is None else _event(row)
+    return None if row is None else event_of(row)
 
 
 def by_seq(tx: Transaction, numbers: Sequence[int]) -> dict[int, Event]:
@@ -83,7 +97,7 @@ def by_seq(tx: Transaction, numbers: Sequence[int]) -> dict[int, Event]:
     found: dict[int, Event] = {}
     for start in range(0, len(numbers), 500):
         query = select(EVENTS).where(EVENTS.c.seq.in_(numbers[start : start + 500]))
-        found.update((row.seq, _event(row)) for row in tx.execute(query))
+        found.update((row.seq, event_of(row)) for row in tx.execute(query))
     return found
 
 
@@ -108,7 +122,13 @@ def decode(text: str) -> Event:
     return Event(**fields)
 
 
-def _event(row: Row[Any]) -> Event:
+def data_of(text: str) -> JsonObject:
+    """The data of an event, as the table has it."""
+    return _decode(text)
+
+
+def event_of(row: Row[Any]) -> Event:
+    """The event of a row of the table."""
     return Event(
         id=row.id,
         source=row.source,
