@@ -41,8 +41,6 @@ delivery: {collapse: "{{ device.id }}"}
     "templates/other.yaml": "aps: {alert: A}\n",
 }
 
-UNBUILT = "delivery: {canary: {share: 1%, wait: 5 minutes, max_rejects: 2%}}\n"
-
 
 def loaded(files: dict[str, str], **environ: str) -> LoadResult:
     return load({path: Source(path, text) for path, text in files.items()}, Path("/w"), environ)
@@ -132,15 +130,9 @@ def test_each_campaign_is_found_once_if_it_listens_and_not_else(listened: list[t
 def test_a_set_with_an_error_is_not_loaded_and_a_warning_does_not_stop_it() -> None:
     broken = loaded({**FILES, "rules/broken.yaml": "category: news\n"})
     assert broken.workspace is None
-    unbuilt = loaded(
-        {
-            **FILES,
-            "rules/sale.yaml": FILES["rules/sale.yaml"]
-            + "delivery: {canary: {share: 1%, wait: 5 minutes, max_rejects: 2%}}\n",
-        }
-    )
+    unbuilt = loaded({**FILES, "clarion.yaml": FILES["clarion.yaml"] + "workers: 2\n"})
     assert unbuilt.workspace is not None
-    assert [one.message for one in unbuilt.not_built] == ["`delivery.canary` is not built yet"]
+    assert [one.message for one in unbuilt.not_built] == ["`workers` is not built yet"]
 
 
 @pytest.mark.parametrize(
@@ -207,12 +199,8 @@ def test_macro_files_that_a_rule_uses_are_part_of_its_version() -> None:
 
 def test_a_stored_version_with_what_is_not_built_is_refused_and_not_obeyed_in_part() -> None:
     first = sale(FILES).sources
-    sources = {
-        **first,
-        "rules/sale.yaml": first["rules/sale.yaml"]
-        + "delivery: {canary: {share: 1%, wait: 5 minutes, max_rejects: 2%}}\n",
-    }
-    with pytest.raises(OperatorError, match=r"can no longer be compiled:\n.*`delivery.canary` is not built yet"):
+    sources = {**first, "rules/sale.yaml": first["rules/sale.yaml"] + "steps: []\n"}
+    with pytest.raises(OperatorError, match=r"can no longer be compiled:\n.*`steps` is reserved for a later version"):
         campaign_from_sources("sale", sources)
 
 
