@@ -89,6 +89,9 @@ def _of_canary(values: Values) -> Iterator[Diagnostic]:
     if values.optional("trigger.time_zone", str) == "device":
         yield _error("a canary goes before all others, and here every zone has an instant of its own",
                      values.span("delivery.canary"), "leave it out, or name a zone in `trigger.time_zone`")  # fmt: skip
+    if values.get("timing.delay", timedelta, timedelta()):
+        yield _error("a canary goes before all others, and here everybody waits for the end of the delay",
+                     values.span("delivery.canary"), "leave it out, or `timing.delay`")  # fmt: skip
     wait, day = canary.get("wait", timedelta, timedelta()), timedelta(days=1)
     for path, life in (
         ("delivery.max_age", values.optional("delivery.max_age", timedelta)),

@@ -87,8 +87,13 @@ def test_a_broken_rule_does_not_stop_what_needs_none(workspace: Path, clarion: C
     assert clarion(*words.split()).code == 0
 
 
-def test_run_refuses_what_is_not_built(workspace: Path, clarion: Clarion) -> None:
+def with_workers(workspace: Path) -> None:
+    """Something that is not built."""
     replace(workspace / "clarion.yaml", "store:", "workers: 2\nstore:")
+
+
+def test_run_refuses_what_is_not_built(workspace: Path, clarion: Clarion) -> None:
+    with_workers(workspace)
     ran = clarion("run")
     assert ran.code == 2
     assert ran.err.startswith("error: clarion.yaml:"), ran.err
@@ -97,11 +102,24 @@ def test_run_refuses_what_is_not_built(workspace: Path, clarion: Clarion) -> Non
     assert clarion("check", "--strict").code == 1
 
 
+@pytest.mark.parametrize("words", ["emit samples/article.json", "fire breaking-news --yes", "run --until-idle"])
+def test_what_starts_a_rule_refuses_what_is_not_built(workspace: Path, clarion: Clarion, words: str) -> None:
+    """A limit that nobody keeps would be a notification too many."""
+    with_workers(workspace)
+    ran = clarion(*words.split())
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err == (
+        "error: clarion.yaml:3:1: `workers` is not built yet\n"
+        "  hint: 'clarion check' shows all of them; remove them to run\n"
+    )
+    assert clarion("runs", "list").err.startswith("no runs yet")
+
+
 def test_a_preview_says_what_it_does_not_heed(workspace: Path, clarion: Clarion) -> None:
-    replace(workspace / "clarion.yaml", "store:", "workers: 2\nstore:")
+    with_workers(workspace)
     ran = clarion("preview", "breaking-news", "--event", "samples/article.json")
     assert ran.code == 0
-    assert ran.err.endswith(": `workers` is not built yet: not heeded here, and refused by 'run'\n")
+    assert ran.err == ("clarion.yaml:3:1: `workers` is not built yet: not heeded here, and refused by 'run'\n")
 
 
 def test_run_says_how_a_missing_signing_key_comes_to_be(workspace: Path, clarion: Clarion) -> None:
