@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from itertools import islice
 from uuid import UUID
 
@@ -130,6 +131,9 @@ class _Look:
 
 
 def _look(campaign: Campaign, planned: Planned, row: Remembered, now: datetime, awake_since: datetime) -> _Look:
+    first = _first_after(planned, row.handled)
+    if first is None or first > now:
+        return _Look(campaign, (), Counter(), row, False, first)
     timetable, zone = planned.timetable, planned.zone
     in_grace = now - planned.grace - timedelta.resolution
     late = list(islice(slots_between(timetable, zone, row.handled, in_grace), MAX_COUNTED))
@@ -147,6 +151,13 @@ def _look(campaign: Campaign, planned: Planned, row: Remembered, now: datetime, 
         row = replace(row, ran_on=day, several=has_several_on(timetable, zone, day))
     following = next(slots_after(timetable, zone, now), None)
     return _Look(campaign, start, +missed, row, more, None if following is None else following.at)
+
+
+@lru_cache(maxsize=4_096)  # the slots of one rule come, and all others are asked when theirs do
+def _first_after(planned: Planned, handled: datetime) -> datetime | None:
+    """When the first slot that was not handled is due."""
+    slot = next(slots_after(planned.timetable, planned.zone, handled), None)
+    return None if slot is None else slot.at
 
 
 def _born(tx: Transaction, namespace: UUID, looks: Sequence[_Look], now: datetime) -> list[Run]:
