@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Row, func, insert, select, tuple_
+from sqlalchemy import Row, bindparam, func, insert, select, tuple_
 
 from scheduler.domain.events import Event
 from scheduler.store.database import Transaction
@@ -16,6 +16,13 @@ from scheduler.store.tables import EVENTS
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
+
+_PREVIOUS = (
+    select(EVENTS)
+    .where(EVENTS.c.type == bindparam("t"), EVENTS.c.subject == bindparam("s"), EVENTS.c.time < bindparam("before"))
+    .order_by(EVENTS.c.time.desc(), EVENTS.c.seq.desc())
+    .limit(1)
+)
 
 
 def known(tx: Transaction, events: Sequence[Event]) -> set[tuple[str, str]]:
@@ -57,13 +64,7 @@ def previous(tx: Transaction, event: Event) -> tuple[int, Event] | None:
     """The stored event of the same type and subject with the greatest time before this one's."""
     if event.subject is None:
         return None
-    query = (
-        select(EVENTS)
-        .where(EVENTS.c.type == event.type, EVENTS.c.subject == event.subject, EVENTS.c.time < to_ms(event.time))
-        .order_by(EVENTS.c.time.desc(), EVENTS.c.seq.desc())
-        .limit(1)
-    )
-    row = tx.execute(query).first()
+    row = tx.execute(_PREVIOUS, {"t": event.type, "s": event.subject, "before": to_ms(event.time)}).first()
     return None if row is None else (row.seq, _event(row))
 
 
