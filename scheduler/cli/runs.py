@@ -28,6 +28,9 @@ from scheduler.store.database import Store
 SHORT_ID = 13
 """Characters of a run's id in a list: 48 bits, enough for `runs show`. JSON has the whole."""
 
+_DEFERRED_BY = {"quiet_hours": "held by quiet hours", "delay": "in their delay"}
+"""How a person is told why devices wait for a time."""
+
 
 def list_runs(
     *,
@@ -210,7 +213,7 @@ def _shown(found: RunReport, stops: Stops) -> dict[str, Any]:
         "counts": found.counts,
         "maybe_repeated": found.maybe_repeated,
         "reasons": found.reasons,
-        "held": found.deferred,
+        "deferred": found.deferred,
         "next_due": found.next_due,
         "variants": found.variants,
         "note": run.note,
@@ -246,7 +249,7 @@ def _print(found: RunReport, stops: Stops) -> None:
             *_outcome("expired", counts.expired, found),
             *_outcome("unknown", counts.unknown, found),
             ("pending", counts.pending, found.next_due and f"the next is due {local(found.next_due)}"),
-            *([("", found.deferred, "held by quiet hours")] if found.deferred else []),
+            *(("", count, _DEFERRED_BY.get(reason, f"deferred: {reason}")) for reason, count in found.deferred.items()),
         ],
         right=("devices",),
         texts=("reason",),

@@ -19,6 +19,8 @@ class RunState(StrEnum):
     PENDING = "pending"
     """Its occasion came; no window was opened yet."""
     RUNNING = "running"
+    WAITING = "waiting"
+    """Begun, and nothing of it is open or due for a while: it is in the store alone until `waits_until`."""
     PAUSED = "paused"
     """Nothing new is sent. What is in flight gets its outcome."""
     CANCELLED = "cancelled"
@@ -78,11 +80,19 @@ class Run:
     """Set by hand, in place of the rule's."""
     may_exceed: bool = False
     """A hand let it start although its audience is over `audience_max`."""
+    waits_until: datetime | None = None
+    """Of a waiting run: when the next of it is due."""
+    wall: datetime | None = None
+    """The local time (naive) of a slot that comes to each zone at an instant of its own."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """A range of device ids of a run's audience, up to `last`. A run of one window is its own only shard (None)."""
+    """A range of device ids of a run's audience, up to `last`. A run of one window is its own only shard (None).
+
+    No window of it is opened before `not_before`. Where `zones` or a `part` are given it is about the devices of the
+    range in these zones, or in that part of the audience.
+    """
 
     run: int
     number: int | None
@@ -90,6 +100,9 @@ class Shard:
     cursor: int
     intent: int
     selected: int = 0
+    not_before: datetime | None = None
+    zones: tuple[str, ...] | None = None
+    part: str | None = None
 
 
 @dataclass(slots=True)

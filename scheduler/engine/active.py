@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from scheduler.domain.quantities import Rate
@@ -51,16 +51,22 @@ class ActiveShard:
     last: int
     cursor: int
     intent: int
+    origin: Shard
     windows: deque[OpenWindow] = field(default_factory=deque)
 
     @classmethod
     def of(cls, shard: Shard) -> ActiveShard:
         assert shard.number is not None
-        return cls(shard.run, shard.number, shard.last, shard.cursor, shard.intent)
+        return cls(shard.run, shard.number, shard.last, shard.cursor, shard.intent, shard)
 
     @property
     def value(self) -> Shard:
-        return Shard(self.run, self.number, self.last, self.cursor, self.intent)
+        return replace(self.origin, cursor=self.cursor, intent=self.intent)
+
+    @property
+    def not_before(self) -> datetime | None:
+        """No window of it is opened earlier."""
+        return self.origin.not_before
 
     @property
     def is_read(self) -> bool:
@@ -115,6 +121,17 @@ class ActiveRun:
     @property
     def app(self) -> str:
         return self.context.audience.app
+
+    def has_due_work(self, now: datetime) -> bool:
+        """Whether work rows may be taken up."""
+        return self.work_due is not None and self.work_due <= now
+
+    def shard_to_read(self, now: datetime) -> ActiveShard | None:
+        """The first of its shards that has devices to decide and may be read by now."""
+        for shard in self.shards:
+            if not shard.is_read and (shard.not_before is None or shard.not_before <= now):
+                return shard
+        return None
 
     @property
     def effective_rate(self) -> float | None:

@@ -24,6 +24,7 @@ from scheduler.engine.sender import Sender
 from scheduler.engine.settler import Progress, Settler
 from scheduler.engine.single_daemon import only_daemon
 from scheduler.engine.ticker import Ticker
+from scheduler.engine.waiting_runs import WaitingRuns
 from scheduler.runs.pausing import pause_what_cannot_run
 from scheduler.runs.recovery import Recovered, recover
 from scheduler.runs.versions import Versions
@@ -93,7 +94,7 @@ class Daemon:
         jitter = random.Random(int(process, 16)).random
         settings = workspace.settings
         self.versions = Versions(store, workspace.campaigns.values())
-        self.work = OpenWork(settings.apps, clock)
+        self.work = OpenWork(settings.apps, clock, WaitingRuns(store))
         self.settler = Settler(
             store, self.work, clock, jitter, process=process, on_settled=lambda: self.dispatcher.wake()
         )
@@ -202,7 +203,7 @@ class Daemon:
 
     async def _clear_superseded(self) -> None:
         while True:  # beside the ticks: a million devices take many transactions
-            await self.dispatcher.clear_superseded()
+            await self.dispatcher.clearing.clear()
             await trio.sleep(TICK)
 
     async def _listen_to_signals(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:

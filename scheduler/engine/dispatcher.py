@@ -6,10 +6,8 @@ Every decision is made at a window boundary, so urgent work overtakes a running 
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import islice
@@ -18,26 +16,27 @@ import trio
 
 from scheduler.domain.clock import Clock
 from scheduler.domain.lanes import Lane
-from scheduler.domain.runs import Run, RunState
+from scheduler.domain.runs import Run
 from scheduler.engine.active import MAX_OPEN_WINDOWS, ActiveRun, OpenWindow
+from scheduler.engine.clearing import Clearing
 from scheduler.engine.held_back import HeldBack
 from scheduler.engine.looking import Remaining, read_remaining, read_running
 from scheduler.engine.open_work import OpenWork
+from scheduler.engine.pending_runs import PendingRuns
 from scheduler.engine.sender import Sender
 from scheduler.engine.settler import Settler
-from scheduler.runs.calling_off import clear_superseded
 from scheduler.runs.context import NoAudience, RunContext, context_of, under
 from scheduler.runs.opening import open_window, start_runs, take_up_work
 from scheduler.runs.versions import Versions
+from scheduler.runs.waiting import Begun
 from scheduler.runs.windows import Window
-from scheduler.store import runs as run_rows
-from scheduler.store import stops as stop_rows
 from scheduler.store.database import Store
 from scheduler.workspace.settings import Settings
 
 MAX_STARTS = 200
 """Pending runs that are begun in one transaction."""
-_PENDING_PAGE = 1_000
+MAX_TAKEN_UP = 50
+"""Runs whose work rows are taken up in one transaction."""
 _SOON = 0.25
 """Seconds: a window is opened this long before its first token is there, not earlier."""
 _SILENCE = 1.0
@@ -45,14 +44,6 @@ _SILENCE = 1.0
 _LONGEST_NAP = 30.0
 
 log = logging.getLogger("clarion.engine")
-
-
-@dataclass(slots=True)
-class _Pending:
-    """Runs of one app and lane that wait to begin, the oldest first. `complete`: there are no more in the store."""
-
-    runs: deque[Run] = field(default_factory=deque)
-    complete: bool = False
 
 
 class Dispatcher:
@@ -79,7 +70,8 @@ class Dispatcher:
         self._settler = settler
         self._clock = clock
         self._process = process
-        self._pending: dict[tuple[str, Lane], _Pending] = {}
+        self._pending = PendingRuns(store, settings.apps)
+        self._waiting = work.waiting
         self._wake = trio.Event()
         self._draining = False
         self._waited_for: set[str] = set()
@@ -89,8 +81,7 @@ class Dispatcher:
         self._superseded_meanwhile: set[int] = set()
         """While something is opened, the runs that were superseded before they were in hand."""
         self._held = HeldBack(sender)
-        self._must_clear = self._is_clearing = False
-        """Whether devices may wait in superseded runs, and whether they are being put on the ledger."""
+        self.clearing = Clearing(store, clock)
 
     def wake(self) -> None:
         """Something changed: outcomes were settled, a link came up, time passed."""
@@ -99,7 +90,7 @@ class Dispatcher:
     @property
     def has_work(self) -> bool:
         """Whether anything is in hand or waits to begin."""
-        return bool(self._work.runs) or self._may_have_pending()
+        return bool(self._work.runs) or self._pending.may_be_any()
 
     def obey(self, settings: Settings) -> None:
         """The settings in force are these from now on, for runs in hand too."""
@@ -109,7 +100,7 @@ class Dispatcher:
 
     def look_again(self) -> None:
         """The store may have new pending runs."""
-        self._pending.clear()
+        self._pending.look_again()
         self.wake()
 
     def adopt(self, windows: Sequence[Window]) -> None:
@@ -124,15 +115,7 @@ class Dispatcher:
                 self._stop_for_good(self._work.runs[seq])
             elif self._opening.locked():
                 self._superseded_meanwhile.add(seq)
-        self._must_clear = self._must_clear or bool(runs)
-
-    async def clear_superseded(self) -> None:
-        """Put on the ledger what waits in superseded runs, in pieces, if there may be any."""
-        while self._must_clear:
-            self._must_clear, self._is_clearing = False, True
-            while await trio.to_thread.run_sync(clear_superseded, self._store, self._clock.now()):
-                pass
-            self._is_clearing = False
+        self.clearing.want(bool(runs))
 
     def room(self) -> dict[str, int]:
         """Devices of each app that may be opened now; an app that cannot send has none, nor one whose room is waited
@@ -149,12 +132,12 @@ class Dispatcher:
         async with self._opening:
             with self._work.noting_ends() as ended:
                 active = await trio.to_thread.run_sync(
-                    partial(read_running, self._store, set(self._work.runs), self._context, self.settings.apps)
+                    partial(read_running, self._store, set(self._work.runs), self.settings.apps, self._clock.now())
                 )
-            for context, shards, work_due in active.unknown:
-                if context.run.seq not in self._work.runs and context.run.seq not in ended:
-                    self._work.activate(context, shards)
-                    self._work.expect_work(context.run.seq, work_due)
+            for one in active.unknown:
+                if one.run.seq not in self._work.runs and one.run.seq not in ended:
+                    self._take_in_hand(one)
+            self._waiting.look_again(active.first_waking)
             for run in list(self._work.runs.values()):
                 run.stopped = run.superseded or run.seq in active.not_running
                 if run.stopped and not run.outstanding:
@@ -162,10 +145,16 @@ class Dispatcher:
                 elif run.context.run.rate != active.rates.get(run.seq, run.context.run.rate):
                     self._work.change_rate(run, active.rates[run.seq])
                     self._take_back(run)  # what waits for tokens of the old rate
-            self._must_clear = self._must_clear or active.any_superseded
+            self.clearing.want(active.any_superseded)
             self._superseded_meanwhile.clear()
             self.look_again()
         self.close_silent_windows()
+
+    def _take_in_hand(self, begun: Begun) -> None:
+        context = self._context(begun.run)
+        if isinstance(context, RunContext):
+            self._work.activate(context, begun.shards)
+            self._work.expect_work(begun.run.seq, begun.work_due)
 
     async def run(self) -> None:
         """Open what can be opened, until drained."""
@@ -212,23 +201,18 @@ class Dispatcher:
         return await trio.to_thread.run_sync(read_remaining, self._store)
 
     def is_idle(self, now: datetime, within: timedelta, *, given_up: Collection[str] = ()) -> bool:
-        """Whether no window is open, nothing waits to be opened, and no work row is due within this time.
+        """Whether no window is open, nothing waits to be opened, and no work row or shard is due within this time.
 
         What waits in apps that were given up does not count.
         """
-        if self._work.windows or self._may_have_pending(given_up) or self._opening.locked():
+        if self._work.windows or self._pending.may_be_any(given_up) or self._opening.locked():
             return False
-        if self._must_clear or self._is_clearing:
+        if self.clearing.is_busy:
             return False
         if any(run.shards and not run.stopped and run.app not in given_up for run in self._work.openable.values()):
             return False
-        return all(due > now + within for due in self._work.work_due(given_up))
-
-    def _may_have_pending(self, given_up: Collection[str] = ()) -> bool:
-        """Whether runs wait to begin, or nobody has looked since something changed."""
-        unseen = len(self._pending) < len(self.settings.apps) * len(Lane)
-        looked_at = [pending for (app, _), pending in self._pending.items() if app not in given_up]
-        return unseen or any(pending.runs or not pending.complete for pending in looked_at)
+        dues = (*self._work.work_due(given_up), *self._waiting.due)
+        return all(due > now + within for due in dues)
 
     async def _open_next(self) -> bool:
         """Open one window, or begin runs. A run that waits for nothing but room keeps later and lower ones of its app
@@ -238,20 +222,22 @@ class Dispatcher:
         self._waited_for = set()
         # Known before the first thread hop: a link that comes up between two lanes would let the lower one begin.
         sendable = frozenset(filter(self._can_send, self.settings.apps))
+        for one in await self._waiting.wake(self._work.awake, sendable, now):
+            self._take_in_hand(one)
         for lane in Lane:
             for run in [run for run in self._work.openable.values() if run.context.run.lane is lane]:
-                if not run.shards and (run.work_due is None or run.work_due > now):
+                if not run.shards and not run.has_due_work(now):
                     del self._work.openable[run.seq]
                     continue
-                is_due = run.work_due is not None and run.work_due <= now
-                if not is_due and all(shard.is_read for shard in run.shards):
+                is_due = run.has_due_work(now)
+                if not is_due and run.shard_to_read(now) is None:
                     continue
                 if run.app in self._waited_for or not self._may_open(run):
                     continue
                 if not self._has_room(run):
                     self._waited_for.add(run.app)
                     continue
-                await (self._take_up(run) if is_due else self._open(run))
+                await (self._take_up(run, now) if is_due else self._open(run, now))
                 return True
             for app in self.settings.apps:
                 if app not in self._waited_for and await self._start(app, lane, sendable):
@@ -273,41 +259,63 @@ class Dispatcher:
         pool = self._sender.pool_of(app)
         return pool.stopped is None and pool.connected > 0
 
-    async def _take_up(self, run: ActiveRun) -> None:
-        run.work_due = None  # what is settled while the thread works says itself when it is due
-        with self._opening_one_of(run):
+    async def _take_up(self, first: ActiveRun, now: datetime) -> None:
+        """Take up what is due of a run, and of others with it where these are small: one transaction for many."""
+        runs = self._due_with(first, now)
+        for run in runs:
+            run.work_due = None  # what is settled while the thread works says itself when it is due
+        with self._opening_of(runs):
             taken = await trio.to_thread.run_sync(
                 partial(
                     take_up_work,
                     self._store,
-                    run.context,
+                    [(run.context, self._work.window_limit(run)) for run in runs],
                     self._clock.now(),
                     process=self._process,
-                    limit=self._work.window_limit(run),
+                    room=self._work.window_limit(first),
                 )
             )
-            self._work.expect_work(run.seq, taken.next_due)
-            self._send_or_stop(run, taken.window)
+            for run, one in zip(runs, taken, strict=False):
+                self._work.expect_work(run.seq, one.next_due)
+                self._send_or_stop(run, one.window)
+            for run in runs[len(taken) :]:
+                self._work.expect_work(run.seq, now)
 
-    async def _open(self, run: ActiveRun) -> None:
-        shard = next(shard for shard in run.shards if not shard.is_read)
+    def _due_with(self, first: ActiveRun, now: datetime) -> list[ActiveRun]:
+        """A run and the others of its app and lane whose work rows can be taken up with it."""
+        alike = (
+            run
+            for run in self._work.openable.values()
+            if run is not first
+            and run.app == first.app
+            and run.context.run.lane is first.context.run.lane
+            and run.has_due_work(now)
+            and self._may_open(run)
+        )
+        return [first, *islice(alike, MAX_TAKEN_UP - 1)]
+
+    async def _open(self, run: ActiveRun, now: datetime) -> None:
+        shard = run.shard_to_read(now)
+        assert shard is not None
         limit = self._work.window_limit(run)
-        with self._opening_one_of(run):
+        with self._opening_of([run]):
             window = await trio.to_thread.run_sync(
                 partial(open_window, self._store, run.context, shard.value, self._clock.now(), limit=limit)
             )
             self._send_or_stop(run, window)
 
     @contextmanager
-    def _opening_one_of(self, run: ActiveRun) -> Iterator[None]:
-        """Keep a run in hand while a thread opens a window of it, whatever stops it meanwhile."""
-        run.outstanding += 1
+    def _opening_of(self, runs: Sequence[ActiveRun]) -> Iterator[None]:
+        """Keep runs in hand while a thread opens windows of them, whatever stops them meanwhile."""
+        for run in runs:
+            run.outstanding += 1
         try:
             yield
         finally:
-            run.outstanding -= 1
-            if run.stopped and not run.outstanding:
-                self._work.forget(run)
+            for run in runs:
+                run.outstanding -= 1
+                if run.stopped and not run.outstanding:
+                    self._work.forget(run)
 
     def _send_or_stop(self, run: ActiveRun, window: Window | None) -> None:
         if window is None:
@@ -316,14 +324,11 @@ class Dispatcher:
             self._send(window)
 
     async def _start(self, app: str, lane: Lane, sendable: Collection[str]) -> bool:
-        pending = self._pending.setdefault((app, lane), _Pending())
-        if not pending.runs and not pending.complete:
-            pending.runs.extend(await trio.to_thread.run_sync(self._read_pending, app, lane))
-            pending.complete = len(pending.runs) < _PENDING_PAGE
+        pending = await self._pending.of(app, lane)
         if app not in sendable or not self._can_send(app) or self._work.room(app) <= 0:
             return False
         room = self._work.room(app)
-        contexts = [self._context(run) for run in islice(pending.runs, min(MAX_STARTS, room))]
+        contexts = [self._context(run) for run in islice(pending, min(MAX_STARTS, room))]
         startable = [(context, self._window_limit(context)) for context in contexts]
         if not startable:
             return False
@@ -331,8 +336,9 @@ class Dispatcher:
             started = await trio.to_thread.run_sync(
                 partial(start_runs, self._store, startable, self._clock.now(), room=room)
             )
-        for _ in range(min(started.considered, len(pending.runs))):
-            pending.runs.popleft()
+        for _ in range(min(started.considered, len(pending))):
+            pending.popleft()
+        self._waiting.expect(lane, started.waits_until)
         for context, why in started.too_large:
             log.error("run.paused rule=%s run=%s why=%r", context.run.rule, context.run.id, why)
         for context, shards in started.sharded:
@@ -384,13 +390,9 @@ class Dispatcher:
         return context_of(run, self._versions.campaign(run.rule, run.version), self.settings)
 
     def _nap(self) -> float:
-        """Until the next work row is due. What is due already waits for a link or a token: the daemon's tick wakes."""
+        """Until the next work row or shard is due. What is due waits for a link or a token: the daemon's tick wakes."""
         now = self._clock.now()
-        waits = [(due - now).total_seconds() + 0.001 for due in self._work.work_due() if due > now]
+        dues = (*self._work.work_due(), *self._work.shards_due(), *self._waiting.due)
+        waits = [(due - now).total_seconds() + 0.001 for due in dues if due > now]
         waits += self._held.waits(self._clock.monotonic())
         return min(_LONGEST_NAP, *waits) if waits else _LONGEST_NAP
-
-    def _read_pending(self, app: str, lane: Lane) -> list[Run]:
-        with self._store.read() as tx:
-            stops = stop_rows.read(tx)
-            return run_rows.open_runs(tx, RunState.PENDING, app=app, lane=lane, stops=stops, limit=_PENDING_PAGE)

@@ -61,6 +61,9 @@ class EventIntake:
             )
         self._dispatcher.stop_superseded(result.superseded)
         self._dispatcher.adopt(result.windows)
+        for lane, at in result.waits_until.items():
+            self._work.waiting.expect(lane, at)
+            self._dispatcher.wake()
         if result.pending:
             self._dispatcher.look_again()
         return result.fresh

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
+from scheduler.domain.lanes import Lane
 from scheduler.domain.quantities import Rate
-from scheduler.domain.runs import Run, RunState, Shard
+from scheduler.domain.runs import RunState
 from scheduler.domain.stops import Stop, Stops
-from scheduler.runs.context import NoAudience, RunContext
+from scheduler.runs.waiting import Begun, begun, first_waking, let_wait
 from scheduler.store import ledger
 from scheduler.store import runs as run_rows
 from scheduler.store import stops as stop_rows
@@ -38,31 +39,29 @@ class Running:
     """Running runs of the store that were not in hand, and runs in hand that are paused, called off or held by the
     kill switch."""
 
-    unknown: list[tuple[RunContext, list[Shard], datetime | None]]
+    unknown: list[Begun]
     not_running: set[int]
     rates: dict[int, Rate | None]
     """Of the runs in hand, the rates that hands gave them."""
     any_superseded: bool
+    first_waking: dict[Lane, datetime | None]
+    """When the first waiting run of each lane is due."""
 
 
-def read_running(
-    store: Store, in_hand: set[int], context_of: Callable[[Run], RunContext | NoAudience], apps: Collection[str]
-) -> Running:
-    """What of the store's running runs concerns a dispatcher that has these in hand."""
+def read_running(store: Store, in_hand: set[int], apps: Collection[str], now: datetime) -> Running:
+    """What of the store's running runs concerns a dispatcher that has these in hand. Those that were resumed and have
+    nothing to do for a while are let wait."""
     with store.read() as tx:
         runs = run_rows.open_runs(tx, RunState.RUNNING, stops=stop_rows.read(tx))
-        found = []
-        for run in runs:
-            is_new = run.seq not in in_hand and run.app in apps
-            context = context_of(run) if is_new else None
-            if isinstance(context, RunContext):
-                shards = run_rows.shards_of(tx, [run.seq]) if run.sharded else []
-                found.append((context, shards, ledger.next_work(tx, run.seq)))
         others = in_hand - {run.seq for run in runs}
         over = run_rows.in_state(tx, list(others), RunState.FINISHED)
         rates = {run.seq: run.rate for run in runs if run.seq in in_hand}
         any_superseded = bool(run_rows.open_runs(tx, RunState.SUPERSEDED, limit=1))
-        return Running(found, others - over, rates, any_superseded)
+    unknown = [run for run in runs if run.seq not in in_hand and run.app in apps]
+    waiting = let_wait(store, [run.seq for run in unknown], now) if unknown else {}
+    with store.read() as tx:
+        found = [begun(tx, run) for run in unknown if run.seq not in waiting]
+        return Running(found, others - over, rates, any_superseded, first_waking(tx))
 
 
 def read_remaining(store: Store) -> Remaining:
@@ -70,4 +69,6 @@ def read_remaining(store: Store) -> Remaining:
     with store.read() as tx:
         in_force = stop_rows.read(tx).in_force
         stopped = tuple(StoppedRuns(stop, run_rows.count_open(tx, Stops((stop,)))) for stop in in_force)
-        return Remaining(run_rows.count_open(tx), ledger.next_due(tx), stopped)
+        dues = (ledger.next_due(tx), *first_waking(tx).values())
+        next_due = min((due for due in dues if due is not None), default=None)
+        return Remaining(run_rows.count_open(tx), next_due, stopped)

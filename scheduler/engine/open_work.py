@@ -9,10 +9,12 @@ from dataclasses import replace
 from datetime import datetime
 
 from scheduler.domain.clock import Clock
+from scheduler.domain.lanes import Lane
 from scheduler.domain.quantities import Rate
 from scheduler.domain.runs import Shard
 from scheduler.engine.active import ActiveRun, ActiveShard, OpenWindow, app_open_limit
 from scheduler.engine.orders import RateGrant, WindowOrder
+from scheduler.engine.waiting_runs import WaitingRuns
 from scheduler.planning.decisions import expires_at
 from scheduler.runs.context import RunContext, rate_bounds
 from scheduler.runs.windows import Window
@@ -25,7 +27,7 @@ PROBE_DEVICES = 50
 class OpenWork:
     """Mutable state of the dispatcher and the settler, in the Trio thread alone."""
 
-    def __init__(self, apps: Mapping[str, App], clock: Clock) -> None:
+    def __init__(self, apps: Mapping[str, App], clock: Clock, waiting: WaitingRuns) -> None:
         self.apps = apps
         self.runs: dict[int, ActiveRun] = {}
         self.openable: dict[int, ActiveRun] = {}
@@ -36,6 +38,8 @@ class OpenWork:
         """Apps of which an answer has shown that they send to the environment of their tokens."""
         self.by_key: dict[tuple[str, str], dict[int, ActiveRun]] = {}
         """The runs in hand by rule and supersede key."""
+        self.waiting = waiting
+        """The runs that wait in the store."""
         self._clock = clock
         self._numbers = 0
         self._ended: set[int] | None = None
@@ -173,6 +177,16 @@ class OpenWork:
         going_on = [run for run in self.openable.values() if not run.stopped and run.app not in given_up]
         awake = [run.work_due for run in going_on if run.work_due is not None]
         return awake if self._wakes_at is None else [*awake, self._wakes_at]
+
+    def shards_due(self) -> list[datetime]:
+        """When shards of the runs in hand may be read that have a time of their own."""
+        found = (shard.not_before for run in self.openable.values() for shard in run.shards)
+        return [at for at in found if at is not None]
+
+    def awake(self, now: datetime) -> Counter[Lane]:
+        """How many runs in hand have something to do, by lane."""
+        busy = (run for run in self.openable.values() if run.shards or run.has_due_work(now))
+        return Counter(run.context.run.lane for run in busy)
 
     @contextmanager
     def reserved(self, room: Mapping[str, int]) -> Iterator[None]:

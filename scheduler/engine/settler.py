@@ -24,6 +24,7 @@ from scheduler.runs.pausing import RESUMED
 from scheduler.runs.settling import MAX_SETTLED, Settlement, settle
 from scheduler.runs.verdicts import Report, judge, proves_environment
 from scheduler.store.database import Store
+from scheduler.store.run_ends import Rest
 
 log = logging.getLogger("clarion.engine")
 
@@ -95,8 +96,8 @@ class Settler:
                 self._wake = trio.Event()
                 await self._wake.wait()
                 continue
-            over = await trio.to_thread.run_sync(self._settle, batch.settlement)
-            self._apply(batch, over)
+            rest = await trio.to_thread.run_sync(self._settle, batch.settlement)
+            self._apply(batch, rest)
 
     async def settled(self) -> None:
         """Wait until everything that was delivered is on disk."""
@@ -106,7 +107,7 @@ class Settler:
         self._idle = self._idle if not self._idle.is_set() else trio.Event()
         self._wake.set()
 
-    def _settle(self, settlement: Settlement) -> set[int]:
+    def _settle(self, settlement: Settlement) -> Rest:
         return settle(self._store, settlement, self._clock.now(), process=self._process)
 
     def _collect(self) -> _Batch:
@@ -212,7 +213,7 @@ class Settler:
         if shard.cursor >= shard.last and shard in window.run.shards:
             window.run.shards.remove(shard)
 
-    def _apply(self, batch: _Batch, over: set[int]) -> None:
+    def _apply(self, batch: _Batch, rest: Rest) -> None:
         for seq, count in batch.closed.items():
             self._work.close_devices(batch.runs[seq], count)
         for seq, why in batch.settlement.pauses.items():
@@ -220,8 +221,9 @@ class Settler:
             value = batch.runs[seq].context.run
             log.error("run.paused rule=%s run=%s why=%r", value.rule, value.id, why)
         for seq, run in batch.runs.items():
-            if seq in over or (run.stopped and not run.outstanding):
+            if seq in rest.over or seq in rest.waiting or (run.stopped and not run.outstanding):
                 self._work.forget(run)
+            self._work.waiting.expect(run.context.run.lane, rest.waiting.get(seq))
         progress, settlement = self.progress, batch.settlement
         for entry in settlement.ledger:
             progress.outcomes[OutcomeKind(entry.outcome)] += 1

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from scheduler.domain.outcomes import OutcomeKind, SuppressReason
 from scheduler.domain.runs import LedgerEntry, RunState, WorkEntry
-from scheduler.store import ledger
+from scheduler.store import ledger, run_ends
 from scheduler.store import runs as run_rows
 from scheduler.store.database import Store, Transaction
 
@@ -27,7 +27,7 @@ def clear_superseded(store: Store, now: datetime) -> bool:
     with store.write() as tx:
         waiting = ledger.waiting_in(tx, runs, limit=MAX_CLEARED)
         record_called_off(tx, waiting, RunState.SUPERSEDED, now)
-        run_rows.end_called_off(tx, runs, now)
+        run_ends.end_called_off(tx, runs, now)
     return len(waiting) == MAX_CLEARED
 
 

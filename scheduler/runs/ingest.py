@@ -15,6 +15,7 @@ from uuid import UUID
 
 from scheduler.domain.events import Event
 from scheduler.domain.ids import run_id
+from scheduler.domain.lanes import Lane
 from scheduler.domain.runs import Recipient, RunState
 from scheduler.runs.births import prospective_run
 from scheduler.runs.context import NoAudience, RunContext, audience_max, context_of
@@ -28,6 +29,7 @@ from scheduler.store import rule_versions
 from scheduler.store import runs as run_rows
 from scheduler.store import stops as stop_rows
 from scheduler.store.database import Store, Transaction
+from scheduler.store.run_ends import AT_ONCE
 from scheduler.workspace.campaign import Campaign
 from scheduler.workspace.loading import Workspace
 
@@ -46,6 +48,8 @@ class Ingested:
     windows: list[Window] = field(default_factory=list)
     superseded: frozenset[int] = frozenset()
     """Runs of before that were superseded."""
+    waits_until: dict[Lane, datetime] = field(default_factory=dict)
+    """By lane, when the first of the runs is due of those that wait."""
 
     @property
     def accepted(self) -> int:
@@ -82,8 +86,12 @@ def ingest(
         run_rows.add(tx, [birth.new for birth in births])
         record_decided(tx, windows, now)
     pending = sum(birth.new.run.state is RunState.PENDING for birth in births)
-    opened = [window for window in windows if not window.is_over]
-    return Ingested(fresh, len(births), pending, opened, superseded.older)
+    opened = [window for window in windows if window.context.run.state is RunState.RUNNING]
+    waits_until: dict[Lane, datetime] = {}
+    for run in (birth.new.run for birth in births):
+        if run.waits_until is not None:
+            waits_until[run.lane] = min(run.waits_until, waits_until.get(run.lane, run.waits_until))
+    return Ingested(fresh, len(births), pending, opened, superseded.older, waits_until)
 
 
 @dataclass(slots=True)
@@ -178,16 +186,14 @@ def _open_at_once(
 def _born_with_intent(birth: _Birth, context: RunContext, devices: list[Recipient], now: datetime) -> Window:
     end = devices[-1].id if devices else 0
     window = decide_window(context, None, devices, end=end, now=now)
-    over = window.is_over
-    born = replace(
-        birth.new.run,
-        state=RunState.FINISHED if over else RunState.RUNNING,
-        started_at=now,
-        finished_at=now if over else None,
-        last_device=end,
-        intent=end,
-        selected=window.selected,
-    )
+    born = replace(birth.new.run, started_at=now, last_device=end, selected=window.selected)
+    due = window.next_due
+    if window.is_over:
+        born = replace(born, state=RunState.FINISHED, finished_at=now, intent=end)
+    elif not window.recipients and due is not None and due > now + AT_ONCE:
+        born = replace(born, state=RunState.WAITING, waits_until=due)
+    else:
+        born = replace(born, state=RunState.RUNNING, intent=end)
     birth.new = replace(birth.new, run=born)
     window.context = replace(context, run=born)
     return window

@@ -5,8 +5,9 @@ from __future__ import annotations
 from scheduler.domain.runs import CALLED_OFF, RunState
 
 TRANSITIONS: dict[RunState, frozenset[RunState]] = {
-    RunState.PENDING: frozenset({RunState.RUNNING, RunState.PAUSED, *CALLED_OFF, RunState.FINISHED}),
-    RunState.RUNNING: frozenset({RunState.PAUSED, *CALLED_OFF, RunState.FINISHED}),
+    RunState.PENDING: frozenset({RunState.RUNNING, RunState.WAITING, RunState.PAUSED, *CALLED_OFF, RunState.FINISHED}),
+    RunState.RUNNING: frozenset({RunState.WAITING, RunState.PAUSED, *CALLED_OFF, RunState.FINISHED}),
+    RunState.WAITING: frozenset({RunState.RUNNING, RunState.PAUSED, *CALLED_OFF}),
     RunState.PAUSED: frozenset({RunState.PENDING, RunState.RUNNING, *CALLED_OFF, RunState.FINISHED}),
     RunState.CANCELLED: frozenset(),
     RunState.SUPERSEDED: frozenset(),

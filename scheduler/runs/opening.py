@@ -13,8 +13,9 @@ from scheduler.runs.audience_max import audience_max_note, exceeds_audience_max
 from scheduler.runs.context import NoAudience, RunContext
 from scheduler.runs.windows import MAX_WINDOW, Window, decide_window, record_decided
 from scheduler.store import audience as audiences
-from scheduler.store import ledger
+from scheduler.store import ledger, run_ends
 from scheduler.store import runs as run_rows
+from scheduler.store import shards as shard_rows
 from scheduler.store import stops as stop_rows
 from scheduler.store.audience import Page
 from scheduler.store.database import Store, Transaction
@@ -33,6 +34,8 @@ class Started:
     """So many of the given runs were looked at; there was no room for the others."""
     too_large: list[tuple[RunContext, str]] = field(default_factory=list)
     """Runs that did not start and were paused, and why."""
+    waits_until: datetime | None = None
+    """When the first of them is due of those that wait."""
 
 
 def start_runs(
@@ -72,7 +75,11 @@ def start_runs(
         single = [(window.context.run.seq, highest, window.selected) for window in started.windows]
         run_rows.open_single_windows(tx, single, now)
         record_decided(tx, started.windows, now)
-        run_rows.finish(tx, [window.context.run.seq for window in started.windows if window.is_over], now)
+        rest = run_ends.finish(tx, [window.context.run.seq for window in started.windows if not window.recipients], now)
+        waiting = rest.waiting | run_ends.put_to_wait(tx, [context.run.seq for context, _ in started.sharded], now)
+    started.windows = [window for window in started.windows if window.context.run.seq not in waiting]
+    started.sharded = [(context, shards) for context, shards in started.sharded if context.run.seq not in waiting]
+    started.waits_until = min(waiting.values(), default=None)
     return started
 
 
@@ -110,55 +117,74 @@ def open_window(store: Store, context: RunContext, shard: Shard, now: datetime, 
     with store.write() as tx:
         if not _may_go_on(tx, context.run):
             return None
-        run_rows.commit_intent(tx, shard, intent=page.end, selected=window.selected)
+        shard_rows.commit_intent(tx, shard, intent=page.end, selected=window.selected)
         record_decided(tx, [window], now)
     return window
 
 
 @dataclass(frozen=True, slots=True)
 class TakenUp:
-    """Work rows that were taken up as a window, and when the next one of the run is due."""
+    """Work rows of a run that were taken up as a window, and when the next one is due. No window: the run is not
+    running any more, or stopped."""
 
     window: Window | None
     next_due: datetime | None
 
 
-def take_up_work(store: Store, context: RunContext, now: datetime, *, process: str, limit: int) -> TakenUp:
-    """Decide the due work rows of a run again and commit that they may be sent. Who is no longer to be sent to becomes
-    final. Whether the run is over then is the settler's to say: its first window may still be open."""
-    run = context.run.seq
+def take_up_work(
+    store: Store, contexts: Sequence[tuple[RunContext, int]], now: datetime, *, process: str, room: int
+) -> list[TakenUp]:
+    """Decide the due work rows of runs again and commit that they may be sent, given each with its window limit
+    (devices), until `room` devices are taken up; what was taken up of each of the first of them. Who is no longer to be
+    sent to becomes final. Whether a run is over then is the settler's to say: its first window may still be open."""
+    taken: list[TakenUp] = []
     with store.write() as tx:
-        if not _may_go_on(tx, context.run):
-            return TakenUp(None, None)
-        entries = ledger.due_work(tx, run, now, limit=min(limit, MAX_WINDOW))
-        by_device = {entry.device: entry for entry in entries}
-        active = audiences.recipients_by_id(tx, context.audience, list(by_device))
-        gone = [
-            LedgerEntry(
-                entry.run,
-                entry.device,
-                OutcomeKind.SUPPRESSED,
-                SuppressReason.TOKEN_RETIRED,
-                entry.attempts,
-                entry.maybe_repeated,
-            )
-            for entry in entries
-            if entry.device not in active
-        ]
-        recipients: list[Recipient] = []
-        for device in sorted(active):
-            recipient = active[device]
-            recipient.attempts = by_device[device].attempts
-            recipient.maybe_repeated = by_device[device].maybe_repeated
-            recipients.append(recipient)
-        window = decide_window(_without_where(context), None, recipients, end=0, now=now)
-        window.context = context
-        window.from_work = True
-        window.suppressed.extend(gone)
-        ledger.drop_work(tx, [(entry.run, entry.device) for entry in window.suppressed])
-        record_decided(tx, [window], now)
-        ledger.intend_work(tx, [(run, recipient.id) for recipient in window.recipients], process)
-        return TakenUp(window, ledger.next_work(tx, run))
+        stops = stop_rows.read(tx)
+        running = run_rows.in_state(tx, [context.run.seq for context, _ in contexts], RunState.RUNNING)
+        for context, limit in contexts:
+            if room <= 0:
+                break
+            run = context.run
+            if run.seq not in running or stops.hold(run.rule, run.category):
+                taken.append(TakenUp(None, None))
+                continue
+            window = _take_up(tx, context, now, process, min(limit, room, MAX_WINDOW))
+            room -= len(window.recipients)
+            taken.append(TakenUp(window, ledger.next_work(tx, run.seq)))
+    return taken
+
+
+def _take_up(tx: Transaction, context: RunContext, now: datetime, process: str, limit: int) -> Window:
+    run = context.run.seq
+    entries = ledger.due_work(tx, run, now, limit=limit)
+    by_device = {entry.device: entry for entry in entries}
+    active = audiences.recipients_by_id(tx, context.audience, list(by_device))
+    gone = [
+        LedgerEntry(
+            entry.run,
+            entry.device,
+            OutcomeKind.SUPPRESSED,
+            SuppressReason.TOKEN_RETIRED,
+            entry.attempts,
+            entry.maybe_repeated,
+        )
+        for entry in entries
+        if entry.device not in active
+    ]
+    recipients: list[Recipient] = []
+    for device in sorted(active):
+        recipient = active[device]
+        recipient.attempts = by_device[device].attempts
+        recipient.maybe_repeated = by_device[device].maybe_repeated
+        recipients.append(recipient)
+    window = decide_window(_without_where(context), None, recipients, end=0, now=now)
+    window.context = context
+    window.from_work = True
+    window.suppressed.extend(gone)
+    ledger.drop_work(tx, [(entry.run, entry.device) for entry in window.suppressed])
+    record_decided(tx, [window], now)
+    ledger.intend_work(tx, [(run, recipient.id) for recipient in window.recipients], process)
+    return window
 
 
 def _may_go_on(tx: Transaction, run: Run) -> bool:
@@ -179,7 +205,7 @@ def _cut(tx: Transaction, context: RunContext, highest: int, now: datetime) -> t
         Shard(context.run.seq, number, last, cursor=after, intent=after)
         for number, (after, last) in enumerate(pairwise(edges))
     ]
-    run_rows.start_sharded(tx, context.run.seq, shards, last_device=highest, now=now)
+    shard_rows.start_sharded(tx, context.run.seq, shards, last_device=highest, now=now)
     running = replace(context.run, state=RunState.RUNNING, started_at=now, last_device=highest, sharded=True)
     return replace(context, run=running), shards
 

@@ -14,7 +14,7 @@ from scheduler.runs.calling_off import record_called_off
 from scheduler.runs.lifecycle import may_follow
 from scheduler.runs.reports import find_run
 from scheduler.runs.versions import Versions
-from scheduler.store import ledger
+from scheduler.store import ledger, run_ends
 from scheduler.store import runs as run_rows
 from scheduler.store.database import Store, Transaction
 from scheduler.store.unfinished import UnfinishedVersion, pause_version, unfinished_versions
@@ -87,7 +87,7 @@ def cancel(store: Store, prefix: str, now: datetime) -> Run:
     with store.write() as tx:
         run = _move(tx, prefix, RunState.CANCELLED, "cancelled by hand", now)
         record_called_off(tx, ledger.waiting_in(tx, [run.seq]), RunState.CANCELLED, now)
-        run_rows.end_called_off(tx, [run.seq], now)
+        run_ends.end_called_off(tx, [run.seq], now)
         return run
 
 

@@ -18,8 +18,9 @@ from scheduler.runs.context import NoAudience, RunContext, context_of
 from scheduler.runs.versions import Versions
 from scheduler.runs.windows import MAX_WINDOW, matching
 from scheduler.store import audience as audiences
-from scheduler.store import ledger
+from scheduler.store import ledger, run_ends
 from scheduler.store import runs as run_rows
+from scheduler.store import shards as shard_rows
 from scheduler.store.database import Store, Transaction
 from scheduler.workspace.settings import Settings
 
@@ -55,8 +56,8 @@ def recover(store: Store, versions: Versions, settings: Settings, now: datetime,
                     resend += len(unknown)
                     ledger.put_work(tx, [_unsent(entry, now) for entry in unknown], process)
                 for shard in ranges:
-                    run_rows.close_range(tx, shard)
-            run_rows.finish(tx, [context.run.seq for context in batch], now)
+                    shard_rows.close_range(tx, shard)
+            run_ends.finish(tx, [context.run.seq for context in batch], now)
     return Recovered(resend, dropped)
 
 
@@ -80,7 +81,7 @@ def _unknown_of(tx: Transaction, context: RunContext, now: datetime) -> tuple[li
 def _open_ranges(tx: Transaction, run: Run) -> list[Shard]:
     """Where devices may have been sent without a trace: the shards of a run, or the one window of a small one."""
     if run.sharded:
-        return [shard for shard in run_rows.shards_of(tx, [run.seq]) if shard.intent > shard.cursor]
+        return [shard for shard in shard_rows.shards_of(tx, [run.seq]) if shard.intent > shard.cursor]
     return [] if run.intent is None else [Shard(run.seq, None, run.intent, cursor=0, intent=run.intent)]
 
 

@@ -10,6 +10,7 @@ from scheduler.domain.outcomes import OutcomeKind
 from scheduler.domain.runs import Run
 from scheduler.store import ledger
 from scheduler.store import runs as run_rows
+from scheduler.store import shards as shard_rows
 from scheduler.store.database import Store, Transaction
 
 
@@ -30,7 +31,8 @@ class Counts:
 class RunReport:
     """A run and what became of its devices. `reasons` counts by outcome and reason, `variants` by name and outcome.
 
-    `deferred`: of the pending, those that are decided again later; `next_due`: when the next pending one may go.
+    `deferred`: of the pending, those that are decided again later, by reason. `next_due`: when the next pending one may
+    go.
     """
 
     run: Run
@@ -38,7 +40,7 @@ class RunReport:
     maybe_repeated: int
     reasons: dict[str, dict[str, int]]
     variants: dict[str, dict[str, int]]
-    deferred: int
+    deferred: dict[str, int]
     next_due: datetime | None
 
 
@@ -70,7 +72,7 @@ def report_of(tx: Transaction, run: Run) -> RunReport:
         by_kind[OutcomeKind(tally.outcome)] += tally.count
         if tally.reason is not None:
             reasons.setdefault(tally.outcome, {})[tally.reason] = tally.count
-    selected = run_rows.selected_by_shards(tx, run.seq) if run.sharded else run.selected
+    selected = shard_rows.selected_by_shards(tx, run.seq) if run.sharded else run.selected
     counts = Counts(
         selected=selected,
         accepted=by_kind[OutcomeKind.ACCEPTED],
@@ -86,6 +88,6 @@ def report_of(tx: Transaction, run: Run) -> RunReport:
         ledger.maybe_repeated(tx, run.seq),
         reasons,
         ledger.variant_tallies(tx, run.seq),
-        deferred=ledger.count_deferred(tx, run.seq),
+        deferred=ledger.deferred_tallies(tx, run.seq),
         next_due=ledger.next_work(tx, run.seq),
     )

@@ -7,10 +7,12 @@ from datetime import datetime
 
 from scheduler.domain.runs import CALLED_OFF, LedgerEntry, RunState, WorkEntry, WorkState
 from scheduler.runs.calling_off import called_off_entry
-from scheduler.store import ledger, registry
+from scheduler.store import ledger, registry, run_ends
 from scheduler.store import runs as run_rows
+from scheduler.store import shards as shard_rows
 from scheduler.store.database import Store, Transaction
 from scheduler.store.registry import Retirement
+from scheduler.store.run_ends import Rest
 
 MAX_SETTLED = 1_000
 """Outcomes in one transaction."""
@@ -36,10 +38,10 @@ class Settlement:
         return not (self.ledger or self.work or self.closed_work or self.cursors or self.perhaps_over)
 
 
-def settle(store: Store, settlement: Settlement, now: datetime, *, process: str) -> set[int]:
+def settle(store: Store, settlement: Settlement, now: datetime, *, process: str) -> Rest:
     """One transaction. After it, the devices are final or wait as work rows; never both, never neither.
 
-    Returns which of `perhaps_over` are over.
+    Returns which of `perhaps_over` are over, and which wait now.
     """
     with store.write() as tx:
         work, called_off = _without_called_off(tx, settlement.work)
@@ -47,10 +49,10 @@ def settle(store: Store, settlement: Settlement, now: datetime, *, process: str)
         ledger.record(tx, settlement.ledger + called_off, now)
         ledger.put_work(tx, work, process)
         registry.retire(tx, settlement.retirements)
-        run_rows.advance(tx, settlement.cursors)
+        shard_rows.advance(tx, settlement.cursors)
         for run in run_rows.in_state(tx, list(settlement.pauses), RunState.RUNNING):
             run_rows.set_states(tx, [run], RunState.PAUSED, note=settlement.pauses[run], now=now)
-        return run_rows.finish(tx, settlement.perhaps_over, now)
+        return run_ends.finish(tx, settlement.perhaps_over, now)
 
 
 def _without_called_off(tx: Transaction, work: list[WorkEntry]) -> tuple[list[WorkEntry], list[LedgerEntry]]:

@@ -13,7 +13,7 @@ from datetime import datetime
 from uuid import UUID
 
 from scheduler.domain.runs import Run, RunState
-from scheduler.store import run_keys
+from scheduler.store import run_ends, run_keys
 from scheduler.store import runs as run_rows
 from scheduler.store.database import Transaction
 
@@ -45,7 +45,7 @@ def supersede(tx: Transaction, newborn: Sequence[Run], now: datetime) -> Superse
         if wins:
             marked = run_keys.open_with_key(tx, rule, key)
             run_rows.set_states(tx, marked, RunState.SUPERSEDED, note=_note(newest.id), now=now)
-            run_rows.end_called_off(tx, marked, now)
+            run_ends.end_called_off(tx, marked, now)
             older.update(marked)
         winner = newest.id if before is None or wins else before.id
         for run in rivals:

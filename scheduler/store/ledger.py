@@ -11,7 +11,7 @@ from sqlalchemy import Row, Select, bindparam, delete, func, insert, select, upd
 
 from scheduler.domain.ids import MAIN_STEP
 from scheduler.domain.outcomes import OutcomeKind
-from scheduler.domain.runs import LedgerEntry, WorkEntry, WorkState
+from scheduler.domain.runs import LedgerEntry, RunState, WorkEntry, WorkState
 from scheduler.store.database import Transaction
 from scheduler.store.instants import from_ms, to_ms
 from scheduler.store.tables import LEDGER, RUNS, WORK
@@ -141,17 +141,25 @@ def next_work_statement(run: int) -> Select[Any]:
 
 
 def next_due(tx: Transaction) -> datetime | None:
-    """When the next waiting work row of all runs that are not over may be taken up."""
+    """When the next waiting work row of all runs may be taken up that are not over and do not wait themselves."""
     first_of_run = select(func.min(WORK.c.not_before)).where(WORK.c.run == RUNS.c.seq, WORK.c.state.in_(_WAITING))
-    query = select(func.min(first_of_run.scalar_subquery())).where(RUNS.c.finished_at.is_(None))
+    begun = [state.value for state in RunState if state not in (RunState.WAITING, RunState.FINISHED)]
+    query = select(func.min(first_of_run.scalar_subquery())).where(
+        RUNS.c.state.in_(begun), RUNS.c.finished_at.is_(None)
+    )
     at = tx.execute(query).scalar_one()
     return None if at is None else from_ms(at)
 
 
-def count_deferred(tx: Transaction, run: int) -> int:
-    """How many devices of a run are decided again later."""
-    query = select(func.count()).where(WORK.c.run == run, WORK.c.state == WorkState.DEFERRED.value)
-    return int(tx.execute(query).scalar_one())
+def deferred_tallies(tx: Transaction, run: int) -> dict[str, int]:
+    """How many devices of a run are decided again later, by reason."""
+    query = (
+        select(WORK.c.reason, func.count().label("devices"))
+        .where(WORK.c.run == run, WORK.c.state == WorkState.DEFERRED.value)
+        .group_by(WORK.c.reason)
+        .order_by(WORK.c.reason)
+    )
+    return {row.reason: row.devices for row in tx.execute(query)}
 
 
 def with_rows(tx: Transaction, run: int, devices: Sequence[int]) -> set[int]:

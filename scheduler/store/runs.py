@@ -1,4 +1,4 @@
-"""Runs, their shards, and the versions they are pinned to."""
+"""Runs, and the versions they are pinned to."""
 
 from __future__ import annotations
 
@@ -8,17 +8,16 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, bindparam, exists, func, insert, or_, select, true, update
+from sqlalchemy import ColumnElement, Row, Select, bindparam, func, insert, or_, select, true, update
 
-from scheduler.domain.ids import MAIN_STEP
 from scheduler.domain.lanes import Lane
 from scheduler.domain.quantities import Rate
-from scheduler.domain.runs import CALLED_OFF, Run, RunState, Shard
+from scheduler.domain.runs import Run, RunState
 from scheduler.domain.stops import StopKind, Stops
 from scheduler.store import events
 from scheduler.store.database import Transaction
 from scheduler.store.instants import from_ms, to_ms
-from scheduler.store.tables import LEDGER, RUNS, SHARDS, WORK
+from scheduler.store.tables import RUNS
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +72,8 @@ def add(tx: Transaction, new_runs: Sequence[NewRun]) -> None:
             "sharded": new.run.sharded,
             "rate": new.run.rate.per_second if new.run.rate is not None else None,
             "may_exceed": new.run.may_exceed,
+            "waits_until": _ms(new.run.waits_until),
+            "wall": new.run.wall.isoformat() if new.run.wall is not None else None,
         }
         for new in new_runs
     ]
@@ -96,7 +97,7 @@ def open_runs(
     """
     query = open_runs_statement(state, app=app, lane=lane, limit=limit)
     if stops is not None and stops.in_force:
-        query = query.where(~_is_held(stops))
+        query = query.where(~is_held(stops))
     return _runs(tx, tx.execute(query).all())
 
 
@@ -113,7 +114,7 @@ def open_runs_statement(state: RunState, *, app: str | None, lane: Lane | None, 
 def count_open(tx: Transaction, stops: Stops | None = None) -> int:
     """How many runs are not over; given stops, of those that they hold."""
     query = select(func.count()).select_from(RUNS).where(RUNS.c.finished_at.is_(None))
-    return int(tx.execute(query if stops is None else query.where(_is_held(stops))).scalar_one())
+    return int(tx.execute(query if stops is None else query.where(is_held(stops))).scalar_one())
 
 
 def by_seq(tx: Transaction, numbers: Sequence[int]) -> dict[int, Run]:
@@ -166,7 +167,12 @@ def set_states(tx: Transaction, numbers: Sequence[int], state: RunState, *, note
         tx.execute(
             update(RUNS)
             .where(RUNS.c.seq.in_(numbers[start : start + 500]))
-            .values(state=state.value, note=note, finished_at=to_ms(now) if state is RunState.FINISHED else None)
+            .values(
+                state=state.value,
+                note=note,
+                finished_at=to_ms(now) if state is RunState.FINISHED else None,
+                waits_until=None,
+            )
         )
 
 
@@ -192,155 +198,8 @@ def open_single_windows(tx: Transaction, windows: Sequence[tuple[int, int, int]]
         )
 
 
-def start_sharded(tx: Transaction, run: int, shards: Sequence[Shard], *, last_device: int, now: datetime) -> None:
-    """A run with a large audience begins: its range is fixed and cut into shards."""
-    tx.execute(
-        update(RUNS)
-        .where(RUNS.c.seq == run)
-        .values(state=RunState.RUNNING.value, started_at=to_ms(now), last_device=last_device, sharded=True)
-    )
-    if shards:
-        tx.execute(
-            insert(SHARDS),
-            [
-                {
-                    "run": run,
-                    "number": shard.number,
-                    "last": shard.last,
-                    "cursor": shard.cursor,
-                    "intent": shard.intent,
-                    "selected": 0,
-                }
-                for shard in shards
-            ],
-        )
-
-
-def shards_of(tx: Transaction, runs: Sequence[int]) -> list[Shard]:
-    """The unfinished shards of these runs, in order."""
-    query = (
-        select(SHARDS)
-        .where(SHARDS.c.run.in_(runs), SHARDS.c.cursor < SHARDS.c.last)
-        .order_by(SHARDS.c.run, SHARDS.c.number)
-    )
-    return [_shard(row) for row in tx.execute(query)]
-
-
-def commit_intent(tx: Transaction, shard: Shard, *, intent: int, selected: int) -> None:
-    """Devices up to `intent` may be sent from now on; `selected` more of them are in the run."""
-    tx.execute(
-        update(SHARDS)
-        .where(SHARDS.c.run == shard.run, SHARDS.c.number == shard.number)
-        .values(intent=intent, selected=SHARDS.c.selected + selected)
-    )
-
-
-def advance(tx: Transaction, cursors: Mapping[tuple[int, int], int]) -> None:
-    """Every selected device of (run, shard number) up to the cursor has a ledger row or a work row."""
-    for (run, number), cursor in cursors.items():
-        tx.execute(update(SHARDS).where(SHARDS.c.run == run, SHARDS.c.number == number).values(cursor=cursor))
-
-
-def close_range(tx: Transaction, shard: Shard) -> None:
-    """After recovery: everything up to the intent has its row. What was selected is counted anew from the rows, as
-    the windows that were open were decided again."""
-    counted = _rows_between(tx, shard.run, shard.cursor, shard.intent)
-    if shard.number is None:
-        tx.execute(update(RUNS).where(RUNS.c.seq == shard.run).values(selected=counted, intent=None))
-        return
-    first = int(
-        tx.execute(
-            select(func.coalesce(func.max(SHARDS.c.last), 0)).where(
-                SHARDS.c.run == shard.run, SHARDS.c.number < shard.number
-            )
-        ).scalar_one()
-    )
-    counted += _rows_between(tx, shard.run, first, shard.cursor)
-    tx.execute(
-        update(SHARDS)
-        .where(SHARDS.c.run == shard.run, SHARDS.c.number == shard.number)
-        .values(selected=counted, cursor=shard.intent)
-    )
-
-
-def _rows_between(tx: Transaction, run: int, after: int, last: int) -> int:
-    """Ledger rows and work rows of the devices in (after, last]."""
-    return sum(
-        int(
-            tx.execute(
-                select(func.count())
-                .select_from(table)
-                .where(table.c.run == run, table.c.step == MAIN_STEP, table.c.device > after, table.c.device <= last)
-            ).scalar_one()
-        )
-        for table in (LEDGER, WORK)
-    )
-
-
-_WITHOUT_WORK = ~exists(select(WORK.c.run).where(WORK.c.run == RUNS.c.seq))
-_FINISH = (
-    update(RUNS)
-    .where(
-        RUNS.c.seq == bindparam("run"),
-        or_(RUNS.c.state == RunState.RUNNING.value, RUNS.c.state == RunState.PAUSED.value),
-        RUNS.c.started_at.is_not(None),
-        _WITHOUT_WORK,
-        ~exists(select(SHARDS.c.run).where(SHARDS.c.run == RUNS.c.seq, SHARDS.c.cursor < SHARDS.c.last)),
-    )
-    .values(state=RunState.FINISHED.value, finished_at=bindparam("now"))
-)
-_END_CALLED_OFF = (
-    update(RUNS)
-    .where(
-        RUNS.c.seq == bindparam("run"),
-        or_(*(RUNS.c.state == state.value for state in CALLED_OFF)),  # an IN cannot be executed for many at once
-        RUNS.c.finished_at.is_(None),
-        RUNS.c.intent.is_(None),
-        _WITHOUT_WORK,
-        ~exists(select(SHARDS.c.run).where(SHARDS.c.run == RUNS.c.seq, SHARDS.c.cursor < SHARDS.c.intent)),
-    )
-    .values(finished_at=bindparam("now"))
-)
-_CLOSE_ONLY_WINDOW = update(RUNS).where(RUNS.c.seq == bindparam("run"), RUNS.c.intent.is_not(None)).values(intent=None)
-
-
-def finish(tx: Transaction, runs: Sequence[int], now: datetime) -> set[int]:
-    """Finish those of these runs that have nothing left to do; returns which of them are over. None has a window open.
-
-    A run is over when its shards are done and it has no work rows; one that was called off when nothing of it is in
-    flight.
-    """
-    if not runs:
-        return set()
-    at = to_ms(now)
-    tx.execute(_FINISH, [{"run": run, "now": at} for run in runs])
-    over = in_state(tx, runs, RunState.FINISHED)
-    left = [run for run in runs if run not in over]
-    if left:
-        tx.execute(_CLOSE_ONLY_WINDOW, [{"run": run} for run in left])
-        over |= end_called_off(tx, left, now)
-    return over
-
-
-def end_called_off(tx: Transaction, runs: Sequence[int], now: datetime) -> set[int]:
-    """Say that those of these runs are over that were called off and have nothing waiting or in flight; returns
-    which."""
-    called_off = in_state(tx, runs, *CALLED_OFF)
-    if not called_off:
-        return set()
-    at = to_ms(now)
-    tx.execute(_END_CALLED_OFF, [{"run": run, "now": at} for run in sorted(called_off)])
-    query = select(RUNS.c.seq).where(RUNS.c.seq.in_(sorted(called_off)), RUNS.c.finished_at.is_not(None))
-    return set(tx.execute(query).scalars())
-
-
-def selected_by_shards(tx: Transaction, run: int) -> int:
-    """How many devices the shards of a run have selected so far."""
-    query = select(func.coalesce(func.sum(SHARDS.c.selected), 0)).where(SHARDS.c.run == run)
-    return int(tx.execute(query).scalar_one())
-
-
-def _is_held(stops: Stops) -> ColumnElement[bool]:
+def is_held(stops: Stops) -> ColumnElement[bool]:
+    """Whether the kill switch holds a run."""
     if stops.names(StopKind.ALL):
         return true()
     of_rules = RUNS.c.rule.in_(stops.names(StopKind.RULE))
@@ -379,11 +238,9 @@ def _run(row: Row[Any], known: Mapping[int, Any]) -> Run:
         sharded=row.sharded,
         rate=None if row.rate is None else Rate.of(row.rate),
         may_exceed=row.may_exceed,
+        waits_until=_instant(row.waits_until),
+        wall=None if row.wall is None else datetime.fromisoformat(row.wall),
     )
-
-
-def _shard(row: Row[Any]) -> Shard:
-    return Shard(row.run, row.number, row.last, row.cursor, row.intent, row.selected)
 
 
 def _ms(instant: datetime | None) -> int | None:

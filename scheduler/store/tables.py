@@ -132,7 +132,7 @@ class RunRow(SQLModel, table=True):
             "supersede",
             sqlite_where=text("supersede IS NOT NULL AND finished_at IS NULL"),
         ),
-        Index("runs_waiting", "waits_until", sqlite_where=text("waits_until IS NOT NULL")),
+        Index("runs_waiting", "lane", "waits_until", sqlite_where=text("waits_until IS NOT NULL")),
     )
     seq: int | None = Field(default=None, primary_key=True)
     id: bytes = Field(sa_column=Column(LargeBinary(16), nullable=False))

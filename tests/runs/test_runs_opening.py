@@ -238,10 +238,31 @@ def test_work_that_is_due_later_is_not_taken_up(make_world: Make) -> None:
     (window,) = driver.work.windows.values()
     driver.report(window, [(1, Answer(503, "ServiceUnavailable")), (2, Answer(200))])
     driver.settle()
-    (run,) = driver.work.runs.values()
-    assert run.work_due == NOW + timedelta(minutes=15)
-    world.advance(14 * 60)
-    taken = driver.take_up(run)
+    assert driver.work.runs == {}
+    (run,) = world.runs()
+    assert (run.state, run.waits_until) == (RunState.WAITING, NOW + timedelta(minutes=15))
+    world.advance(15 * 60 - 1)
+    driver.wake()
+    assert driver.work.runs == {}
+    world.advance(1)
+    driver.wake()
+    (active,) = driver.work.runs.values()
+    taken = driver.take_up(active)
     assert taken is not None
-    assert taken.recipients == []
-    assert run.work_due == NOW + timedelta(minutes=15)
+    assert ids(taken.recipients) == [1]
+
+
+def test_work_that_is_due_in_a_moment_is_not_worth_a_wait(make_world: Make) -> None:
+    world = make_world()
+    register_many(world.store, 1)
+    world.ingest(event("a"))
+    driver = Driver(world)
+    driver.start()
+    (window,) = driver.work.windows.values()
+    driver.report(window, [(1, Unsent(UnsentCause.REFUSED))])
+    driver.settle()
+    (run,) = driver.work.runs.values()
+    assert run.context.run.seq == world.runs(RunState.RUNNING)[0].seq
+    early = driver.take_up(run)
+    assert early is not None
+    assert early.recipients == []

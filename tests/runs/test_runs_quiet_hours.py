@@ -19,6 +19,7 @@ from support.walking import Walk
 from support.worlds import APP, NOW, World, event, ids, register, rule_text, set_user, settings_text, token_of
 
 from scheduler.apns.results import Answer
+from scheduler.domain.lanes import Lane
 from scheduler.domain.runs import RunState
 from scheduler.runs import opening
 from scheduler.runs.pausing import cancel, pause, resume
@@ -86,14 +87,16 @@ def test_each_device_is_held_until_its_own_morning(tmp_path: Path, monkeypatch: 
     driver.settle()
     report = world.report(world.runs()[0])
     assert report.counts == some(selected=5, accepted=2, pending=3)
-    assert (report.deferred, report.next_due) == (3, LOS_ANGELES)
-    (run,) = driver.work.runs.values()
-    assert run.work_due == LOS_ANGELES
+    assert (report.deferred, report.next_due) == ({"quiet_hours": 3}, LOS_ANGELES)
+    assert driver.work.runs == {}
+    (waiting,) = world.runs()
+    assert (waiting.state, waiting.waits_until) == (RunState.WAITING, LOS_ANGELES)
     world.advance((LOS_ANGELES - NOW).total_seconds() - 1)
-    early = driver.take_up(run)
-    assert early is not None
-    assert early.selected == 0
+    driver.wake()
+    assert driver.work.runs == {}
     world.advance(1)
+    driver.wake()
+    (run,) = driver.work.runs.values()
     morning = driver.take_up(run)
     assert morning is not None
     assert ids(morning.recipients) == [2, 5]
@@ -108,34 +111,29 @@ def test_each_device_is_held_until_its_own_morning(tmp_path: Path, monkeypatch: 
 def test_a_small_run_that_an_event_opens_at_once_holds_too(tmp_path: Path) -> None:
     world = made(tmp_path, audience={"users": ["lou"]})
     result = world.ingest(event("a"), room={APP: 100})
-    assert [window.selected for window in result.windows] == [1]
+    assert (result.windows, result.waits_until) == ([], {Lane.NORMAL: LOS_ANGELES})
     driver = Driver(world)
-    driver.adopt(result.windows)
-    driver.settle()
     assert (counts(world), world.runs()[0].state, world.runs()[0].intent) == (
-        some(selected=1, pending=1), RunState.RUNNING, None
+        some(selected=1, pending=1), RunState.WAITING, None
     )  # fmt: skip
     driver.finish_everything()
     assert (counts(world), world.now) == (some(selected=1, accepted=1), LOS_ANGELES)
 
 
-def test_runs_that_only_hold_are_looked_at_when_the_first_is_due(tmp_path: Path) -> None:
+def test_runs_that_only_hold_are_in_nobodys_memory_until_the_first_is_due(tmp_path: Path) -> None:
     world = made(tmp_path, audience={"users": ["{{ event.data.user }}"]})
     register(world.store, [DeviceChange(app=APP, token=token_of(6), time_zone="Pacific/Auckland", user="kiri")])
     driver = Driver(world)
-    driver.adopt(world.ingest(*(event(f"l{n}", user="lou") for n in range(5)), room={APP: 100}).windows)
-    driver.adopt(world.ingest(*(event(f"k{n}", user="kiri") for n in range(5)), room={APP: 100}).windows)
-    driver.settle()
-    work = driver.work
-    work.wake(LOS_ANGELES - timedelta(milliseconds=1))
-    assert (len(work.runs), work.openable, work.work_due()) == (10, {}, [LOS_ANGELES])
-    first = next(iter(work.runs.values()))
-    work.forget(first)
-    work.wake(LOS_ANGELES)
-    assert len(work.openable) == 4
-    assert work.work_due() == [*[LOS_ANGELES] * 4, AUCKLAND]
-    work.wake(AUCKLAND)
-    assert len(work.openable) == 9
+    for user in ("lou", "kiri"):
+        driver.adopt(world.ingest(*(event(f"{user}{n}", user=user) for n in range(5)), room={APP: 100}).windows)
+    driver.load()
+    assert driver.work.runs == {}
+    world.advance((LOS_ANGELES - NOW).total_seconds())
+    driver.wake()
+    assert [run.work_due for run in driver.work.runs.values()] == [LOS_ANGELES] * 5
+    world.advance((AUCKLAND - LOS_ANGELES).total_seconds())
+    driver.wake()
+    assert len(driver.work.runs) == 10
 
 
 def test_dropped_is_said_with_its_reason(tmp_path: Path) -> None:
@@ -192,6 +190,7 @@ def test_who_has_moved_in_the_night_is_in_the_zone_of_the_morning(tmp_path: Path
     driver.settle()
     register(world.store, [DeviceChange(app=APP, token=token_of(2), time_zone="Asia/Tokyo")])
     world.advance((LOS_ANGELES - NOW).total_seconds())
+    driver.wake()
     taken = driver.take_up(next(iter(driver.work.runs.values())))
     assert taken is not None
     assert ids(taken.recipients) == [5]
@@ -242,6 +241,7 @@ def test_a_retry_that_comes_due_at_night_waits_for_the_morning(tmp_path: Path) -
     driver.report(window, [(1, Answer(503, "ServiceUnavailable"))])
     driver.settle()
     world.advance(15 * 60)
+    driver.wake()
     (run,) = driver.work.runs.values()
     taken = driver.take_up(run)
     driver.settle()
@@ -264,7 +264,8 @@ def test_what_is_held_pauses_and_ends_with_its_run(tmp_path: Path) -> None:
     run_id = world.runs()[0].id.hex
     pause(world.store, run_id, world.now)
     world.advance(86_400)
-    assert driver.take_up(next(iter(driver.work.runs.values()))) is None
+    driver.wake()
+    assert driver.work.runs == {}
     assert len(rows(world)) == 3
     resume(world.store, run_id, world.now, apps=[APP])
     cancel(world.store, run_id, world.now)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Select, text
-from support.worlds import APP, new_store, register, token_of
+from support.worlds import APP, NOW, new_store, register, token_of
 
 from scheduler.conditions.condition import Condition
 from scheduler.conditions.parse import parse_condition
@@ -17,9 +17,11 @@ from scheduler.diagnostics.yaml_nodes import ScalarNode
 from scheduler.diagnostics.yaml_reader import read_yaml
 from scheduler.domain.lanes import Lane
 from scheduler.domain.runs import RunState
+from scheduler.domain.stops import Stop, StopKind, Stops
 from scheduler.store.audience import Audience, page_statement
 from scheduler.store.database import Store, Transaction
 from scheduler.store.registry_changes import DeviceChange
+from scheduler.store.run_ends import due_waiting_statement, first_waiting_statement
 from scheduler.store.runs import open_runs_statement
 
 _WHOLE = ("SCAN devices", "SCAN memberships", "SCAN users", "SCAN topics")
@@ -127,3 +129,16 @@ def test_open_runs_are_found_in_their_partial_index(store: Store, state: RunStat
         plan = _plan(tx, open_runs_statement(state, app=APP if lane else None, lane=lane, limit=-1))
     assert plan[0] == f"SEARCH runs USING INDEX runs_open (state=?{' AND app=? AND lane=?' if lane else ''})"
     assert ("USE TEMP B-TREE FOR ORDER BY" in plan) == (lane is None)  # read once, at the start, over the three lanes
+
+
+@pytest.mark.parametrize("in_force", [(), (Stop(StopKind.RULE, "goal", NOW),)])
+def test_waiting_runs_are_found_when_they_are_due_however_many_there_are(
+    store: Store, in_force: tuple[Stop, ...]
+) -> None:
+    with store.read() as tx:
+        due = _plan(tx, due_waiting_statement(Lane.BULK, [APP], Stops(in_force), NOW, limit=100))
+        firsts = [_plan(tx, first_waiting_statement(Lane.BULK, after)) for after in (None, NOW)]
+    assert due[0] == "SEARCH runs USING INDEX runs_waiting (lane=? AND waits_until<?)"
+    assert not any("ORDER BY" in step or step.startswith("SCAN") for step in due)
+    for first in firsts:
+        assert first[0].startswith("SEARCH runs USING COVERING INDEX runs_waiting (lane=? AND waits_until>?)")

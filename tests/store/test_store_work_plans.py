@@ -58,4 +58,4 @@ def test_the_first_due_come_first(store: Store) -> None:
         assert ledger.due_work(tx, 1, NOW - timedelta(seconds=1), limit=10) == []
         found = ledger.due_work(tx, 1, NOW + timedelta(hours=9), limit=1_001)
         assert [entry.device for entry in found] == [*range(0, COUNT, 5), 1]
-        assert (ledger.next_work(tx, 1), ledger.count_deferred(tx, 1)) == (NOW, COUNT)
+        assert (ledger.next_work(tx, 1), ledger.deferred_tallies(tx, 1)) == (NOW, {"quiet_hours": COUNT})

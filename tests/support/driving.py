@@ -11,17 +11,21 @@ from functools import partial
 import trio
 
 from scheduler.apns.results import ACCEPTED_ANSWER
+from scheduler.domain.lanes import Lane
 from scheduler.domain.runs import Run, RunState
 from scheduler.engine.active import ActiveRun, OpenWindow
 from scheduler.engine.open_work import OpenWork
 from scheduler.engine.settler import Settler
+from scheduler.engine.waiting_runs import WaitingRuns
 from scheduler.runs.context import RunContext, context_of
 from scheduler.runs.opening import Started, open_window, start_runs, take_up_work
 from scheduler.runs.recovery import recover
 from scheduler.runs.verdicts import Report
+from scheduler.runs.waiting import wake_due
 from scheduler.runs.windows import Window
 from scheduler.store import ledger
 from scheduler.store import runs as run_rows
+from scheduler.store import shards as shard_rows
 from support.worlds import World
 
 
@@ -34,7 +38,7 @@ class Driver:
         settings = world.workspace.settings
         self.versions = world.versions()
         self.recovered = recover(world.store, self.versions, settings, world.now, process=process)
-        self.work = OpenWork(settings.apps, world.clock)
+        self.work = OpenWork(settings.apps, world.clock, WaitingRuns(world.store))
         self.settler = Settler(
             world.store, self.work, world.clock, lambda: 0.0, process=process, on_settled=lambda: None
         )
@@ -51,8 +55,14 @@ class Driver:
         with self.world.store.read() as tx:
             for run in run_rows.open_runs(tx, RunState.RUNNING):
                 if run.seq not in self.work.runs:
-                    shards = run_rows.shards_of(tx, [run.seq]) if run.sharded else []
+                    shards = shard_rows.shards_of(tx, [run.seq]) if run.sharded else []
                     self.work.activate(self.context(run), shards).work_due = ledger.next_work(tx, run.seq)
+
+    def wake(self) -> None:
+        """Let the waiting runs go on that are due."""
+        for lane in Lane:
+            for one in wake_due(self.world.store, lane, self.work.apps, self.world.now, limit=1_000).begun:
+                self.work.activate(self.context(one.run), one.shards).work_due = one.work_due
 
     def start(self, *, limit: int = 1_000, room: int = 10**6) -> Started:
         """Begin the pending runs with a window limit."""
@@ -80,8 +90,12 @@ class Driver:
         return self._take(window)
 
     def take_up(self, run: ActiveRun, *, limit: int = 1_000) -> Window | None:
-        """Take up the due work rows of a run."""
-        taken = take_up_work(self.world.store, run.context, self.world.now, process=self.process, limit=limit)
+        """Take up the due work rows of a run, which may have waited."""
+        self.wake()
+        run = self.work.runs.get(run.seq, run)
+        (taken,) = take_up_work(
+            self.world.store, [(run.context, limit)], self.world.now, process=self.process, room=limit
+        )
         run.work_due = taken.next_due
         return self._take(taken.window)
 
@@ -120,7 +134,11 @@ class Driver:
             self.accept_all()
             self.settle()
             if not self.work.runs:
-                return
+                waits = [run.waits_until for run in self.world.runs(RunState.WAITING) if run.waits_until is not None]
+                if not waits:
+                    return
+                self.world.advance(max(0.0, (min(waits) - self.world.now).total_seconds()))
+                self.wake()
         raise AssertionError(f"runs that do not end: {list(self.work.runs.values())}")
 
 

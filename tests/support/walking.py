@@ -149,6 +149,7 @@ class Walk:
 
     def pass_time(self) -> None:
         self.world.advance(self.chance.choice([1, 5, 1000]))
+        self.driver.wake()
 
     def pause(self) -> None:
         self._by_hand(pause)

@@ -15,7 +15,7 @@ depends_on = None
 def upgrade() -> None:
     op.add_column("runs", sa.Column("waits_until", sa.Integer(), nullable=True))
     op.add_column("runs", sa.Column("wall", sa.String(), nullable=True))
-    op.create_index("runs_waiting", "runs", ["waits_until"], sqlite_where=sa.text("waits_until IS NOT NULL"))
+    op.create_index("runs_waiting", "runs", ["lane", "waits_until"], sqlite_where=sa.text("waits_until IS NOT NULL"))
     op.add_column("shards", sa.Column("not_before", sa.Integer(), nullable=True))
     op.add_column("shards", sa.Column("zones", sa.String(), nullable=True))
     op.add_column("shards", sa.Column("part", sa.String(), nullable=True))

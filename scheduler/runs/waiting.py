@@ -1,0 +1,65 @@
+"""Runs that wait: begun, and nothing of them is due for a while. Half a million of them cost nothing until then."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from scheduler.domain.lanes import Lane
+from scheduler.domain.runs import Run, Shard
+from scheduler.store import ledger, run_ends
+from scheduler.store import runs as run_rows
+from scheduler.store import shards as shard_rows
+from scheduler.store import stops as stop_rows
+from scheduler.store.database import Store, Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A run that goes on: its unfinished shards, and when its next work row is due."""
+
+    run: Run
+    shards: list[Shard]
+    work_due: datetime | None
+
+
+def begun(tx: Transaction, run: Run) -> Begun:
+    """What is left of a run."""
+    shards = shard_rows.shards_of(tx, [run.seq]) if run.sharded else []
+    return Begun(run, shards, ledger.next_work(tx, run.seq))
+
+
+@dataclass(frozen=True, slots=True)
+class Woken:
+    """Waiting runs of a lane that go on, and when to look again; None: there are no more."""
+
+    begun: list[Begun]
+    next_at: datetime | None
+
+
+def wake_due(store: Store, lane: Lane, apps: Collection[str], now: datetime, *, limit: int) -> Woken:
+    """Let up to `limit` waiting runs of a lane go on that are due, those of these apps that nothing stops. What is due
+    and cannot go on is passed over: who lets it go on again has to look again."""
+    with store.read() as tx:
+        any_due = bool(run_ends.due_waiting(tx, lane, sorted(apps), stop_rows.read(tx), now, limit=1))
+        next_at = run_ends.first_waiting(tx, lane, after=now)
+    if not any_due:
+        return Woken([], next_at)
+    with store.write() as tx:
+        numbers = run_ends.wake(tx, lane, sorted(apps), stop_rows.read(tx), now, limit=limit)
+        runs = run_rows.by_seq(tx, numbers)
+        found = [begun(tx, runs[number]) for number in numbers]
+    return Woken(found, now if len(found) == limit else next_at)
+
+
+def let_wait(store: Store, runs: Sequence[int], now: datetime) -> dict[int, datetime]:
+    """Let those of these running runs wait that have nothing to do for a while; returns them, with the instants at
+    which they are due."""
+    with store.write() as tx:
+        return run_ends.put_to_wait(tx, runs, now)
+
+
+def first_waking(tx: Transaction) -> dict[Lane, datetime | None]:
+    """When the first waiting run of each lane is due."""
+    return {lane: run_ends.first_waiting(tx, lane) for lane in Lane}
