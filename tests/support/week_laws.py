@@ -1,0 +1,261 @@
+"""What must be true after any week. Everything is worked out anew here, from the facts of the rules and the rows."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, time, timedelta
+from functools import cache, lru_cache
+from hashlib import sha256
+from math import log
+from zoneinfo import ZoneInfo
+
+from scheduler.domain.ids import apns_ids
+from support.week_records import Outcome, People, Records, StoredRun
+from support.week_rules import COMPANY, DEFAULT_ZONE, END, QUIET, SCORE, START, WeekRule
+
+_NAMED = ("user", "both")
+
+
+def check_laws(people: People, records: Records, taken: Mapping[str, int], *, has_crashed: bool = False) -> None:
+    """All of them. `taken` is what the provider accepted, by apns-id."""
+    check_sums(records)
+    check_each_once(records, taken, has_crashed=has_crashed)
+    check_occasions(records)
+    check_slots(people, records)
+    check_audiences(people, records)
+    check_times(records)
+    check_quiet_hours(people, records)
+    check_consent(people, records)
+    check_experiments(people, records)
+    check_superseding(records)
+
+
+def check_sums(records: Records) -> None:
+    """selected = accepted + rejected + suppressed + expired + unknown + pending; nothing is open between instants."""
+    for run in records.runs:
+        assert run.selected == len(run.outcomes) + len(run.waiting), run
+        assert not run.waiting or run.state != "finished", run
+        assert not {one.device for one in run.outcomes}.intersection(run.waiting), run
+
+
+def check_each_once(records: Records, taken: Mapping[str, int], *, has_crashed: bool) -> None:
+    """An occasion has one run, and what is accepted was taken by the provider: once, if nothing crashed."""
+    occasions = Counter((run.rule.name, run.occasion) for run in records.runs)
+    assert max(occasions.values(), default=1) == 1, occasions.most_common(1)
+    left = dict(taken)
+    for run in records.runs:
+        apns_id = apns_ids(run.id)
+        for one in run.outcomes:
+            times = left.pop(apns_id(one.device), 0)
+            assert times >= one.is_accepted, (run, one)
+            assert times <= 1 or one.maybe_repeated, (run, one)
+            assert has_crashed or times == one.is_accepted, (run, one)
+    assert has_crashed or not left, left
+
+
+def check_occasions(records: Records) -> None:
+    """Each rule about events has a run for each key of an event that counts, and none else."""
+    expected: dict[str, set[str]] = defaultdict(set)
+    had: dict[str, set[str]] = defaultdict(set)
+    rules = {run.rule.name: run.rule for run in records.runs if run.rule.event is not None and not run.rule.grows}
+    by_type: dict[str, list[WeekRule]] = defaultdict(list)
+    for rule in rules.values():
+        assert rule.event is not None
+        for type_ in {event.type for event in records.events}:
+            if type_ == rule.event or (rule.event.endswith("*") and type_.startswith(rule.event[:-1])):
+                by_type[type_].append(rule)
+    for event in records.events:
+        for rule in by_type[event.type]:
+            is_on = _is_on(rule, event.counts_at) and rule.enabled
+            wants_subject = rule.once_per or rule.supersede
+            if is_on and rule.kind in (None, event.data.get("kind")) and (event.subject or not wants_subject):
+                key = event.subject if rule.once_per else f"{event.source}\n{event.id}"
+                assert key is not None
+                expected[rule.name].add(key)
+    for run in records.runs:
+        if run.rule.name in rules:
+            had[run.rule.name].add(run.occasion)
+            assert run.event is not None
+            assert run.due == run.occasion_at == run.event.counts_at
+    assert had == expected
+
+
+def check_slots(people: People, records: Records) -> None:
+    """Each slot of a schedule has one run, at its instant, unless it came while the daemon was down."""
+    had: dict[str, dict[str, datetime]] = defaultdict(dict)
+    for run in records.runs:
+        if run.rule.is_scheduled:
+            had[run.rule.name][run.occasion] = run.due
+            assert run.created_at >= run.due
+            assert run.created_at - run.due <= run.rule.grace
+    for rule in {run.rule.name: run.rule for run in records.runs if run.rule.is_scheduled}.values():
+        expected = _expected_slots(rule, people.downs)
+        assert had[rule.name] == expected, (rule, had[rule.name].items() ^ expected.items(), people.downs)
+
+
+def _expected_slots(rule: WeekRule, downs: list[tuple[datetime, datetime]]) -> dict[str, datetime]:
+    slots = dict(sorted(_slots(rule), key=lambda slot: slot[1]))
+    kept = {key: at for key, at in slots.items() if not any(down < at <= up for down, up in downs)}
+    for down, up in downs:
+        late = [key for key, at in slots.items() if down < at <= up and up - at <= rule.grace]
+        caught_up = {"skip": [], "last": late[-1:], "all": late}[rule.catch_up]
+        kept.update((key, slots[key]) for key in caught_up)
+    return kept
+
+
+def _slots(rule: WeekRule) -> Iterator[tuple[str, datetime]]:
+    if rule.at is not None:
+        if START < rule.at <= END and _is_on(rule, rule.at):
+            yield "once", rule.at
+        return
+    zone = ZoneInfo(rule.zone or DEFAULT_ZONE)
+    first = None if rule.starts is None else rule.starts.astimezone(zone).date()
+    day = (START - timedelta(days=2)).date()
+    while day <= (END + timedelta(days=2)).date():
+        is_one = rule.weekdays is None or day.weekday() in rule.weekdays
+        if rule.every is not None:
+            assert first is not None
+            is_one = day >= first and (day - first).days % rule.every == 0
+        for clock in rule.times if is_one else ():
+            wall = datetime.combine(day, clock)
+            at = wall.replace(tzinfo=zone).astimezone(UTC)
+            if START < at <= END and _is_on(rule, at):
+                yield wall.isoformat(timespec="minutes"), at
+        day += timedelta(days=1)
+
+
+def check_audiences(people: People, records: Records) -> None:
+    """A run selects the devices that match its audience, but for those that were retired, and no others."""
+    of_topic: dict[tuple[str, str], set[int]] = defaultdict(set)
+    of_user: dict[tuple[str, str], set[int]] = defaultdict(set)
+    for number, device in people.devices.items():
+        for topic in device.topics or ():
+            of_topic[device.app, topic].add(number)
+        if device.user:
+            of_user[device.app, device.user].add(number)
+    for run in records.runs:
+        meant = _meant(run, people, of_topic, of_user)
+        selected = {one.device for one in run.outcomes}.union(run.waiting)
+        assert selected <= meant, run
+        if run.state == "finished":
+            assert meant - selected <= records.retired, run
+
+
+def _meant(
+    run: StoredRun,
+    people: People,
+    of_topic: Mapping[tuple[str, str], set[int]],
+    of_user: Mapping[tuple[str, str], set[int]],
+) -> set[int]:
+    rule, data = run.rule, {} if run.event is None else run.event.data
+    topics = (data.get("home"), data.get("away")) if rule.event == SCORE else (rule.topic,)
+    fans = {device for topic in topics for device in of_topic.get((rule.app, topic or ""), ())}
+    whose = of_user.get((rule.app, data.get("user_id", "")), set())
+    match rule.audience:
+        case "user":
+            return whose
+        case "topics":
+            return fans
+        case "both":
+            return fans & whose
+        case "everyone":
+            return {number for number, device in people.devices.items() if device.app == rule.app}
+    return {number for number in people.devices if _is_wanted(number, rule, people)}
+
+
+def _is_wanted(number: int, rule: WeekRule, people: People) -> bool:
+    device, user = people.devices[number], people.user_of(number)
+    if device.app != rule.app or user is None or not isinstance(device.attributes, dict):
+        return False
+    attributes = people.users[user].attributes
+    is_pro = isinstance(attributes, dict) and attributes["plan"] == "pro"
+    return is_pro and device.attributes["alerts"] in ("all", "goals")
+
+
+def check_times(records: Records) -> None:
+    """Nothing is accepted after the end of its rule, its max_age, or its expiration."""
+    for run, one in _accepted(records):
+        rule = run.rule
+        assert one.at >= run.due, (run, one)
+        assert rule.ends is None or one.at <= rule.ends, (run, one)
+        assert rule.longest is None or one.at - run.due <= rule.longest, (run, one)
+        assert rule.lifetime is None or one.at < run.due + rule.lifetime, (run, one)
+
+
+def check_quiet_hours(people: People, records: Records) -> None:
+    """Of a rule that holds or drops, nothing is accepted while the clock at the device shows quiet hours."""
+    clock = lru_cache(maxsize=None)(lambda at, zone: at.astimezone(ZoneInfo(zone)).time())
+    for run, one in _accepted(records):
+        if run.rule.quiet_action != "ignore":
+            start, end = run.rule.quiet_hours or QUIET
+            shown = clock(one.at, people.zone(one.device, one.at))
+            assert not _is_between(start, shown, end), (run, one, shown)
+    for run in records.runs:
+        for one in run.outcomes:
+            assert one.reason != "quiet_hours" or run.rule.quiet_action == "drop", (run, one)
+
+
+def check_consent(people: People, records: Records) -> None:
+    """Nothing is accepted after an opt-out from its category, or while that is stopped, or nobody is up."""
+    for run, one in _accepted(records):
+        category = run.rule.category
+        assert category == "service" or not people.has_opted_out(one.device, category, one.at), (run, one)
+        for down, up in [*people.stops[category], *people.downs]:
+            assert not down < one.at < up, (run, one)
+
+
+def check_experiments(people: People, records: Records) -> None:
+    """Who is held out, and who gets which variant, is as the documented hash says."""
+    for run in records.runs:
+        rule = run.rule
+        holdouts = [(rule.holdout, rule.name)] if rule.holdout else []
+        if rule.category != "service":
+            holdouts.append(COMPANY)
+        for one in run.outcomes:
+            person = people.person(one.device)
+            is_held_out = any(_number(f"holdout/{salt}/{person}") / 2**32 < share for share, salt in holdouts)
+            assert not (is_held_out and one.is_accepted), (run, one)
+            assert one.reason != "held_out" or is_held_out, (run, one)
+            if one.is_accepted or one.variant is not None:
+                assert one.variant == _variant(rule, person), (run, one)
+
+
+def check_superseding(records: Records) -> None:
+    """Nothing of a run is accepted after a newer one with its key was born."""
+    by_key: dict[tuple[str, str], list[StoredRun]] = defaultdict(list)
+    for run in records.runs:
+        if run.supersede is not None:
+            by_key[run.rule.name, run.supersede].append(run)
+    for rivals in by_key.values():
+        rivals.sort(key=lambda run: (run.occasion_at, run.seq))
+        for number, run in enumerate(rivals[:-1]):
+            stopped_at = min(newer.created_at for newer in rivals[number + 1 :])
+            last = max((one.at for one in run.outcomes if one.is_accepted), default=stopped_at)
+            assert last <= stopped_at, run
+
+
+def _accepted(records: Records) -> Iterator[tuple[StoredRun, Outcome]]:
+    return ((run, one) for run in records.runs for one in run.outcomes if one.is_accepted)
+
+
+def _is_on(rule: WeekRule, at: datetime) -> bool:
+    """Whether an instant lies between `starts` and `ends`, which includes its own."""
+    return (rule.starts is None or at >= rule.starts) and (rule.ends is None or at <= rule.ends)
+
+
+def _is_between(start: time, shown: time, end: time) -> bool:
+    return start <= shown < end if start < end else shown >= start or shown < end
+
+
+@cache
+def _number(text: str) -> int:
+    return int.from_bytes(sha256(text.encode()).digest()[:4], "big")
+
+
+def _variant(rule: WeekRule, person: str) -> str | None:
+    def score(name: str) -> float:
+        return log((_number(f"variant/{name}/{rule.name}/{person}") + 0.5) / 2**32) / weights[name]
+
+    weights = {f"v{number}": weight for number, weight in enumerate(rule.variants)}
+    return max(sorted(weights), key=score) if weights else None
