@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, bindparam, delete, func, insert, select, update
+from sqlalchemy import Integer, Row, and_, bindparam, delete, func, insert, select, update
 
 from scheduler.domain.ids import MAIN_STEP
 from scheduler.domain.outcomes import OutcomeKind
@@ -20,9 +20,25 @@ _WAITING = (WorkState.DEFERRED.value, WorkState.UNSENT.value, WorkState.RETRY.va
 _MAX_COUNTS = 500
 """In one query. SQLite takes 2,000 columns (sqlite.org: Implementation Limits For SQLite)."""
 _INSERT_LEDGER = insert(LEDGER)
-_DELETE_WORK = delete(WORK).where(
-    WORK.c.run == bindparam("r"), WORK.c.step == MAIN_STEP, WORK.c.device == bindparam("d")
+# What is asked for each of many small runs is made once: to make a statement costs more than to run it.
+_INSERT_WORK = insert(WORK)
+_IS_DEVICE = and_(WORK.c.run == bindparam("r"), WORK.c.step == MAIN_STEP, WORK.c.device == bindparam("d"))
+_DELETE_WORK = delete(WORK).where(_IS_DEVICE)
+_INTEND_WORK = (
+    update(WORK)
+    .where(_IS_DEVICE)
+    .values(state=WorkState.INTENDED.value, process=bindparam("by"), attempts=WORK.c.attempts + 1)
 )
+_WAITS = and_(WORK.c.run == bindparam("r"), WORK.c.state.in_(_WAITING))
+DUE_WORK = (
+    select(WORK)
+    .where(_WAITS, WORK.c.not_before <= bindparam("now"))
+    .order_by(WORK.c.not_before, WORK.c.device)
+    .limit(bindparam("most", type_=Integer))
+)
+"""The query of `due_work`. Public for EXPLAIN QUERY PLAN."""
+NEXT_WORK = select(func.min(WORK.c.not_before)).where(_WAITS)
+"""The query of `next_work`. Public for EXPLAIN QUERY PLAN."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +83,7 @@ def add_work(tx: Transaction, entries: Sequence[WorkEntry], process: str | None)
     """Write what is not final and has no row yet."""
     if entries:
         tx.execute(
-            insert(WORK),
+            _INSERT_WORK,
             [
                 {
                     "run": entry.run,
@@ -94,27 +110,12 @@ def drop_work(tx: Transaction, devices: Sequence[tuple[int, int]]) -> None:
 def intend_work(tx: Transaction, devices: Sequence[tuple[int, int]], process: str) -> None:
     """Work rows of (run, device) are taken up: they may be sent from now on."""
     if devices:
-        tx.execute(
-            update(WORK)
-            .where(WORK.c.run == bindparam("r"), WORK.c.step == MAIN_STEP, WORK.c.device == bindparam("d"))
-            .values(state=WorkState.INTENDED.value, process=process, attempts=WORK.c.attempts + 1),
-            [{"r": run, "d": device} for run, device in devices],
-        )
+        tx.execute(_INTEND_WORK, [{"r": run, "d": device, "by": process} for run, device in devices])
 
 
 def due_work(tx: Transaction, run: int, now: datetime, *, limit: int) -> list[WorkEntry]:
     """Work rows of a run that may be taken up, the longest waiting first."""
-    return [_work(row) for row in tx.execute(due_work_statement(run, now, limit=limit))]
-
-
-def due_work_statement(run: int, now: datetime, *, limit: int) -> Select[Any]:
-    """The query of `due_work`. Public for EXPLAIN QUERY PLAN."""
-    return (
-        select(WORK)
-        .where(WORK.c.run == run, WORK.c.state.in_(_WAITING), WORK.c.not_before <= to_ms(now))
-        .order_by(WORK.c.not_before, WORK.c.device)
-        .limit(limit)
-    )
+    return [_work(row) for row in tx.execute(DUE_WORK, {"r": run, "now": to_ms(now), "most": limit})]
 
 
 def left_behind(tx: Transaction, run: int) -> list[WorkEntry]:
@@ -131,13 +132,8 @@ def waiting_in(tx: Transaction, runs: Sequence[int], *, limit: int = -1) -> list
 
 def next_work(tx: Transaction, run: int) -> datetime | None:
     """When the next waiting work row of a run may be taken up."""
-    at = tx.execute(next_work_statement(run)).scalar_one()
+    at = tx.execute(NEXT_WORK, {"r": run}).scalar_one()
     return None if at is None else from_ms(at)
-
-
-def next_work_statement(run: int) -> Select[Any]:
-    """The query of `next_work`. Public for EXPLAIN QUERY PLAN."""
-    return select(func.min(WORK.c.not_before)).where(WORK.c.run == run, WORK.c.state.in_(_WAITING))
 
 
 def next_due(tx: Transaction) -> datetime | None:
