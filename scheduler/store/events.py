@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Row, bindparam, func, insert, select, tuple_
+from sqlalchemy import Row, bindparam, func, insert, select
 
 from scheduler.domain.events import Event
 from scheduler.store.database import Transaction
@@ -17,6 +17,11 @@ from scheduler.store.tables import EVENTS
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
+KNOWN = select(EVENTS.c.id).where(
+    EVENTS.c.source == bindparam("source"), EVENTS.c.id.in_(bindparam("ids", expanding=True))
+)
+"""Which of these ids of a source are stored. Not asked in pairs: for those SQLite reads the whole index. Public for
+EXPLAIN QUERY PLAN."""
 _PREVIOUS = (
     select(EVENTS)
     .where(EVENTS.c.type == bindparam("t"), EVENTS.c.subject == bindparam("s"), EVENTS.c.time < bindparam("before"))
@@ -27,11 +32,14 @@ _PREVIOUS = (
 
 def known(tx: Transaction, events: Sequence[Event]) -> set[tuple[str, str]]:
     """Which of these (source, id) are stored already."""
+    by_source: dict[str, list[str]] = {}
+    for event in events:
+        by_source.setdefault(event.source, []).append(event.id)
     found: set[tuple[str, str]] = set()
-    for start in range(0, len(events), 250):
-        identities = [(event.source, event.id) for event in events[start : start + 250]]
-        query = select(EVENTS.c.source, EVENTS.c.id).where(tuple_(EVENTS.c.source, EVENTS.c.id).in_(identities))
-        found.update((source, id_) for source, id_ in tx.execute(query))
+    for source, ids in by_source.items():
+        for start in range(0, len(ids), 500):
+            asked = {"source": source, "ids": ids[start : start + 500]}
+            found.update((source, id_) for id_ in tx.execute(KNOWN, asked).scalars())
     return found
 
 
