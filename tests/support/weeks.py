@@ -385,9 +385,10 @@ def _event(chance: Random, size: Size, number: int, arrival: datetime, numbers: 
     lot = chance.random()
     user = f"u{int(_users(size) * chance.random() ** 3)}"
     kind = f"k{chance.randrange(60)}"
-    if lot < 0.002:
+    sales, scores = max(0.001, 30 / size.events), max(0.0015, 60 / size.events)
+    if lot < sales:
         type_, subject, data = SALE, f"sale-{chance.randrange(30)}", {"kind": f"k{chance.randrange(15)}"}
-    elif lot < 0.01:
+    elif lot < sales + scores:
         home, away = chance.sample(TEAMS, 2)
         type_, subject, data = SCORE, f"game-{chance.randrange(40)}", {"home": home, "away": away, "kind": kind}
     else:
