@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Integer, Row, and_, bindparam, delete, func, insert, select, update
+from sqlalchemy import Row, Select, and_, bindparam, delete, func, insert, select, update
 
 from scheduler.domain.ids import MAIN_STEP
 from scheduler.domain.outcomes import OutcomeKind
@@ -29,16 +29,6 @@ _INTEND_WORK = (
     .where(_IS_DEVICE)
     .values(state=WorkState.INTENDED.value, process=bindparam("by"), attempts=WORK.c.attempts + 1)
 )
-_WAITS = and_(WORK.c.run == bindparam("r"), WORK.c.state.in_(_WAITING))
-DUE_WORK = (
-    select(WORK)
-    .where(_WAITS, WORK.c.not_before <= bindparam("now"))
-    .order_by(WORK.c.not_before, WORK.c.device)
-    .limit(bindparam("most", type_=Integer))
-)
-"""The query of `due_work`. Public for EXPLAIN QUERY PLAN."""
-NEXT_WORK = select(func.min(WORK.c.not_before)).where(_WAITS)
-"""The query of `next_work`. Public for EXPLAIN QUERY PLAN."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +105,17 @@ def intend_work(tx: Transaction, devices: Sequence[tuple[int, int]], process: st
 
 def due_work(tx: Transaction, run: int, now: datetime, *, limit: int) -> list[WorkEntry]:
     """Work rows of a run that may be taken up, the longest waiting first."""
-    return [_work(row) for row in tx.execute(DUE_WORK, {"r": run, "now": to_ms(now), "most": limit})]
+    return [_work(row) for row in tx.execute(due_work_statement(run, now, limit=limit))]
+
+
+def due_work_statement(run: int, now: datetime, *, limit: int) -> Select[Any]:
+    """The query of `due_work`. Public for EXPLAIN QUERY PLAN."""
+    return (
+        select(WORK)
+        .where(WORK.c.run == run, WORK.c.state.in_(_WAITING), WORK.c.not_before <= to_ms(now))
+        .order_by(WORK.c.not_before, WORK.c.device)
+        .limit(limit)
+    )
 
 
 def left_behind(tx: Transaction, run: int) -> list[WorkEntry]:
@@ -132,8 +132,13 @@ def waiting_in(tx: Transaction, runs: Sequence[int], *, limit: int = -1) -> list
 
 def next_work(tx: Transaction, run: int) -> datetime | None:
     """When the next waiting work row of a run may be taken up."""
-    at = tx.execute(NEXT_WORK, {"r": run}).scalar_one()
+    at = tx.execute(next_work_statement(run)).scalar_one()
     return None if at is None else from_ms(at)
+
+
+def next_work_statement(run: int) -> Select[Any]:
+    """The query of `next_work`. Public for EXPLAIN QUERY PLAN."""
+    return select(func.min(WORK.c.not_before)).where(WORK.c.run == run, WORK.c.state.in_(_WAITING))
 
 
 def next_due(tx: Transaction) -> datetime | None:

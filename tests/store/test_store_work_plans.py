@@ -13,7 +13,6 @@ from support.worlds import NOW, new_store
 from scheduler.domain.runs import WorkEntry, WorkState
 from scheduler.store import ledger
 from scheduler.store.database import Store
-from scheduler.store.instants import to_ms
 
 COUNT = 5_000
 
@@ -38,16 +37,19 @@ def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 @pytest.mark.parametrize(
     ("statement", "step"),
     [
-        (ledger.DUE_WORK, "SEARCH work USING INDEX work_by_time (run=? AND not_before<?)"),
-        (ledger.NEXT_WORK, "SEARCH work USING INDEX work_by_time (run=?)"),
+        (
+            ledger.due_work_statement(1, NOW, limit=1_000),
+            "SEARCH work USING INDEX work_by_time (run=? AND not_before<?)",
+        ),
+        (ledger.next_work_statement(1), "SEARCH work USING INDEX work_by_time (run=?)"),
     ],
     ids=["due", "next"],
 )
 def test_work_that_is_due_is_found_in_order_by_its_index(store: Store, statement: Select[Any], step: str) -> None:
     with store.read() as tx:
-        asked = statement.params(r=1, now=to_ms(NOW), most=1_000)
-        compiled = asked.compile(tx.engine, compile_kwargs={"literal_binds": True})
-        plan = [row.detail for row in tx.exec_driver_sql(f"EXPLAIN QUERY PLAN {compiled}")]
+        compiled = statement.compile(tx.engine, compile_kwargs={"render_postcompile": True})
+        values = tuple(compiled.params[name] for name in compiled.positiontup or [])
+        plan = [row.detail for row in tx.exec_driver_sql(f"EXPLAIN QUERY PLAN {compiled}", values)]
     assert plan == [step]
 
 
