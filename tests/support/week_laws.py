@@ -7,12 +7,13 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, time, timedelta
 from functools import cache, lru_cache
 from hashlib import sha256
+from itertools import pairwise
 from math import log
 from zoneinfo import ZoneInfo
 
 from scheduler.domain.ids import apns_ids
-from support.week_records import Outcome, People, Records, StoredRun
-from support.week_rules import COMPANY, DEFAULT_ZONE, END, QUIET, SCORE, START, WeekRule
+from support.week_records import Outcome, People, Records, StoredEvent, StoredRun
+from support.week_rules import BUILT, CAPS, COMPANY, DEFAULT_ZONE, END, EXIT, QUIET, SCORE, START, Cap, WeekRule
 
 _NAMED = ("user", "both")
 
@@ -29,6 +30,10 @@ def check_laws(people: People, records: Records, taken: Mapping[str, int], *, ha
     check_consent(people, records)
     check_experiments(people, records)
     check_superseding(records)
+    check_caps(people, records)
+    check_reentry(people, records)
+    check_one_device_a_user(people, records)
+    check_exits(people, records)
 
 
 def check_sums(records: Records) -> None:
@@ -68,7 +73,7 @@ def check_occasions(records: Records) -> None:
     for event in records.events:
         for rule in by_type[event.type]:
             is_on = _is_on(rule, event.counts_at) and rule.enabled
-            wants_subject = rule.once_per or rule.supersede
+            wants_subject = rule.once_per or rule.supersede or rule.reentry_key
             if is_on and rule.kind in (None, event.data.get("kind")) and (event.subject or not wants_subject):
                 key = event.subject if rule.once_per else f"{event.source}\n{event.id}"
                 assert key is not None
@@ -77,7 +82,8 @@ def check_occasions(records: Records) -> None:
         if run.rule.name in rules:
             had[run.rule.name].add(run.occasion)
             assert run.event is not None
-            assert run.due == run.occasion_at == run.event.counts_at
+            assert run.occasion_at == run.event.counts_at
+            assert run.due == run.occasion_at + run.rule.delay
     assert had == expected
 
 
@@ -233,6 +239,81 @@ def check_superseding(records: Records) -> None:
             stopped_at = min(newer.created_at for newer in rivals[number + 1 :])
             last = max((one.at for one in run.outcomes if one.is_accepted), default=stopped_at)
             assert last <= stopped_at, run
+
+
+def check_caps(people: People, records: Records) -> None:
+    """Nobody has more runs in the time of a cap than it says, and who was sent to holds a place."""
+    places: dict[tuple[str, str], dict[int, datetime]] = defaultdict(dict)
+    whose: dict[str, int] = {}
+    for run in records.runs:
+        mine = {(claim.scope, claim.device) for claim in run.claims if claim.kind == "cap"}
+        for claim in run.claims if mine else ():
+            if claim.kind == "cap":
+                taken = places[claim.scope, claim.person]
+                taken[run.seq] = min(claim.at, taken.get(run.seq, claim.at))
+                whose[claim.person] = claim.device
+        for one in run.outcomes:
+            if one.is_accepted:
+                assert mine >= {(cap.name, one.device) for cap in run.rule.caps if "caps" in BUILT}, (run, one)
+    for cap in CAPS:
+        for (scope, person), taken in places.items():
+            zone = people.zone_of_person(whose[person])
+            if scope == cap.name and (zone is not None or cap.rolling is not None):
+                assert _most_at_once(cap, sorted(taken.values()), zone) <= cap.most, (cap, person, taken)
+
+
+def _most_at_once(cap: Cap, times: list[datetime], zone: str | None) -> int:
+    if cap.rolling is None:
+        assert zone is not None
+        return max(Counter(at.astimezone(ZoneInfo(zone)).date() for at in times).values())
+    return max(sum(at - cap.rolling < before <= at for before in times) for at in times)
+
+
+def check_reentry(people: People, records: Records) -> None:
+    """Between two occasions at which a person has a rule lies the time of its re-entry."""
+    had: dict[tuple[str, str, str | None], set[tuple[datetime, int]]] = defaultdict(set)
+    for run in records.runs:
+        if run.rule.reentry is not None:
+            key = None if not run.rule.reentry_key or run.event is None else run.event.subject
+            for one in run.outcomes:
+                if one.is_accepted or one.reason == "held_out":
+                    had[run.rule.name, people.person(one.device), key].add((run.occasion_at, run.seq))
+    after = {run.rule.name: run.rule.reentry for run in records.runs}
+    for (name, *_), occasions in had.items():
+        shortest = after[name]
+        assert shortest is not None
+        for (first, _), (second, _) in pairwise(sorted(occasions)):
+            assert second - first >= shortest, (name, first, second)
+
+
+def check_one_device_a_user(people: People, records: Records) -> None:
+    """Of a rule for the latest device, a user has it on one."""
+    for run in records.runs:
+        if run.rule.per_user == "latest":
+            sent = Counter(people.person(one.device) for one in run.outcomes if one.is_accepted)
+            assert max(sent.values(), default=1) == 1, run
+
+
+def check_exits(people: People, records: Records) -> None:
+    """Nothing is accepted after an event that calls it off; what is called off has such an event."""
+    by_user: dict[str, list[StoredEvent]] = defaultdict(list)
+    by_subject: dict[str, list[StoredEvent]] = defaultdict(list)
+    for event in records.events:
+        if event.type == EXIT:
+            by_user[event.data["user_id"]].append(event)
+            by_subject[event.subject or ""].append(event)
+    for run in records.runs:
+        if run.rule.unless is None or run.event is None:
+            continue
+        since = run.event.counts_at
+        for one in run.outcomes:
+            user = people.user_of(one.device)
+            exits = by_subject[run.event.subject or ""] if run.rule.unless == "subject" else by_user[user or ""]
+            after = [event for event in exits if event.counts_at >= since]
+            if one.is_accepted:
+                assert not any(event.counts_at <= one.at and event.arrived_at < one.at for event in after), (run, one)
+            if one.reason == "exit_event":
+                assert any(event.arrived_at <= one.at for event in after), (run, one)
 
 
 def _accepted(records: Records) -> Iterator[tuple[StoredRun, Outcome]]:

@@ -14,7 +14,7 @@ from uuid import UUID
 from sqlalchemy import func, select
 
 from scheduler.store.database import Store
-from scheduler.store.tables import DEVICES, EVENTS, LEDGER, RUNS, SHARDS, WORK
+from scheduler.store.tables import CLAIMS, DEVICES, EVENTS, LEDGER, RUNS, SHARDS, WORK
 from support.week_rules import DEFAULT_ZONE, WeekRule
 from support.weeks import Down, Move, OptOut, Switch, Up, Week
 
@@ -58,6 +58,7 @@ class StoredRun:
     outcomes: list[Outcome] = field(default_factory=list)
     waiting: list[int] = field(default_factory=list)
     """Devices that have a work row."""
+    claims: list[Claim] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,17 @@ class Outcome:
     @property
     def is_accepted(self) -> bool:
         return self.outcome == "accepted"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a person has of a limit, for a device of a run."""
+
+    person: str
+    kind: str
+    scope: str
+    device: int
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +123,8 @@ def read_records(week: Week, store: Store) -> Records:
             runs[row.run].outcomes.append(outcome)
         for row in tx.execute(select(WORK.c.run, WORK.c.device)):
             runs[row.run].waiting.append(row.device)
+        for row in tx.execute(select(CLAIMS)):
+            runs[row.run].claims.append(Claim(row.person, row.kind, row.scope, row.device, _at(row.at)))
         retired = frozenset(tx.execute(select(DEVICES.c.id).where(~DEVICES.c.active)).scalars())
     return Records(list(events.values()), list(runs.values()), retired)
 
@@ -122,15 +136,22 @@ class People:
         self.devices = dict(enumerate(week.devices, 1))
         self.users = {user.id: user for user in week.users}
         numbers = {device.token: number for number, device in self.devices.items()}
+        self.moved: set[int] = set()
+        """Devices that were in more than one zone."""
         self._zones = {number: [(_EPOCH, device.time_zone)] for number, device in self.devices.items()}
         self._opt_outs = {user.id: [(_EPOCH, user.opt_outs)] for user in week.users}
         self.stops: dict[str, list[tuple[datetime, datetime]]] = defaultdict(list)
         self.downs: list[tuple[datetime, datetime]] = []
+        self._devices_of: dict[str, list[int]] = defaultdict(list)
+        for number, one in self.devices.items():
+            if one.user:
+                self._devices_of[one.user].append(number)
         since: dict[str, datetime] = {}
         for at, happening in week.happenings:
             match happening:
                 case Move(device):
                     self._zones[numbers[device.token]].append((at, device.time_zone))
+                    self.moved.add(numbers[device.token])
                 case OptOut(user, category):
                     self._opt_outs[user].append((at, [category]))
                 case Switch(category, True):
@@ -155,6 +176,17 @@ class People:
         user = self.user_of(device)
         own = _last_before(self._zones[device], at)
         return own or (None if user is None else self.users[user].time_zone) or DEFAULT_ZONE
+
+    def zone_of_person(self, device: int) -> str | None:
+        """The zone of the person behind a device: the user's, else that of the newest of the user's devices that tells
+        one (all were seen last at the same time), else the workspace's. None: it was not the same all week."""
+        user = self.user_of(device)
+        own = None if user is None else self.users[user].time_zone
+        devices = [device] if user is None else self._devices_of[user]
+        if own is None and self.moved.intersection(devices):
+            return None
+        told = [zone for one in devices if (zone := self.devices[one].time_zone)]
+        return own or (told[-1] if told else DEFAULT_ZONE)
 
     def has_opted_out(self, device: int, category: str, at: datetime) -> bool:
         """Whether the user had opted out before an instant."""

@@ -24,7 +24,29 @@ TEAMS = tuple(f"team-{number}" for number in range(60))
 TYPES = tuple(f"com.example.app.t{number}" for number in range(8))
 """Events about one user; what happened is their `kind`."""
 SCORE, SALE = "com.example.score.changed", "com.example.sale.started"
+EXIT = "com.example.order.placed"
+"""What calls a delayed message off."""
+NEVER = timedelta(days=9_999)
+CANARY_WAIT = timedelta(minutes=30)
 HOUR = timedelta(hours=1)
+BUILT = frozenset[str]()
+"""Words of the language that are built: caps, delays, guards, zones."""
+
+
+@dataclass(frozen=True)
+class Cap:
+    """`most` runs a person in the last `rolling`, or on a calendar day where there is none; of some categories."""
+
+    name: str
+    most: int
+    rolling: timedelta | None
+    categories: tuple[str, ...]
+
+
+CAPS = (
+    Cap("offers-day", 1, None, ("marketing",)),
+    Cap("some-hours", 2, timedelta(hours=8), ("marketing", "news", "sports")),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,9 +91,30 @@ class WeekRule:
     holdout: float = 0.0
     variants: tuple[int, ...] = ()
     """Their weights."""
+    ignores_caps: bool = False
+    reentry: timedelta | None = None
+    """Again after this time; `NEVER` is a very long one."""
+    reentry_key: bool = False
+    """By the event's subject."""
+    per_user: str = "all"
+    delay: timedelta = timedelta()
+    recheck: bool = True
+    unless: str | None = None
+    """`match`: user or subject. The exit event is EXIT."""
+    canary: float = 0.0
+    """Its share; it waits for CANARY_WAIT."""
     enabled: bool = True
     starts: datetime | None = None
     ends: datetime | None = None
+
+    @property
+    def caps(self) -> list[Cap]:
+        """Those that it heeds."""
+        return [cap for cap in CAPS if self.category in cap.categories and not self.ignores_caps]
+
+    @property
+    def is_device_local(self) -> bool:
+        return self.zone == "device"
 
     @property
     def is_scheduled(self) -> bool:
@@ -104,6 +147,7 @@ class WeekRule:
             "message": {"template": self._template()},
             "delivery": self._delivery(),
             "timing": self._timing(),
+            "limits": self._limits(),
             "experiment": self._experiment(),
         }
         return json.dumps({key: value for key, value in rule.items() if value not in (None, {})}, indent=1)
@@ -152,15 +196,37 @@ class WeekRule:
             "max_age": self.max_age and _duration(self.max_age),
             "supersede": "{{ event.subject }}" if self.supersede else None,
             "on_unknown": self.on_unknown,
+            "canary": self._canary(),
         }
         return {key: value for key, value in delivery.items() if value is not None}
 
+    def _canary(self) -> dict[str, str] | None:
+        if not self.canary:
+            return None
+        return {"share": f"{self.canary * 100:g}%", "wait": _duration(CANARY_WAIT), "max_rejects": "100%"}
+
     def _timing(self) -> dict[str, Any]:
+        timing: dict[str, Any] = {}
         if self.quiet_hours is not None:
             start, end = self.quiet_hours
             then = {} if self.quiet is None else {"then": self.quiet}
-            return {"quiet_hours": {"from": f"{start:%H:%M}", "to": f"{end:%H:%M}", **then}}
-        return {} if self.quiet is None else {"quiet_hours": self.quiet}
+            timing["quiet_hours"] = {"from": f"{start:%H:%M}", "to": f"{end:%H:%M}", **then}
+        elif self.quiet is not None:
+            timing["quiet_hours"] = self.quiet
+        if self.delay:
+            timing["delay"] = _duration(self.delay)
+        if not self.recheck:
+            timing["recheck"] = False
+        if self.unless is not None:
+            timing["unless"] = {"event": EXIT, "match": self.unless}
+        return timing
+
+    def _limits(self) -> dict[str, Any]:
+        limits: dict[str, Any] = {"caps": "ignore"} if self.ignores_caps else {}
+        if self.reentry is not None:
+            key = {"key": "{{ event.subject }}"} if self.reentry_key else {}
+            limits["reentry"] = "never" if self.reentry == NEVER else {"after": _duration(self.reentry), **key}
+        return limits if self.per_user == "all" else {**limits, "per_user": self.per_user}
 
     def _experiment(self) -> dict[str, Any]:
         shares = {"holdout": f"{self.holdout * 100:g}%"} if self.holdout else {}
@@ -184,15 +250,20 @@ def settings_text() -> str:
     share, salt = COMPANY
     categories = {name: {"quiet_hours": action} for name, action in CATEGORIES.items()}
     categories["service"] |= {"opt_out": False, "holdout": "exempt"}
+    limits: dict[str, Any] = {
+        "quiet_hours": {"from": f"{QUIET[0]:%H:%M}", "to": f"{QUIET[1]:%H:%M}"},
+        "holdout": {"share": f"{share * 100:g}%", "salt": salt},
+    }
+    if "caps" in BUILT:
+        limits["caps"] = [_cap(cap) for cap in CAPS]
+    if "guards" in BUILT:
+        limits["fuse"] = {"times": 10, "within": "15 minutes"}
     return json.dumps(
         {
             "store": {"url": "sqlite:///clarion.db"},
             "apps": apps,
             "categories": categories,
-            "limits": {
-                "quiet_hours": {"from": f"{QUIET[0]:%H:%M}", "to": f"{QUIET[1]:%H:%M}"},
-                "holdout": {"share": f"{share * 100:g}%", "salt": salt},
-            },
+            "limits": limits,
             "defaults": {"time_zone": DEFAULT_ZONE, "locale": "en"},
         },
         indent=1,
@@ -269,6 +340,9 @@ def _for_many(chance: Random, base: WeekRule) -> WeekRule:
     return replace(made, audience=audience, times=times, weekdays=frozenset({chance.randrange(7)}))
 
 
+_SCHEDULE_ZONES = (None, "America/New_York", "Asia/Kathmandu", "Pacific/Chatham", "Europe/London")
+
+
 def _by_schedule(chance: Random, base: WeekRule) -> WeekRule:
     hours = sorted(chance.sample(range(24), chance.choice([1, 1, 2, 6])))
     minute = chance.choice([0, 15, 30, 45])
@@ -278,7 +352,7 @@ def _by_schedule(chance: Random, base: WeekRule) -> WeekRule:
         topic=chance.choice(TEAMS),
         times=tuple(time(hour, minute) for hour in hours),
         weekdays=chance.choice([None, None, frozenset(chance.sample(range(7), 3))]),
-        zone=chance.choice([None, "America/New_York", "Asia/Kathmandu", "Pacific/Chatham", "Europe/London"]),
+        zone=chance.choice(_SCHEDULE_ZONES + (("device", "device") if "zones" in BUILT else ())),
         grace=chance.choice([timedelta(minutes=10), HOUR, 12 * HOUR]),
         catch_up=chance.choice(["skip", "last", "all"]),
     )
@@ -310,15 +384,41 @@ _TERMS: Sequence[Callable[[Random], dict[str, Any]]] = (
 )
 
 
+_NAMED = ("user", "both")
+_TERMS_OF: dict[str, Sequence[Callable[[Random], dict[str, Any]]]] = {
+    "caps": (
+        lambda chance: {"ignores_caps": True},
+        lambda chance: {"reentry": chance.choice([NEVER, 6 * HOUR, 30 * HOUR])},
+        lambda chance: {"reentry": 30 * HOUR, "reentry_key": True},
+        lambda chance: {"per_user": "latest"},
+    ),
+    "delays": (
+        lambda chance: {"delay": chance.choice([HOUR / 2, 2 * HOUR, 20 * HOUR])},
+        lambda chance: {"delay": 2 * HOUR, "unless": "user", "recheck": chance.random() < 0.5},
+        lambda chance: {"delay": 5 * HOUR, "unless": "subject"},
+    ),
+    "guards": (lambda chance: {"canary": chance.choice([0.05, 0.3])},),
+}
+
+
 def _with_terms(chance: Random, rule: WeekRule) -> WeekRule:
     """Up to three more words, and one rule in thirty is disabled."""
-    for make in chance.sample(_TERMS, chance.choice([0, 1, 2, 3])):
+    terms = [*_TERMS, *(term for word in sorted(BUILT) for term in _TERMS_OF.get(word, ()))]
+    for make in chance.sample(terms, chance.choice([0, 1, 2, 3])):
         words = make(chance)
         starts_late = "starts" in words and (rule.starts is not None or rule.is_scheduled)
         never_comes = "ends" in words and (rule.every is not None or rule.at is not None or rule.weekdays is not None)
-        if not starts_late and not never_comes:
+        about_events = "delay" in words or "reentry_key" in words or "unless" in words
+        fits = rule.event is not None or not about_events
+        cut = "canary" in words and (rule.audience in _NAMED or rule.is_device_local)
+        if not starts_late and not never_comes and fits and not cut:
             rule = replace(rule, **words)
     return replace(rule, enabled=chance.random() > 1 / 30)
+
+
+def _cap(cap: Cap) -> dict[str, Any]:
+    per = {"per": "1 day", "window": "calendar"} if cap.rolling is None else {"per": _duration(cap.rolling)}
+    return {"name": cap.name, "max": cap.most, **per, "categories": list(cap.categories)}
 
 
 def _instant(at: datetime) -> str:

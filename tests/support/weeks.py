@@ -38,6 +38,7 @@ from scheduler.workspace.loading import Workspace
 from support.week_rules import (
     APPS,
     END,
+    EXIT,
     SALE,
     SCORE,
     START,
@@ -391,6 +392,8 @@ def _event(chance: Random, size: Size, number: int, arrival: datetime, numbers: 
     elif lot < sales + scores:
         home, away = chance.sample(TEAMS, 2)
         type_, subject, data = SCORE, f"game-{chance.randrange(40)}", {"home": home, "away": away, "kind": kind}
+    elif lot > 0.97:
+        type_, subject, data = EXIT, f"{user}-{chance.randrange(3)}", {"user_id": user}
     else:
         type_, subject, data = chance.choice(TYPES), f"{user}-{chance.randrange(3)}", {"user_id": user, "kind": kind}
         if chance.random() < 0.01:
