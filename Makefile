@@ -46,6 +46,7 @@ bench: $(STAMP) ## the benchmarks, with the peers measured in the same run
 	@$(PYTHON) benchmarks/check.py
 	@$(PYTHON) benchmarks/events.py
 	@$(PYTHON) benchmarks/pipeline.py
+	@$(PYTHON) benchmarks/week.py
 
 .PHONY: fuzz
 fuzz: SECONDS ?= 600
