@@ -29,7 +29,7 @@ EXIT = "com.example.order.placed"
 NEVER = timedelta(days=9_999)
 CANARY_WAIT = timedelta(minutes=30)
 HOUR = timedelta(hours=1)
-BUILT = frozenset[str]()
+BUILT = frozenset({"caps"})
 """Words of the language that are built: caps, delays, guards, zones."""
 
 
@@ -315,7 +315,7 @@ def _about_one(chance: Random, base: WeekRule, number: int) -> WeekRule:
             {"once_per": True},
             {"supersede": True},
             {"audience": "both", "topic": chance.choice(TEAMS)},
-            {"grows": True},
+            {"grows": True, "event": TYPES[0]},
             {"event": f"{type_[:-1]}*" if chance.random() < 0.2 else f"{type_}*"},
         ]
     )

@@ -366,7 +366,7 @@ def _events(
     arrivals: list[tuple[datetime, Arrive | Emit]] = []
     made = 0
     before: list[Event] = []
-    bursts = sorted(START + chance.randrange(1, week_s) * _SECOND for _ in range(max(30, size.events // 150)))
+    bursts = sorted(START + chance.randrange(1, week_s) * _SECOND for _ in range(max(30, size.events // 300)))
     for number, at in enumerate(bursts):
         count = (size.events - made) // (len(bursts) - number)
         count = min(size.events - made, chance.randrange(count // 2, count * 3 // 2 + 2))
@@ -421,9 +421,9 @@ def _hands(
     for rule in rules:
         if rule.manual:
             found += [(some_time(), Fire(rule.name, f"key-{chance.randrange(3)}")) for _ in range(4)]
-    for user in chance.sample(users, len(users) // 50):
+    for user in chance.sample(users, len(users) // 100):
         found.append((some_time(), OptOut(user.id, chance.choice(["marketing", "news", "sports"]))))
-    for device in chance.sample(devices, len(devices) // 50):
+    for device in chance.sample(devices, len(devices) // 100):
         changed = DeviceChange(app=device.app, token=device.token, time_zone=chance.choice(ZONES))
         found.append((some_time(), Move(changed)))
     for category in ("marketing", "sports"):
