@@ -23,12 +23,14 @@ apps:
     auth: {{key_file: {key_file}, key_id: {key_id}, team_id: {team_id}}}
     endpoint: https://127.0.0.1:{port}
     ca_file: {ca_file}
+limits: {{caps: [{{name: offers-day, max: 3, per: 1 day, window: calendar, categories: [offers]}}]}}
 """
 _SCHEMA = """\
 users: {attributes: {first_name: "string?", plan: {enum: [free, pro]}}}
 devices: {attributes: {unread: integer}}
 events:
   com.example.sale: {name: string}
+  com.example.offer: {name: string}
   com.example.order: {user_id: string, number: integer}
 """
 _SALE = """\
@@ -39,6 +41,8 @@ audience:
   where: user.attributes.plan == "free"
 message: {template: personal}
 """
+_OFFER = _SALE.replace("marketing", "offers").replace("com.example.sale", "com.example.offer")
+"""The same under a cap."""
 _ORDER = """\
 category: service
 trigger: {event: com.example.order}
@@ -73,6 +77,7 @@ def make_workspace(folder: Path, sink: Sink) -> None:
         "clarion.yaml": settings,
         "schema.yaml": _SCHEMA,
         "rules/sale.yaml": _SALE,
+        "rules/offer.yaml": _OFFER,
         "rules/order.yaml": _ORDER,
         "templates/personal.yaml": _PERSONAL,
         "templates/order.yaml": _ORDER_TEMPLATE,

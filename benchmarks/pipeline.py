@@ -2,10 +2,12 @@
 
     python benchmarks/pipeline.py [--sizes 10000 100000 1000000]
 
-Each size runs in a process of its own against one counting sink in another process. Beside it, in the same run:
-aioapns' raw sending of one ready payload, and a bare loop that inserts ledger rows into SQLite at synchronous=FULL in
-transactions of 1,000. Prints devices/s, CPU µs per device of the daemon's process, and its peak memory. Asserts no
-time; exits 1 if an outcome is missing, or if CPU per device is not flat within 20 % over the sizes.
+Each size runs in a process of its own against one counting sink in another process, and the one of --capped twice:
+freely, and under a calendar cap, for people who have had two already that day. Beside it, in the same run: aioapns' raw
+sending of one ready payload, and a bare loop that inserts ledger rows into SQLite at synchronous=FULL in transactions
+of 1,000. Prints devices/s, CPU µs per device of the daemon's process, and its peak memory. Asserts no time; exits 1 if
+an outcome is missing, if CPU per device is not flat within 20 % over the sizes, or if the capped rule has less than 0.4
+of the rate of the other.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from datetime import datetime
 from pathlib import Path
 
 import trio
@@ -29,19 +32,31 @@ from scheduler.engine.daemon import Daemon, Ending
 from scheduler.runs.ingest import ingest
 from scheduler.runs.reports import report_of
 from scheduler.store import runs as run_rows
+from scheduler.store.claims import Claim, ClaimKind, take
 
 FLAT = 0.2
 
 
-def prepare(folder: Path, sink: Sink, devices: int) -> None:
-    """A workspace with devices, and an event that reaches all of them."""
+CAPPED_SHARE = 0.4
+
+
+def prepare(folder: Path, sink: Sink, devices: int, type_: str = "com.example.sale") -> None:
+    """A workspace with devices, and an event that reaches all of them. Everybody has two places of a cap."""
     make_workspace(folder, sink)
     store = fresh_store(folder)
     fill(store, devices)
     now = WallClock().now()
-    sale = Event(id="sale", source="/bench", type="com.example.sale", time=now, data={"name": "The sale"})
+    for start in range(0, devices, 10_000):
+        numbers = range(start, min(start + 10_000, devices))
+        with store.write() as tx:
+            take(tx, [_earlier(number, run, now) for number in numbers for run in (-1, -2)])
+    sale = Event(id="sale", source="/bench", type=type_, time=now, data={"name": "The sale"})
     ingest(store, load_workspace(folder), store.namespace(), [sale], now)
     store.close()
+
+
+def _earlier(number: int, run: int, now: datetime) -> Claim:
+    return Claim(f"user:user-{number}", ClaimKind.CAP, "offers-day", "", run, number + 1, int(now.timestamp() * 1000))
 
 
 def run_daemon(folder: Path) -> None:
@@ -93,6 +108,7 @@ def _child(*arguments: str) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
+    parser.add_argument("--capped", type=int, default=100_000, help="devices of the rule under a cap")
     parser.add_argument("--peer-requests", type=int, default=8_000, help="requests that aioapns sends")
     parser.add_argument("--child", choices=["daemon", "insert"], help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
@@ -108,14 +124,12 @@ def main() -> None:
         top = Path(name)
         with Sink.started(top) as sink:
             for size in options.sizes:
-                folder = top / str(size)
-                folder.mkdir()
-                prepare(folder, sink, size)
-                found = _child(__file__, "--child", "daemon", "--folder", str(folder))
+                found = _send(top, sink, size, failures)
                 per_device[size] = found["cpu"] / size * 1e6
                 _print(f"clarion, {size:,}", size / found["seconds"], per_device[size], found["peak"])
-                if found["accepted"] != size:
-                    failures.append(f"{size}: {found['accepted']} of {size} are accepted on the ledger")
+            size = options.capped
+            free, capped = _send(top, sink, size, failures), _send(top, sink, size, failures, "com.example.offer")
+            _print(f"capped, {size:,}", size / capped["seconds"], capped["cpu"] / size * 1e6, capped["peak"])
             senders = str(Path(__file__).with_name("express_senders.py"))
             peer = _child(
                 senders, "aioapns", "--port", str(sink.port), "--ca", str(sink.ca_file),
@@ -126,6 +140,10 @@ def main() -> None:
         )
         bare = _child(__file__, "--child", "insert", "--folder", str(top))
         _print("bare SQLite inserts", bare["count"] / bare["seconds"], bare["cpu"] / bare["count"] * 1e6)
+    share = free["seconds"] / capped["seconds"]
+    print(f"capped: {share:.2f} of the rate without a cap, {capped['cpu'] / free['cpu']:.2f} times the CPU")
+    if share < CAPPED_SHARE:
+        failures.append(f"the capped rule has {share:.2f} of the rate of the other")
     largest = per_device[max(per_device)]
     times_less = peer["cpu"] / options.peer_requests * 1e6 / largest
     print(f"CPU per device: {times_less:.1f} times less than aioapns' sending alone")
@@ -135,6 +153,16 @@ def main() -> None:
     if failures:
         sys.exit("\n".join(failures))
     return None
+
+
+def _send(top: Path, sink: Sink, size: int, failures: list[str], type_: str = "com.example.sale") -> dict[str, float]:
+    """One run in a process of its own."""
+    with tempfile.TemporaryDirectory(dir=top) as name:
+        prepare(Path(name), sink, size, type_)
+        found = _child(__file__, "--child", "daemon", "--folder", name)
+    if found["accepted"] != size:
+        failures.append(f"{type_}, {size}: {found['accepted']} of {size} are accepted on the ledger")
+    return found
 
 
 def _print(what: str, rate: float, cpu: float, peak: float | None = None) -> None:

@@ -11,6 +11,7 @@ from cyclopts.validators import Number
 
 from scheduler.cli.emit import EventFile, read_one_event
 from scheduler.cli.output import Format, local, one_line, print_json, remark
+from scheduler.cli.runs import SHORT_ID
 from scheduler.cli.session import InSession
 from scheduler.cli.tables import print_table, progress_bar
 from scheduler.rehearsal.preview import Preview, Sample, latest_event, preview
@@ -85,6 +86,8 @@ def _object(shown: Preview) -> dict[str, Any]:
         },
         "reasons": dict(shown.reasons),
         "held_until": [{"until": until, "devices": count} for until, count in sorted(shown.held_until.items())],
+        "held_for": dict(shown.held_for),
+        "earlier": [{"limit": one.limit, "rule": one.rule, "run": one.run, "at": one.at} for one in shown.earlier],
         "variants": dict(sorted(shown.variants.items())),
         "sizes": {"smallest": shown.smallest, "largest": shown.largest, "limit": shown.limit},
         "seconds_at_least": shown.seconds,
@@ -116,7 +119,8 @@ def _print(shown: Preview) -> None:
         [
             ("selected", shown.selected, None),
             ("would be sent", shown.would_send, None),
-            *([("held", shown.held, "quiet_hours")] if shown.held else []),
+            *([("held", shown.held, None)] if shown.held else []),
+            *(("", count, reason) for reason, count in shown.held_for.most_common()),
             *(("", count, f"until {local(until)}") for until, count in sorted(shown.held_until.items())),
             *(("", count, f"variant {name}") for name, count in sorted(shown.variants.items())),
             ("suppressed", shown.suppressed, None),
@@ -126,6 +130,11 @@ def _print(shown: Preview) -> None:
         right=("devices",),
         texts=("reason",),
     )
+    for limit in dict.fromkeys(one.limit for one in shown.earlier):
+        print(f"{limit}: this person has had")
+        for one in shown.earlier:
+            if one.limit == limit:
+                print(f"  {local(one.at)}  {one.rule}  run {str(one.run)[:SHORT_ID]}")
     if shown.smallest is not None:
         print(f"payloads: {shown.smallest} to {shown.largest} bytes of {shown.limit}")
     if shown.seconds:

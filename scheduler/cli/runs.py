@@ -12,7 +12,7 @@ from scheduler.cli.output import Format, HowMany, counted, local, one_line, prin
 from scheduler.cli.session import InSession
 from scheduler.cli.tables import print_details, print_table
 from scheduler.domain.errors import OperatorError
-from scheduler.domain.outcomes import OutcomeKind
+from scheduler.domain.outcomes import OutcomeKind, SuppressReason
 from scheduler.domain.quantities import Rate, format_rate, parse_rate
 from scheduler.domain.runs import Run
 from scheduler.domain.stops import Stops
@@ -249,7 +249,7 @@ def _print(found: RunReport, stops: Stops) -> None:
             *_outcome("expired", counts.expired, found),
             *_outcome("unknown", counts.unknown, found),
             ("pending", counts.pending, found.next_due and f"the next is due {local(found.next_due)}"),
-            *(("", count, _DEFERRED_BY.get(reason, f"deferred: {reason}")) for reason, count in found.deferred.items()),
+            *(("", count, _deferred_by(reason)) for reason, count in found.deferred.items()),
         ],
         right=("devices",),
         texts=("reason",),
@@ -267,6 +267,11 @@ def _print(found: RunReport, stops: Stops) -> None:
             remark(f"{reason}: {hint}")
     if found.maybe_repeated:
         remark(f"{counted(found.maybe_repeated, 'device')} may have been sent to more than once (same apns-id)")
+
+
+def _deferred_by(reason: str) -> str:
+    is_cap = reason.startswith(SuppressReason.CAP)
+    return _DEFERRED_BY.get(reason, f"held by {reason}" if is_cap else f"deferred: {reason}")
 
 
 def _if_there(name: str, value: str | None) -> dict[str, str]:

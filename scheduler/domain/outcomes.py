@@ -41,6 +41,13 @@ class SuppressReason(StrEnum):
     """The collapse id is over 64 bytes or not printable."""
     QUIET_HOURS = "quiet_hours"
     """It fell into the quiet hours of the device, and the rule drops such. Of what is held it is the reason too."""
+    REENTRY = "reentry"
+    """The person had this rule already, by `limits.reentry`."""
+    NOT_LATEST = "not_latest"
+    """The rule goes to one device of a user, and another was seen later."""
+    CAP = "cap"
+    """The person has had as many as a cap lets through. The reason names the cap: `cap marketing-day`. Of what is held
+    it is the reason too."""
     HELD_OUT = "held_out"
     """It would have been sent, and the person is in a holdout: the rule's or the workspace's."""
     TOKEN_RETIRED = "token_retired"
@@ -70,7 +77,7 @@ class RunEnd(StrEnum):
     AUDIENCE_MISSING = "audience_missing"
     """Every value of `users` or `topics` rendered to missing."""
     RENDER_ERROR = "render_error"
-    """`once_per`, `collapse` or `supersede` could not be rendered."""
+    """`users`, `topics` or the key of `reentry` could not be rendered."""
 
 
 @dataclass(frozen=True, slots=True)

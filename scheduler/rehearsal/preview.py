@@ -20,7 +20,9 @@ from scheduler.domain.runs import LedgerEntry, Recipient, Run
 from scheduler.planning.decisions import expires_at
 from scheduler.planning.slots import Slot, slots_after
 from scheduler.runs.births import prospective_run
+from scheduler.runs.claiming import contest
 from scheduler.runs.context import NoAudience, RunContext, context_of, rate_bounds
+from scheduler.runs.earlier_sends import Earlier, earlier
 from scheduler.runs.firing import fired_occasion
 from scheduler.runs.occasions import Miss, Occasion, occasion_of, occasion_of_slot
 from scheduler.runs.preparing import Preparation
@@ -53,7 +55,8 @@ class Sample:
 class Preview:
     """Counts, reasons and samples. `note` says why nobody would get anything, where that is so.
 
-    selected = would_send + held + suppressed + expired; `held_until` counts the held by instant. `variants` shares out
+    selected = would_send + held + suppressed + expired; `held_for` counts the held by reason, `held_until` by instant.
+    `earlier`, of one device that was asked about: what counts against its person. `variants` shares out
     `would_send` by the variant that they get. Sizes are bytes. `seconds` is the shortest time that the rates allow.
     """
 
@@ -67,7 +70,9 @@ class Preview:
     suppressed: int = 0
     expired: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
+    held_for: Counter[str] = field(default_factory=Counter)
     held_until: Counter[datetime] = field(default_factory=Counter)
+    earlier: list[Earlier] = field(default_factory=list)
     variants: Counter[str] = field(default_factory=Counter)
     smallest: int | None = None
     largest: int | None = None
@@ -214,10 +219,13 @@ def _walk(
     while after < last:
         page = audiences.page(tx, context.audience, after=after, last=last, limit=MAX_WINDOW)
         window = decide_window(context, None, page.recipients, end=page.end, now=now)
+        contest(tx, [window], now)
+        if device is not None:
+            shown.earlier = [one for recipient in page.recipients for one in earlier(tx, context, recipient, now)]
         shown.selected += window.selected
         for entry in window.suppressed:
             _count(shown, entry)
-        held = {one.recipient.id: one.until.instant for one in window.deferred}
+        held = {one.recipient.id: one.until for one in window.deferred}
         by_id = {one.id: one for one in (*window.recipients, *(one.recipient for one in window.deferred))}
         requests, failures = preparation.prepare(list(by_id.values()))
         for number, report in failures:
@@ -228,7 +236,8 @@ def _walk(
             recipient = by_id[request.device]
             if recipient.id in held:
                 shown.held += 1
-                shown.held_until[held[recipient.id]] += 1
+                shown.held_for[held[recipient.id].reason] += 1
+                shown.held_until[held[recipient.id].instant] += 1
             else:
                 shown.would_send += 1
                 if recipient.variant is not None:

@@ -16,6 +16,7 @@ from scheduler.domain.lanes import Lane
 from scheduler.domain.push_types import PushType
 from scheduler.domain.quantities import Rate
 from scheduler.domain.quiet_hours import NO_OVERRIDE, QuietAction, QuietOverride
+from scheduler.domain.reentry import Reentry
 from scheduler.rules.bare_names import bare_name_in_key
 from scheduler.rules.contradictions import contradictions
 from scheduler.rules.fields import Values, root_mapping, without_echoes
@@ -79,6 +80,7 @@ class _Compiler:
         trigger, audience, message, delivery = self._trigger(), self._audience(), self._message(), self._delivery()
         self._check_exits()
         self.findings.extend(contradictions(self.values))
+        reentry, reentry_key = self._reentry()
         category = self.values.node("category")
         if message is None or not isinstance(category, ScalarNode):
             return None
@@ -99,6 +101,10 @@ class _Compiler:
             quiet=self._quiet(),
             places={path: self.values.span(path) for path in _PLACES if self.values.has(path)},
             audience_max=self.values.optional("limits.audience_max", int),
+            reentry=reentry,
+            reentry_key=reentry_key,
+            heeds_caps=self.values.get("limits.caps", str, "apply") != "ignore",
+            one_device=self.values.get("limits.per_user", str, "all") == "latest",
             experiment=self._experiment(stem, message),
             ignored=self._ignored(),
         )
@@ -199,8 +205,12 @@ class _Compiler:
         )
 
     def _experiment(self, stem: str, message: Message) -> Experiment:
-        """Who gets nothing, and the variants; what one of them leaves out is the rule's own."""
+        """Who gets nothing, and the variants; what one of them leaves out is the rule's own.
+
+        People are drawn by the rule's first name: a rename is not a new campaign.
+        """
         values = self.values
+        earlier = self._renamed_from()
         variants = []
         for variant in values.get("experiment.variants", tuple, ()):
             node = variant.node("template")
@@ -213,7 +223,7 @@ class _Compiler:
             variants.append(Variant(name=name, weight=weight, message=own))
         return Experiment(
             holdout=values.get("experiment.holdout", float, 0.0),
-            salt=values.get("experiment.salt", str, stem),
+            salt=values.get("experiment.salt", str, earlier[0].name if earlier else stem),
             variants=tuple(variants),
         )
 
@@ -273,6 +283,17 @@ class _Compiler:
                 return QuietOverride(said.optional("from", time), said.optional("to", time), action)
             case word:
                 return QuietOverride(action=QuietAction(str(word)))
+
+    def _reentry(self) -> tuple[Reentry | None, ScalarNode | None]:
+        """How often a person may have it, and the key by which; None: always."""
+        match self.values.optional("limits.reentry", object):
+            case "never":
+                return Reentry(), None
+            case Values() as said:
+                key = said.optional("key", ScalarNode)
+                after = said.get("after", timedelta, ONE_DAY)
+                return Reentry(after), None if key is None else self._checked_template(key)
+        return None, None
 
     def _condition(self, path: str, roots: frozenset[str]) -> Condition | None:
         node = self.values.optional(path, ScalarNode)

@@ -17,6 +17,7 @@ from scheduler.domain.lanes import Lane
 from scheduler.domain.push_types import PushType
 from scheduler.domain.quantities import Rate
 from scheduler.domain.quiet_hours import QuietOverride
+from scheduler.domain.reentry import Reentry
 from scheduler.domain.wall_times import Moment
 from scheduler.rules.schedule import Schedule
 
@@ -147,6 +148,12 @@ class Rule:
     """By path, where those of its fields stand that may not fit the settings; only what is written."""
     audience_max: int | None
     """`limits.audience_max`; None: the settings'."""
+    reentry: Reentry | None
+    """None: always."""
+    reentry_key: ScalarNode | None
+    heeds_caps: bool
+    one_device: bool
+    """`limits.per_user` is latest."""
     experiment: Experiment
     ignored: tuple[Ignored, ...]
 

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from scheduler.domain.outcomes import OutcomeKind, SuppressReason
 from scheduler.domain.runs import LedgerEntry, RunState, WorkEntry
+from scheduler.runs.claiming import give_back
 from scheduler.store import ledger, run_ends
 from scheduler.store import runs as run_rows
 from scheduler.store.database import Store, Transaction
@@ -34,7 +35,9 @@ def clear_superseded(store: Store, now: datetime) -> bool:
 def record_called_off(tx: Transaction, waiting: list[WorkEntry], state: RunState, now: datetime) -> None:
     """Devices that waited in runs that were called off become final."""
     ledger.drop_work(tx, [(entry.run, entry.device) for entry in waiting])
-    ledger.record(tx, [called_off_entry(entry, state) for entry in waiting], now)
+    entries = [called_off_entry(entry, state) for entry in waiting]
+    ledger.record(tx, entries, now)
+    give_back(tx, entries)
 
 
 def called_off_entry(entry: WorkEntry, state: RunState) -> LedgerEntry:

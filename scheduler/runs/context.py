@@ -11,7 +11,9 @@ from scheduler.domain.outcomes import RunEnd
 from scheduler.domain.quantities import Rate
 from scheduler.domain.quiet_hours import QuietAction
 from scheduler.domain.runs import Run
+from scheduler.planning.caps import Cap
 from scheduler.planning.decisions import SendTerms
+from scheduler.planning.limits import NO_LIMITS, Limits
 from scheduler.planning.quiet_hours import quiet_terms
 from scheduler.rendering.results import Missing, RenderFailure
 from scheduler.rendering.texts import TextTemplate
@@ -37,6 +39,8 @@ class RunContext:
     scope: Mapping[str, object]
     audience_max: int | None = None
     """With more devices it does not start; None: however many."""
+    limits: Limits = NO_LIMITS
+    """Of what each person gets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,20 +94,34 @@ def context_of(run: Run, campaign: Campaign, settings: Settings) -> RunContext |
                 return NoAudience(run, RunEnd.AUDIENCE_MISSING, f"every value of audience.{name} is missing")
             case _:
                 chosen[name] = rendered
+    key = reentry_key_of(campaign, scope)
+    if not isinstance(key, str):
+        return NoAudience(run, RunEnd.RENDER_ERROR, f"limits.reentry.key: {key}")
     app = settings.apps[campaign.app]
     where = campaign.where.bind(scope) if campaign.where is not None else None
+    limits = Limits(caps_of(campaign, settings), campaign.reentry, key, campaign.one_device)
     audience = Audience(
         app=campaign.app,
         environment=app.environment,
         users=chosen["users"],
         topics=chosen["topics"],
         where=where,
-        names=campaign.names,
-        zones="today" in campaign.names or (where is not None and where.reads_zone),
+        names=campaign.names | {"device.last_seen_at"} if campaign.one_device else campaign.names,
+        zones="today" in campaign.names or (where is not None and where.reads_zone) or limits.asks_zones,
     )
     terms = terms_of(campaign, settings)
     most = None if run.may_exceed else audience_max(campaign, settings)
-    return RunContext(run, campaign, audience, terms, scope, most)
+    return RunContext(run, campaign, audience, terms, scope, most, limits)
+
+
+def reentry_key_of(campaign: Campaign, scope: Mapping[str, object]) -> str | Missing | RenderFailure:
+    """By what the re-entry of a person into an occasion goes: "" for all of the rule."""
+    return "" if campaign.reentry_key is None else campaign.reentry_key.render(scope)
+
+
+def caps_of(campaign: Campaign, settings: Settings) -> tuple[Cap, ...]:
+    """The caps that limit the runs of a campaign and count them."""
+    return settings.caps_of(campaign.category) if campaign.heeds_caps else ()
 
 
 def audience_max(campaign: Campaign, settings: Settings) -> int | None:
@@ -128,8 +146,10 @@ def terms_of(campaign: Campaign, settings: Settings) -> SendTerms:
 
 
 def under(settings: Settings, context: RunContext) -> RunContext:
-    """The same run under settings that were read again: opt-outs and quiet hours are those in force."""
-    return replace(context, terms=terms_of(context.campaign, settings))
+    """The same run under settings that were read again: opt-outs, quiet hours and caps are those in force."""
+    limits = replace(context.limits, caps=caps_of(context.campaign, settings))
+    audience = replace(context.audience, zones=context.audience.zones or limits.asks_zones)
+    return replace(context, terms=terms_of(context.campaign, settings), limits=limits, audience=audience)
 
 
 def rate_bounds(context: RunContext, app: App) -> list[tuple[str, Rate]]:

@@ -11,6 +11,7 @@ from scheduler.domain.events import Event
 from scheduler.domain.ids import run_id
 from scheduler.domain.runs import Run
 from scheduler.rendering.results import Missing
+from scheduler.rendering.texts import TextTemplate
 from scheduler.runs.births import prospective_run
 from scheduler.runs.context import occasion_scope
 from scheduler.runs.occasions import Occasion
@@ -27,7 +28,7 @@ def fired_occasion(
 ) -> Occasion:
     """The occasion of a firing. Its key: the operator's, else the event's id, else today's date in the default zone.
 
-    OperatorError if the supersede key cannot be rendered, or the rule has not started or has ended.
+    OperatorError if the key of supersede or reentry cannot be rendered, or the rule has not started or has ended.
     """
     if not campaign.is_on(now):
         raise OperatorError(
@@ -36,13 +37,19 @@ def fired_occasion(
         )
     if key is None:
         key = event.id if event is not None else now.astimezone(ZoneInfo(settings.time_zone)).date().isoformat()
-    if campaign.supersede is None:
-        return Occasion(key, None)
-    match campaign.supersede.render(occasion_scope(event, None, now, None if campaign.planned is None else now)):
-        case str(supersede):
-            return Occasion(key, supersede)
+    scope = occasion_scope(event, None, now, None if campaign.planned is None else now)
+    _rendered(campaign, "limits.reentry.key", campaign.reentry_key, scope)
+    return Occasion(key, _rendered(campaign, "delivery.supersede", campaign.supersede, scope))
+
+
+def _rendered(campaign: Campaign, label: str, template: TextTemplate | None, scope: dict[str, object]) -> str | None:
+    if template is None:
+        return None
+    match template.render(scope):
+        case str(text):
+            return text
         case Missing(variable):
-            problem = f"{variable} is missing for delivery.supersede"
+            problem = f"{variable} is missing for {label}"
         case failure:
             problem = str(failure)
     raise OperatorError(problem, where=f"rule {campaign.name}", hint="give an event that has it: --event FILE")

@@ -16,8 +16,9 @@ from uuid import UUID
 from scheduler.domain.events import Event
 from scheduler.domain.ids import run_id
 from scheduler.domain.lanes import Lane
-from scheduler.domain.runs import Recipient, RunState
+from scheduler.domain.runs import RunState
 from scheduler.runs.births import prospective_run
+from scheduler.runs.claiming import contest, take
 from scheduler.runs.context import NoAudience, RunContext, audience_max, context_of
 from scheduler.runs.occasions import Miss, Occasion, occasion_of
 from scheduler.runs.superseding import supersede
@@ -172,22 +173,24 @@ def _open_at_once(
             birth.new = replace(birth.new, run=ended)
         else:
             contexts.append((birth, context))
-    windows: list[Window] = []
+    opened: list[tuple[_Birth, Window]] = []
     named = audiences.recipients_named(tx, [context.audience for _, context in contexts])
     for (birth, context), devices in zip(contexts, named, strict=True):
         app = context.audience.app
         if len(devices) <= min(room[app], MAX_WINDOW):
-            window = _born_with_intent(birth, context, devices, now)
+            window = decide_window(context, None, devices, end=devices[-1].id if devices else 0, now=now)
             room[app] -= len(window.recipients)
-            windows.append(window)
+            opened.append((birth, window))
+    windows = [window for _, window in opened]
+    take(tx, contest(tx, windows, now))
+    for birth, window in opened:
+        _bear_with_intent(birth, window, now)
     return windows
 
 
-def _born_with_intent(birth: _Birth, context: RunContext, devices: list[Recipient], now: datetime) -> Window:
-    end = devices[-1].id if devices else 0
-    window = decide_window(context, None, devices, end=end, now=now)
+def _bear_with_intent(birth: _Birth, window: Window, now: datetime) -> None:
+    end, due = window.end, window.next_due
     born = replace(birth.new.run, started_at=now, last_device=end, selected=window.selected)
-    due = window.next_due
     if window.is_over:
         born = replace(born, state=RunState.FINISHED, finished_at=now, intent=end)
     elif not window.recipients and due is not None and due > now + AT_ONCE:
@@ -195,5 +198,4 @@ def _born_with_intent(birth: _Birth, context: RunContext, devices: list[Recipien
     else:
         born = replace(born, state=RunState.RUNNING, intent=end)
     birth.new = replace(birth.new, run=born)
-    window.context = replace(context, run=born)
-    return window
+    window.context = replace(window.context, run=born)

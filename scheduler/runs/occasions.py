@@ -58,15 +58,21 @@ def occasion_of(campaign: Campaign, event: Event, previous: Event | None, now: d
     supersede = _key(campaign.supersede, scope) if campaign.supersede is not None else None
     if isinstance(supersede, Miss):
         return supersede
+    if isinstance(reentry := _reentry_key(campaign, scope), Miss):
+        return reentry
     return Occasion(key, supersede)
 
 
 def occasion_of_slot(campaign: Campaign, slot: Slot, now: datetime) -> Occasion | Miss:
     """The occasion of a slot."""
-    if campaign.supersede is None:
+    if campaign.supersede is None and campaign.reentry_key is None:
         return Occasion(slot.key, None)
-    supersede = _key(campaign.supersede, occasion_scope(None, None, now, slot.at))
-    return supersede if isinstance(supersede, Miss) else Occasion(slot.key, supersede)
+    scope = occasion_scope(None, None, now, slot.at)
+    supersede = _key(campaign.supersede, scope) if campaign.supersede is not None else None
+    if isinstance(supersede, Miss):
+        return supersede
+    reentry = _reentry_key(campaign, scope)
+    return reentry if isinstance(reentry, Miss) else Occasion(slot.key, supersede)
 
 
 def _key(template: TextTemplate, scope: dict[str, object]) -> str | Miss:
@@ -77,6 +83,11 @@ def _key(template: TextTemplate, scope: dict[str, object]) -> str | Miss:
             return Miss(MissReason.KEY_MISSING, variable)
         case RenderFailure() as failure:
             return Miss(MissReason.RENDER_ERROR, str(failure))
+
+
+def _reentry_key(campaign: Campaign, scope: dict[str, object]) -> str | Miss:
+    """Worked out again when the run is taken in hand; here to see that nothing of it is missing."""
+    return "" if campaign.reentry_key is None else _key(campaign.reentry_key, scope)
 
 
 def _first_missing(names: frozenset[str], scope: dict[str, object]) -> str:

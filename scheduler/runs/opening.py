@@ -10,6 +10,7 @@ from itertools import pairwise
 from scheduler.domain.outcomes import OutcomeKind, SuppressReason
 from scheduler.domain.runs import LedgerEntry, Recipient, Run, RunState, Shard
 from scheduler.runs.audience_max import audience_max_note, exceeds_audience_max
+from scheduler.runs.claiming import contest, give_back_of_work, take
 from scheduler.runs.context import NoAudience, RunContext
 from scheduler.runs.windows import MAX_WINDOW, Window, decide_window, record_decided
 from scheduler.store import audience as audiences
@@ -68,7 +69,11 @@ def start_runs(
             if page.end < highest:
                 started.sharded.append(_cut(tx, context, highest, now))
             else:
-                started.windows.append(decide_window(context, None, page.recipients, end=highest, now=now))
+                window = decide_window(context, None, page.recipients, end=highest, now=now)
+                if context.limits.one_device:
+                    window.context = replace(context, run=replace(context.run, last_device=highest))
+                started.windows.append(window)
+        take(tx, contest(tx, started.windows, now))
         for note, numbers in ended.items():
             allowed = [number for number in numbers if number in pending]
             run_rows.set_states(tx, allowed, RunState.FINISHED, note=note, now=now)
@@ -117,6 +122,7 @@ def open_window(store: Store, context: RunContext, shard: Shard, now: datetime, 
     with store.write() as tx:
         if not _may_go_on(tx, context.run):
             return None
+        take(tx, contest(tx, [window], now))
         shard_rows.commit_intent(tx, shard, intent=page.end, selected=window.selected)
         record_decided(tx, [window], now)
     return window
@@ -180,7 +186,10 @@ def _take_up(tx: Transaction, context: RunContext, now: datetime, process: str, 
     window = decide_window(_without_where(context), None, recipients, end=0, now=now)
     window.context = context
     window.from_work = True
+    taken = contest(tx, [window], now)
     window.suppressed.extend(gone)
+    give_back_of_work(tx, window)
+    take(tx, taken)
     ledger.drop_work(tx, [(entry.run, entry.device) for entry in window.suppressed])
     record_decided(tx, [window], now)
     ledger.intend_work(tx, [(run, recipient.id) for recipient in window.recipients], process)

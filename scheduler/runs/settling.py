@@ -7,6 +7,7 @@ from datetime import datetime
 
 from scheduler.domain.runs import CALLED_OFF, LedgerEntry, RunState, WorkEntry, WorkState
 from scheduler.runs.calling_off import called_off_entry
+from scheduler.runs.claiming import give_back
 from scheduler.store import ledger, registry, run_ends
 from scheduler.store import runs as run_rows
 from scheduler.store import shards as shard_rows
@@ -46,7 +47,9 @@ def settle(store: Store, settlement: Settlement, now: datetime, *, process: str)
     with store.write() as tx:
         work, called_off = _without_called_off(tx, settlement.work)
         ledger.drop_work(tx, settlement.closed_work + [(entry.run, entry.device) for entry in called_off])
-        ledger.record(tx, settlement.ledger + called_off, now)
+        final = settlement.ledger + called_off
+        ledger.record(tx, final, now)
+        give_back(tx, final)
         ledger.put_work(tx, work, process)
         registry.retire(tx, settlement.retirements)
         shard_rows.advance(tx, settlement.cursors)

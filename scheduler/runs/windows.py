@@ -85,14 +85,14 @@ def decide_window(
     selected = matching(context, page)
     same_for_all = decide_run(context.terms, due=context.run.due, now=now)
     if same_for_all is not None:
-        return Window(context, shard, end, [], [_entry(context, device, same_for_all) for device in selected])
+        return Window(context, shard, end, [], [entry_of(context, device, same_for_all) for device in selected])
     window = Window(context, shard, end, [])
     for recipient in selected:
         outcome = decide_person(context.terms, recipient.opt_outs) if recipient.opt_outs else None
         if outcome is None:
             window.recipients.append(recipient)
         else:
-            window.suppressed.append(_entry(context, recipient, outcome))
+            window.suppressed.append(entry_of(context, recipient, outcome))
     if context.campaign.experiment is not None:
         _draw(context.campaign.experiment, window.recipients)
     if context.terms.quiet is not None:
@@ -143,7 +143,7 @@ def _heed_quiet_hours(window: Window, now: datetime) -> None:
             case DeferUntil() as until:
                 window.deferred.append(Deferred(recipient, until))
             case outcome:
-                window.suppressed.append(_entry(context, recipient, outcome))
+                window.suppressed.append(entry_of(context, recipient, outcome))
     window.recipients = awake
 
 
@@ -160,7 +160,8 @@ def _work_entry(context: RunContext, deferred: Deferred) -> WorkEntry:
     )
 
 
-def _entry(context: RunContext, recipient: Recipient, outcome: Outcome) -> LedgerEntry:
+def entry_of(context: RunContext, recipient: Recipient, outcome: Outcome) -> LedgerEntry:
+    """The ledger row of a device that is final without being sent."""
     return LedgerEntry(
         context.run.seq, recipient.id, outcome.kind, outcome.reason, recipient.attempts, recipient.maybe_repeated
     )

@@ -123,11 +123,8 @@ def page_statement(tx: Transaction, audience: Audience, *, after: int, last: int
     if not topics:
         return None
     if audience.users is not None:
-        member = select(MEMBERSHIPS.c.device).where(
-            MEMBERSHIPS.c.topic.in_(topics), MEMBERSHIPS.c.device == DEVICES.c.id
-        )
         query = _devices(audience).where(in_range, _prefilter(tx, audience)).limit(limit)
-        return query.where(DEVICES.c.user.in_(audience.users), member.exists())
+        return query.where(DEVICES.c.user.in_(audience.users), _is_member(topics))
     bounded = _merged(
         [
             select(MEMBERSHIPS.c.device)
@@ -189,6 +186,28 @@ def recipients_by_id(tx: Transaction, audience: Audience, devices: Sequence[int]
         for recipient in _recipients(tx, audience, tx.execute(query).all()):
             found[recipient.id] = recipient
     return found
+
+
+def recipients_of(tx: Transaction, audience: Audience, users: Sequence[str], *, last: int | None) -> list[Recipient]:
+    """The active devices of these users that the SQL of an audience lets through, with device ids up to `last`.
+    Found by user; the residual condition is the caller's to evaluate."""
+    query = _devices(audience).where(_prefilter(tx, audience))
+    if audience.topics is not None:
+        topics = _topic_ids(tx, audience.app, audience.topics)
+        query = query.where(_is_member(topics))
+    found: list[Recipient] = []
+    for start in range(0, len(users), 500):
+        rows = tx.execute(query.where(DEVICES.c.user.in_(users[start : start + 500]))).all()
+        found += _recipients(tx, audience, [row for row in rows if last is None or row.id <= last])
+    return found
+
+
+def _is_member(topics: Sequence[int]) -> ColumnElement[bool]:
+    return (
+        select(MEMBERSHIPS.c.device)
+        .where(MEMBERSHIPS.c.topic.in_(topics), MEMBERSHIPS.c.device == DEVICES.c.id)
+        .exists()
+    )
 
 
 def _merged(ranges: Sequence[Subquery], *, limit: int, name: str) -> Subquery:

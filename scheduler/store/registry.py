@@ -15,6 +15,7 @@ from sqlalchemy import Row, Select, bindparam, delete, func, or_, select, true, 
 from sqlmodel import col
 
 from scheduler.domain.audience import Device, User
+from scheduler.store import claims
 from scheduler.store.database import Transaction
 from scheduler.store.instants import from_ms, to_ms
 from scheduler.store.registry_topics import leave_all_topics, topics_of
@@ -172,6 +173,7 @@ def erase_user(tx: Transaction, user: str, *, limit: int = 100) -> Erasure:
     _delete(tx, numbers)
     if len(numbers) == limit:
         return Erasure(devices=limit, found=True, finished=False)
+    claims.forget(tx, [f"user:{user}"])
     had_row = tx.execute(delete(USERS).where(USERS.c.id == user)).rowcount > 0
     return Erasure(devices=len(numbers), found=had_row or bool(numbers), finished=True)
 
@@ -181,6 +183,7 @@ def _delete(tx: Transaction, numbers: Sequence[int]) -> None:
         never_again(tx, max(numbers))
         leave_all_topics(tx, numbers)
         tx.execute(delete(DEVICES).where(DEVICES.c.id.in_(numbers)))
+        claims.forget(tx, [f"device:{number}" for number in numbers])
 
 
 def _found(tx: Transaction, query: Select[Any]) -> list[Found]:

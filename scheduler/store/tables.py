@@ -227,11 +227,11 @@ class WorkRow(SQLModel, table=True):
 class ClaimRow(SQLModel, table=True):
     """What a person has of a limit, taken for a device of a run inside the transaction that commits the intent.
 
-    Read and removed by person. `at` is the instant that counts for the limit.
+    Read by person, given back by the device of a run. `at` is the instant that counts for the limit.
     """
 
     __tablename__ = "claims"
-    __table_args__ = {"sqlite_with_rowid": False}
+    __table_args__ = (Index("claims_by_device", "run", "device"), {"sqlite_with_rowid": False})
     person: str = Field(primary_key=True)
     kind: str = Field(primary_key=True)
     scope: str = Field(primary_key=True)

@@ -15,6 +15,7 @@ from scheduler.domain.lanes import Lane
 from scheduler.domain.push_types import PushType
 from scheduler.domain.quantities import Rate
 from scheduler.domain.quiet_hours import QuietOverride
+from scheduler.domain.reentry import Reentry
 from scheduler.planning.experiments import Experiment, Holdout
 from scheduler.planning.slots import Timetable, end_instant, start_instant
 from scheduler.rendering.fusing import Uncompilable, fuse
@@ -97,6 +98,12 @@ class Campaign:
     quiet: QuietOverride
     audience_max: int | None
     """None: the settings'."""
+    reentry: Reentry | None
+    """None: always."""
+    reentry_key: TextTemplate | None
+    heeds_caps: bool
+    one_device: bool
+    """Of the devices of a user only the one that was seen last."""
     zone: tzinfo
     """The zone of people who have none of their own."""
     uses_previous: bool
@@ -151,11 +158,12 @@ class Parts:
     topics: tuple[TextTemplate, ...]
     collapse: TextTemplate | Collapse
     supersede: TextTemplate | None
+    reentry_key: TextTemplate | None
 
     @property
     def texts(self) -> tuple[TextTemplate, ...]:
         """Its templates that are one text."""
-        found = (self.once_per, *self.users, *self.topics, self.collapse, self.supersede)
+        found = (self.once_per, *self.users, *self.topics, self.collapse, self.supersede, self.reentry_key)
         return tuple(one for one in found if isinstance(one, TextTemplate))
 
     @property
@@ -177,6 +185,7 @@ def compile_parts(rule: Rule, around: Surroundings) -> tuple[Parts | None, list[
             texts.check(f"{label}[{number}]", node, OCCASION_ROOTS, missing_is_expected=True)
     texts.check("delivery.collapse", _node(rule.delivery.collapse), COLLAPSE_ROOTS)
     texts.check("delivery.supersede", rule.delivery.supersede, OCCASION_ROOTS)
+    texts.check("limits.reentry.key", rule.reentry_key, OCCASION_ROOTS, missing_is_expected=True)
     compiled = texts.compiled()
     readable = {message: payload for message, payload in payloads.items() if payload is not None}
     if len(readable) < len(payloads) or has_errors(findings):
@@ -191,7 +200,8 @@ def compile_parts(rule: Rule, around: Surroundings) -> tuple[Parts | None, list[
             supersede = collapse
     users = tuple(compiled[f"audience.users[{number}]"] for number in range(len(rule.audience.users)))
     topics = tuple(compiled[f"audience.topics[{number}]"] for number in range(len(rule.audience.topics)))
-    return Parts(readable, compiled.get("trigger.once_per"), users, topics, collapse, supersede), findings
+    reentry_key = compiled.get("limits.reentry.key")
+    return Parts(readable, compiled.get("trigger.once_per"), users, topics, collapse, supersede, reentry_key), findings
 
 
 def join(rule: Rule, parts: Parts, around: Surroundings, version: str, sources: Mapping[str, str]) -> Campaign:
@@ -239,6 +249,10 @@ def join(rule: Rule, parts: Parts, around: Surroundings, version: str, sources: 
         on_unknown=delivery.on_unknown,
         quiet=rule.quiet,
         audience_max=rule.audience_max,
+        reentry=rule.reentry,
+        reentry_key=parts.reentry_key,
+        heeds_caps=rule.heeds_caps,
+        one_device=rule.one_device,
         zone=zone,
         uses_previous=_reads(read, "previous"),
         uses_user=_reads(read, "user"),

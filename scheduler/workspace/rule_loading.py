@@ -17,6 +17,7 @@ from scheduler.rendering.unfused import unfused
 from scheduler.rules.compiler import compile_rule
 from scheduler.rules.rule import Ignored, Rule
 from scheduler.workspace.campaign import Campaign, Parts, Surroundings, compile_parts, is_refused, join
+from scheduler.workspace.checks.caps import check_caps
 from scheduler.workspace.checks.credentials import check_topic
 from scheduler.workspace.checks.names import check_names
 from scheduler.workspace.checks.payloads import check_payloads
@@ -76,6 +77,7 @@ class RuleLoader:
         app = _app(rule, self.settings, findings)
         _check_category(rule, self.settings, findings)
         findings.extend(check_quiet_hours(rule, self.settings))
+        findings.extend(check_caps(rule, self.settings))
         findings.extend(check_names(rule, self.sources))
         if app is not None:
             span = rule.message.template_node.span

@@ -8,22 +8,24 @@ as if it stood in the file. Variables of apps and categories that the file does 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import time, timedelta
 from enum import StrEnum
 from pathlib import Path
 
-from scheduler.diagnostics.diagnostic import Diagnostic, did_you_mean, error, has_errors, warning
+from scheduler.diagnostics.diagnostic import Diagnostic, error, has_errors, warning
 from scheduler.diagnostics.source import Source, Span
-from scheduler.diagnostics.yaml_nodes import MappingNode, Node, ScalarNode, SequenceNode
+from scheduler.diagnostics.yaml_nodes import MappingNode, Node, ScalarNode
 from scheduler.diagnostics.yaml_reader import YamlFile
 from scheduler.domain.lanes import Lane
 from scheduler.domain.proxy import Proxy
 from scheduler.domain.quantities import Rate
 from scheduler.domain.quiet_hours import QuietAction, QuietHours
+from scheduler.planning.caps import Cap
 from scheduler.planning.experiments import Holdout
 from scheduler.rules.fields import Values, root_mapping, without_echoes
+from scheduler.workspace.caps import read_caps
 from scheduler.workspace.settings_table import SETTINGS_TABLE, Address
 
 _SQLITE = "sqlite:///"
@@ -101,6 +103,10 @@ class Settings:
     quiet_hours: QuietHours | None
     quiet_actions: Mapping[str, QuietAction]
     """By declared category, what is done with what falls into the quiet hours."""
+    caps: tuple[Cap, ...]
+    """In the order of the file: the first that is full is the reason."""
+    caps_ignored: frozenset[str]
+    """The categories that are neither limited nor counted by any."""
     holdout: Holdout | None
     """Of the whole workspace."""
     holdout_exempt: frozenset[str]
@@ -118,6 +124,10 @@ class Settings:
     def quiet_action(self, category: str) -> QuietAction:
         """What a category does with what falls into the quiet hours: what nobody declared is held."""
         return self.quiet_actions.get(category, QuietAction.HOLD)
+
+    def caps_of(self, category: str) -> tuple[Cap, ...]:
+        """The caps that limit and count a category."""
+        return () if category in self.caps_ignored else tuple(cap for cap in self.caps if cap.counts(category))
 
     def holdout_of(self, category: str) -> Holdout | None:
         """The workspace's holdout, where it holds for a category."""
@@ -154,8 +164,8 @@ class _Reader:
                                        "add `apps: {NAME: {bundle_id: …, environment: …, auth: …}}`"))  # fmt: skip
         categories = values.names("categories")
         declared = values.node("categories") is not None
-        if categories:
-            self._check_caps(categories)
+        caps, findings = read_caps(values.get("limits.caps", tuple, ()), categories)
+        self.findings.extend(findings)
         return Settings(
             root=self.root,
             store_url=self._store_url(),
@@ -167,6 +177,10 @@ class _Reader:
             quiet_actions={
                 name: values.get(f"categories.{name}.quiet_hours", QuietAction, QuietAction.HOLD) for name in categories
             },
+            caps=caps,
+            caps_ignored=frozenset(
+                name for name in categories if values.get(f"categories.{name}.caps", str, "apply") == "ignore"
+            ),
             holdout=self._holdout(),
             holdout_exempt=frozenset(
                 name for name in categories if values.get(f"categories.{name}.holdout", str, "apply") == "exempt"
@@ -187,16 +201,6 @@ class _Reader:
             self.findings.append(error("contradiction", f"the quiet hours end when they begin, at {hours.end:%H:%M}",
                                        said.span("to"), "leave `limits.quiet_hours` out for none"))  # fmt: skip
         return hours
-
-    def _check_caps(self, declared: Sequence[str]) -> None:
-        """A cap that counts a category which is not there would never count anything."""
-        for cap in self.values.get("limits.caps", tuple, ()):
-            listed = cap.node("categories")
-            for one in listed.items if isinstance(listed, SequenceNode) else ():
-                if isinstance(one, ScalarNode) and one.text not in declared:
-                    message = f"clarion.yaml does not declare the category '{one.text}'"
-                    hint = did_you_mean(one.text, declared) or f"its categories are {', '.join(declared)}"
-                    self.findings.append(error("unknown-category", message, one.span, hint))
 
     def _holdout(self) -> Holdout | None:
         said = self.values.optional("limits.holdout", Values)

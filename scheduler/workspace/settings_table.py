@@ -203,10 +203,8 @@ _CATEGORIES = (
         path="categories.*.caps",
         kind=choice(("apply", "ignore")),
         default="apply",
-        built=False,
         example="ignore",
-        off=("apply", "ignore"),
-        meaning="Whether caps hold.",
+        meaning="Whether caps hold, and count it.",
     ),
     Field(
         path="categories.*.holdout",
@@ -248,7 +246,7 @@ _FUSE = record(
 _REST = (
     Field(path="limits.quiet_hours", kind=_QUIET_HOURS, example="{from: 22:00, to: 08:00}",
           meaning="Nothing is sent then, in each device's zone."),
-    Field(path="limits.caps", kind=list_of(_CAP, "a list of caps"), built=False,
+    Field(path="limits.caps", kind=list_of(_CAP, "a list of caps"),
           example="[{name: marketing-day, max: 3, per: 1 day, window: calendar, categories: [marketing], then: drop}]",
           meaning="How many one person gets in a time."),
     Field(path="limits.holdout", kind=_HOLDOUT, example="{share: 2%, salt: company-2026}",

@@ -38,10 +38,11 @@ def at_night(workspace: Path, clarion: Clarion) -> Path:
 def test_a_preview_counts_who_would_be_held_until_when(at_night: Path, clarion: Clarion) -> None:
     words = ("preview", "breaking-news", "--event", "samples/article.json", "--at", f"{NOW:%Y-%m-%dT%H:%M:%S%z}")
     table = [line.split() for line in clarion(*words).out.splitlines()[2:8]]
-    assert table[:4] == [
+    assert table[:5] == [
         ["selected", "2"],
         ["would", "be", "sent", "1"],
-        ["held", "1", "quiet_hours"],
+        ["held", "1"],
+        ["1", "quiet_hours"],
         ["1", "until", *f"{MORNING:%Y-%m-%d %H:%M:%S}".split()],
     ]
     shown = json.loads(clarion(*words, "--format", "json").out)
@@ -57,7 +58,7 @@ def test_a_run_says_who_is_held_and_when_the_next_is_due(at_night: Path, clarion
     start_runs(store, [(context_of(run, loaded.campaigns[run.rule], loaded.settings), 1_000)], NOW, room=1_000)
     store.close()
     shown = clarion("runs", "show", run.id.hex).out
-    said = rf"^pending +2  the next is due {MORNING:%Y-%m-%d %H:%M:%S}\n +1  held by quiet hours$"
+    said = rf"^pending +2  the next is due {MORNING:%Y-%m-%d %H:%M:%S}\n +1  held: quiet_hours$"
     assert re.search(said, shown, re.MULTILINE)
     found = json.loads(clarion("runs", "show", run.id.hex, "--format", "json").out)
     assert (found["counts"]["pending"], found["deferred"]) == (2, {"quiet_hours": 1})

@@ -20,10 +20,11 @@ import trio
 from sqlalchemy import select
 from support.daemons import until
 from support.processes import simulator_process, start_daemon
-from support.worlds import World, event, register_many, rule_text, settings_text
+from support.worlds import APP, World, event, register, register_many, rule_text, settings_text, token_of
 
 from scheduler.cli.clock import SystemClock
 from scheduler.domain.runs import RunState
+from scheduler.store.registry_changes import DeviceChange
 from scheduler.store.tables import LEDGER, WORK
 
 pytestmark = pytest.mark.slow
@@ -67,12 +68,20 @@ class Scene:
 
 
 @contextmanager
-def scene(folder: Path, *, devices: int, rate: int) -> Iterator[Scene]:
+def scene(folder: Path, *, devices: int, rate: int, users: int = 0, **files: Any) -> Iterator[Scene]:
+    """`users`: so many share the devices; 0: nobody does."""
     log_file = folder / "requests.ndjson"
     with simulator_process(folder, log_file) as port:
-        settings = settings_text(port=port, app={"rate": {"max": f"{rate}/s"}, "links": 2})
+        settings = settings_text(port=port, app={"rate": {"max": f"{rate}/s"}, "links": 2}, **files)
         world = World.make(folder, {"goal": rule_text()}, settings=settings)
-        register_many(world.store, devices)
+        if users:
+            changes = (
+                DeviceChange(app=APP, token=token_of(number), user=f"u{number % users}")
+                for number in range(1, devices + 1)
+            )
+            register(world.store, changes)
+        else:
+            register_many(world.store, devices)
         at = Scene(world, log_file)
         try:
             yield at
@@ -136,6 +145,29 @@ def _check_everything(at: Scene, kills: int) -> None:
     assert {who for who, count in twice.items() if count > 1} <= marked
     with at.world.store.read() as tx:
         assert tx.execute(select(WORK)).all() == []
+
+
+async def test_whenever_it_is_killed_nobody_gets_more_than_a_cap(tmp_path: Path) -> None:
+    """Each of 200 users has three devices and two places; four runs want them at once."""
+    chance = Random(20261126)
+    caps = {"caps": [{"name": "day", "max": 2, "per": "1 day"}]}
+    with scene(tmp_path, devices=600, rate=1000, users=200, limits=caps) as at:
+        for name in "abcd":
+            at.emit(name)
+        for _ in range(6):
+            process, seen = at.start("--until-idle"), at.requests()
+            more = chance.randint(1, 200)
+            await until(lambda p=process, n=seen + more: p.exitcode is not None or at.requests() >= n)  # type: ignore[misc]
+            process.kill()
+            process.join()
+        assert await ended(at.start("--until-idle")) == 0
+        sent: dict[int, set[str]] = {}
+        for line in at.log():
+            sent.setdefault(int(line["token"], 16) % 200, set()).add(line["collapse_id"])
+        assert {len(runs) for runs in sent.values()} == {2}
+        assert len(sent) == 200
+        became = Counter(row.reason or row.outcome for row in at.ledger())
+        assert became == {"accepted": 2 * 600, "cap day": 2 * 600}
 
 
 async def test_a_killed_run_goes_on_with_its_old_template(tmp_path: Path) -> None:

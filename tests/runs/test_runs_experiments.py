@@ -238,3 +238,14 @@ def test_what_one_rule_draws_for_a_user_is_not_what_another_one_drew(tmp_path: P
             ("c-without", "accepted", None),
         ]
     world.store.close()
+
+
+def test_a_rule_that_was_renamed_draws_by_its_first_name(make_world: Make) -> None:
+    def salt(renamed: str) -> str:
+        rule = rule_text(experiment={"holdout": "50%"}).replace("{", f"{{{renamed}", 1)
+        experiment = make_world({"now": rule}).workspace.campaigns["now"].experiment
+        assert experiment is not None
+        return experiment.salt
+
+    assert salt("") == "now"
+    assert salt('"renamed_from": ["first", "second"],') == "first"

@@ -34,6 +34,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("person", "kind", "scope", "bucket", "run", "device"),
         sqlite_with_rowid=False,
     )
+    op.create_index("claims_by_device", "claims", ["run", "device"])
     op.create_table(
         "selections",
         sa.Column("rule", sa.String(), nullable=False),
