@@ -13,7 +13,21 @@ from zoneinfo import ZoneInfo
 
 from scheduler.domain.ids import apns_ids
 from support.week_records import Outcome, People, Records, StoredEvent, StoredRun
-from support.week_rules import BUILT, CAPS, COMPANY, DEFAULT_ZONE, END, EXIT, QUIET, SCORE, START, Cap, WeekRule
+from support.week_rules import (
+    BUILT,
+    CANARY_WAIT,
+    CAPS,
+    COMPANY,
+    DEFAULT_ZONE,
+    END,
+    EXIT,
+    HOUR,
+    QUIET,
+    SCORE,
+    START,
+    Cap,
+    WeekRule,
+)
 
 _NAMED = ("user", "both")
 
@@ -21,11 +35,13 @@ _NAMED = ("user", "both")
 def check_laws(people: People, records: Records, taken: Mapping[str, int], *, has_crashed: bool = False) -> None:
     """All of them. `taken` is what the provider accepted, by apns-id."""
     check_sums(records)
+    check_nothing_is_stuck(people, records)
     check_each_once(records, taken, has_crashed=has_crashed)
     check_occasions(records)
     check_slots(people, records)
     check_audiences(people, records)
-    check_times(records)
+    check_times(people, records)
+    check_local_slots(people, records)
     check_quiet_hours(people, records)
     check_consent(people, records)
     check_experiments(people, records)
@@ -34,6 +50,7 @@ def check_laws(people: People, records: Records, taken: Mapping[str, int], *, ha
     check_reentry(people, records)
     check_one_device_a_user(people, records)
     check_exits(people, records)
+    check_canaries(people, records)
 
 
 def check_sums(records: Records) -> None:
@@ -42,6 +59,15 @@ def check_sums(records: Records) -> None:
         assert run.selected == len(run.outcomes) + len(run.waiting), run
         assert not run.waiting or run.state != "finished", run
         assert not {one.device for one in run.outcomes}.intersection(run.waiting), run
+
+
+def check_nothing_is_stuck(people: People, records: Records) -> None:
+    """At the end nothing is left undone that is due, but for what is paused or stopped."""
+    for run in records.runs:
+        is_stopped = any(down <= END < up for down, up in people.stops[run.rule.category])
+        if run.state not in ("paused", "finished", "superseded", "cancelled") and not is_stopped:
+            assert run.waiting or run.waits_until is not None, run
+            assert min((*run.waiting.values(), run.waits_until or END + HOUR)) > END, run
 
 
 def check_each_once(records: Records, taken: Mapping[str, int], *, has_crashed: bool) -> None:
@@ -90,12 +116,13 @@ def check_occasions(records: Records) -> None:
 def check_slots(people: People, records: Records) -> None:
     """Each slot of a schedule has one run, at its instant, unless it came while the daemon was down."""
     had: dict[str, dict[str, datetime]] = defaultdict(dict)
-    for run in records.runs:
-        if run.rule.is_scheduled:
+    scheduled = [run for run in records.runs if run.rule.is_scheduled]
+    for run in scheduled:
+        if not run.rule.is_device_local:
             had[run.rule.name][run.occasion] = run.due
             assert run.created_at >= run.due
             assert run.created_at - run.due <= run.rule.grace
-    for rule in {run.rule.name: run.rule for run in records.runs if run.rule.is_scheduled}.values():
+    for rule in {run.rule.name: run.rule for run in scheduled if not run.rule.is_device_local}.values():
         expected = _expected_slots(rule, people.downs)
         assert had[rule.name] == expected, (rule, had[rule.name].items() ^ expected.items(), people.downs)
 
@@ -129,6 +156,46 @@ def _slots(rule: WeekRule) -> Iterator[tuple[str, datetime]]:
             if START < at <= END and _is_on(rule, at):
                 yield wall.isoformat(timespec="minutes"), at
         day += timedelta(days=1)
+
+
+def check_local_slots(people: People, records: Records) -> None:
+    """Of a slot that comes by each device's clock there is one run, and a device has it when its clock shows it: not
+    earlier, and not later than the grace, if nothing but the clock kept it waiting."""
+    for run in records.runs:
+        if run.rule.is_device_local and run.rule.is_scheduled:
+            assert _is_wall_of(run.rule, datetime.fromisoformat(run.occasion)), run
+            for one in run.outcomes:
+                if one.device not in people.moved:
+                    assert one.at >= due_of(run, one, people), (run, one)
+
+    every_zone = (timedelta(hours=14), timedelta(hours=12))
+    for rule in {run.rule.name: run.rule for run in records.runs if run.rule.is_device_local}.values():
+        if rule.is_scheduled and rule.every is None and rule.ends is None:
+            had = {run.occasion for run in records.runs if run.rule.name == rule.name}
+            assert had == {wall.isoformat(timespec="minutes") for wall in _walls(rule, *every_zone)}, rule
+
+
+def _walls(rule: WeekRule, ahead: timedelta, behind: timedelta) -> Iterator[datetime]:
+    """The wall times of a schedule that came to a zone this week: the first zone is ahead of UTC, the last behind."""
+    day = (START - timedelta(days=2)).date()
+    while day <= (END + timedelta(days=2)).date():
+        for clock in rule.times if rule.weekdays is None or day.weekday() in rule.weekdays else ():
+            wall = datetime.combine(day, clock)
+            if wall.replace(tzinfo=UTC) + behind > START and wall.replace(tzinfo=UTC) - ahead <= END:
+                yield wall
+        day += timedelta(days=1)
+
+
+def due_of(run: StoredRun, one: Outcome, people: People) -> datetime:
+    """When a device is due: the run's time, or when its own clock shows the wall time of the slot."""
+    if not (run.rule.is_device_local and run.rule.is_scheduled):
+        return run.due
+    zone = ZoneInfo(people.zone(one.device, one.at))
+    return datetime.fromisoformat(run.occasion).replace(tzinfo=zone).astimezone(UTC)
+
+
+def _is_wall_of(rule: WeekRule, wall: datetime) -> bool:
+    return wall.time() in rule.times and (rule.weekdays is None or wall.weekday() in rule.weekdays)
 
 
 def check_audiences(people: People, records: Records) -> None:
@@ -179,14 +246,14 @@ def _is_wanted(number: int, rule: WeekRule, people: People) -> bool:
     return is_pro and device.attributes["alerts"] in ("all", "goals")
 
 
-def check_times(records: Records) -> None:
+def check_times(people: People, records: Records) -> None:
     """Nothing is accepted after the end of its rule, its max_age, or its expiration."""
     for run, one in _accepted(records):
-        rule = run.rule
-        assert one.at >= run.due, (run, one)
+        rule, due = run.rule, due_of(run, one, people)
+        assert one.at >= due, (run, one)
         assert rule.ends is None or one.at <= rule.ends, (run, one)
-        assert rule.longest is None or one.at - run.due <= rule.longest, (run, one)
-        assert rule.lifetime is None or one.at < run.due + rule.lifetime, (run, one)
+        assert rule.longest is None or one.at - due <= rule.longest, (run, one)
+        assert rule.lifetime is None or one.at < due + rule.lifetime, (run, one)
 
 
 def check_quiet_hours(people: People, records: Records) -> None:
@@ -314,6 +381,19 @@ def check_exits(people: People, records: Records) -> None:
                 assert not any(event.counts_at <= one.at and event.arrived_at < one.at for event in after), (run, one)
             if one.reason == "exit_event":
                 assert any(event.arrived_at <= one.at for event in after), (run, one)
+
+
+def check_canaries(people: People, records: Records) -> None:
+    """Who is no canary by the documented hash waits for those who are, unless there are none."""
+    for run in records.runs:
+        if run.rule.canary:
+            sent: dict[bool, list[datetime]] = {True: [], False: []}
+            for one in run.outcomes:
+                drawn = _number(f"canary/{run.id}/{people.person(one.device)}") / 2**32 < run.rule.canary
+                if one.is_accepted and not one.maybe_repeated:
+                    sent[drawn].append(one.at)
+            if sent[True] and sent[False]:
+                assert min(sent[False]) >= min(sent[True]) + CANARY_WAIT, run
 
 
 def _accepted(records: Records) -> Iterator[tuple[StoredRun, Outcome]]:

@@ -56,8 +56,9 @@ class StoredRun:
     selected: int
     event: StoredEvent | None
     outcomes: list[Outcome] = field(default_factory=list)
-    waiting: list[int] = field(default_factory=list)
-    """Devices that have a work row."""
+    waits_until: datetime | None = None
+    waiting: dict[int, datetime] = field(default_factory=dict)
+    """Devices that have a work row, and when it is due."""
     claims: list[Claim] = field(default_factory=list)
 
 
@@ -115,14 +116,15 @@ def read_records(week: Week, store: Store) -> Records:
                 row.seq, UUID(bytes=row.id), rules[row.rule], row.occasion, _at(row.occasion_at), _at(row.due),
                 _at(row.created_at), row.state, row.note, row.supersede,
                 of_shards.get(row.seq, 0) if row.sharded else row.selected, events.get(row.event),
+                waits_until=None if row.waits_until is None else _at(row.waits_until),
             )
             for row in tx.execute(select(RUNS).order_by(RUNS.c.seq))
         }  # fmt: skip
         for row in tx.execute(select(LEDGER).order_by(LEDGER.c.run, LEDGER.c.device)):
             outcome = Outcome(row.device, row.outcome, row.reason, _at(row.at), row.maybe_repeated, row.variant)
             runs[row.run].outcomes.append(outcome)
-        for row in tx.execute(select(WORK.c.run, WORK.c.device)):
-            runs[row.run].waiting.append(row.device)
+        for row in tx.execute(select(WORK.c.run, WORK.c.device, WORK.c.not_before)):
+            runs[row.run].waiting[row.device] = _at(row.not_before)
         for row in tx.execute(select(CLAIMS)):
             runs[row.run].claims.append(Claim(row.person, row.kind, row.scope, row.device, _at(row.at)))
         retired = frozenset(tx.execute(select(DEVICES.c.id).where(~DEVICES.c.active)).scalars())

@@ -27,7 +27,7 @@ SCORE, SALE = "com.example.score.changed", "com.example.sale.started"
 EXIT = "com.example.order.placed"
 """What calls a delayed message off."""
 NEVER = timedelta(days=9_999)
-CANARY_WAIT = timedelta(minutes=30)
+CANARY_WAIT = timedelta(minutes=5)
 HOUR = timedelta(hours=1)
 BUILT = frozenset({"caps"})
 """Words of the language that are built: caps, delays, guards, zones."""
@@ -203,7 +203,7 @@ class WeekRule:
     def _canary(self) -> dict[str, str] | None:
         if not self.canary:
             return None
-        return {"share": f"{self.canary * 100:g}%", "wait": _duration(CANARY_WAIT), "max_rejects": "100%"}
+        return {"share": f"{self.canary * 100:g}%", "wait": _duration(CANARY_WAIT), "max_rejects": "10%"}
 
     def _timing(self) -> dict[str, Any]:
         timing: dict[str, Any] = {}
