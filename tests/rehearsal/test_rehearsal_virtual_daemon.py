@@ -122,6 +122,7 @@ def test_what_is_held_goes_when_the_quiet_hours_of_its_zone_are_over(make: Make)
     assert stage.asked == [(NOW, 3), (NOW + hour, 2), (NOW + 2 * hour, 1)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bound", ["app", "lane", "rule"])
 def test_no_more_starts_than_the_rate_and_its_burst_allow_in_any_interval(make: Make, bound: str) -> None:
     app: dict[str, Any] = {"app": {"rate": "40/s"}, "lane": {"lanes": {"normal": {"rate": "40/s"}}}}.get(bound, {})
@@ -140,6 +141,7 @@ def test_no_more_starts_than_the_rate_and_its_burst_allow_in_any_interval(make: 
     assert seconds[-1] <= expected / 40 + 1
 
 
+@pytest.mark.slow
 def test_a_large_run_is_cut_and_read_to_its_end(make: Make) -> None:
     stage = make(devices=2_500)
     stage.daemon.take([event("a")])

@@ -20,6 +20,7 @@ from support.weeks import FULL, SMALL, Killed, Provider, Size, Week, digest, dum
 from scheduler.domain.outcomes import OutcomeKind
 from scheduler.store.database import Store, Transaction
 
+BENCHMARK = Path(__file__).parents[2] / "benchmarks/week.py"
 TINY = Size(rules=40, devices=150, events=600)
 
 
@@ -80,7 +81,7 @@ def test_all_laws_hold_after_a_week_and_every_kind_of_outcome_is_there(tmp_path:
 def test_the_same_seed_is_the_same_week_byte_for_byte_in_another_process(tmp_path: Path) -> None:
     _, _, here = _lived(make_week(3, TINY), tmp_path)
     arguments = [f"--{name}={value}" for name, value in vars(TINY).items()]
-    command = [sys.executable, "benchmarks/week.py", "--seed=3", *arguments]
+    command = [sys.executable, str(BENCHMARK), "--seed=3", *arguments]
     environ = os.environ | {"PYTHONHASHSEED": "77"}
     printed = subprocess.run(command, env=environ, check=True, capture_output=True, text=True).stdout
     assert printed.split()[-1] == here
