@@ -324,7 +324,7 @@ def check_caps(people: People, records: Records) -> None:
                 assert mine >= {(cap.name, one.device) for cap in run.rule.caps if "caps" in BUILT}, (run, one)
     for cap in CAPS:
         for (scope, person), taken in places.items():
-            zone = people.zone_of_person(whose[person])
+            zone = people.zone_of_person(whose[person], records.retired)
             if scope == cap.name and (zone is not None or cap.rolling is not None):
                 assert _most_at_once(cap, sorted(taken.values()), zone) <= cap.most, (cap, person, taken)
 

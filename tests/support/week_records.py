@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -179,13 +179,13 @@ class People:
         own = _last_before(self._zones[device], at)
         return own or (None if user is None else self.users[user].time_zone) or DEFAULT_ZONE
 
-    def zone_of_person(self, device: int) -> str | None:
-        """The zone of the person behind a device: the user's, else that of the newest of the user's devices that tells
-        one (all were seen last at the same time), else the workspace's. None: it was not the same all week."""
+    def zone_of_person(self, device: int, retired: Collection[int]) -> str | None:
+        """The zone of the person behind a device: the user's, else that of the newest of the user's active devices that
+        tells one (all were seen last at the same time), else the workspace's. None: it was not the same all week."""
         user = self.user_of(device)
         own = None if user is None else self.users[user].time_zone
         devices = [device] if user is None else self._devices_of[user]
-        if own is None and self.moved.intersection(devices):
+        if own is None and any(one in self.moved or one in retired for one in devices):
             return None
         told = [zone for one in devices if (zone := self.devices[one].time_zone)]
         return own or (told[-1] if told else DEFAULT_ZONE)
