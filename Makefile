@@ -15,7 +15,7 @@ $(STAMP): requirements-dev.lock pyproject.toml
 
 setup: $(STAMP) ## create .venv from the hashed lock
 
-demo: $(STAMP) ## the whole way of an event in about a minute: simulator, devices, a goal, a sale
+demo: $(STAMP) ## the whole way of an event in about a minute: simulator, devices, a goal, a sale, baskets
 	@$(VENV)/bin/clarion demo
 
 test: $(STAMP) ## every test, in parallel
@@ -44,9 +44,15 @@ bench: $(STAMP) ## the benchmarks, with the peers measured in the same run
 	@$(PYTHON) benchmarks/express.py
 	@$(PYTHON) benchmarks/rendering.py
 	@$(PYTHON) benchmarks/check.py
+	@$(PYTHON) benchmarks/match.py
 	@$(PYTHON) benchmarks/events.py
+	@$(PYTHON) benchmarks/delays.py
 	@$(PYTHON) benchmarks/pipeline.py
+<<<<<<< HEAD
 	@$(PYTHON) benchmarks/week.py
+=======
+	@$(PYTHON) benchmarks/urgent.py
+>>>>>>> main
 
 .PHONY: fuzz
 fuzz: SECONDS ?= 600

@@ -1,4 +1,4 @@
-"""`clarion demo`: a goal and a sale on embedded parts, from registry to ledger, in well under a minute."""
+"""`clarion demo`: a goal, a sale and baskets on embedded parts, from registry to ledger, in well under a minute."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import hashlib
 import json
 import os
 import random
+import re
 import shutil
+from collections import Counter
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -43,6 +45,10 @@ DEVICES = 5_000
 DEAD_SHARE = 0.02
 OPTED_OUT_SHARE = 0.03
 TEAMS = ("FCB", "BVB", "SGE", "RBL", "VFB")
+BASKETS, ORDERS = 60, 20
+"""People who leave a basket, and those of them who order before they are reminded."""
+DELAY = "3 s"
+"""In place of the two hours after which the example reminds."""
 NAMES = ("Anna", "Ben", "Chloé", "David", "Elif", "Fatima", "Georg", "Zoë")
 REFRESH = 0.1
 
@@ -63,7 +69,7 @@ class DemoDevice:
 
 
 def demo(*, devices: int = DEVICES, session: InSession) -> int:
-    """All of it in a minute: simulator, devices, a preview, a goal and a sale, and what became of everyone.
+    """All of it in a minute: simulator, devices, a preview, a goal, a sale and baskets, and what became of everyone.
 
     Runs the example campaigns of the workspace in .clarion/demo, against a simulator inside this process.
 
@@ -111,12 +117,17 @@ async def _play(session: Session, folder: Path, people: list[DemoDevice]) -> Non
             sale = _event("com.example.sale.started", "/shop", "sale-1", _SALE, session)
             print("\n2. a dry run: what the sale would do, over the real registry")
             _show_preview(preview(store, workspace, workspace.campaigns["flash-sale"], sale, sale.time, samples=1))
-            print("\n3. the daemon: the sale begins, and a moment later there is a goal")
+            print("\n3. the daemon: the sale begins, a moment later there is a goal")
+            print(
+                f"   {BASKETS} people leave a basket and are reminded after {DELAY}, but {ORDERS} of them order in time"
+            )
             daemon = Daemon(store, workspace, session.clock, reload_workspace=lambda: None)
             async with trio.open_nursery() as running:
                 await running.start(daemon.run)
                 await daemon.intake.take([sale])
                 await daemon.intake.take([_event("com.example.score.changed", "/scores", "game-1", _GOAL, session)])
+                await daemon.intake.take(_of_customers("com.example.basket.updated", BASKETS, people, session, items=3))
+                await daemon.intake.take(_of_customers("com.example.order.placed", ORDERS, people, session))
                 reports = await _watch(store, daemon)
                 daemon.stop()
         nursery.cancel_scope.cancel()
@@ -126,7 +137,7 @@ async def _play(session: Session, folder: Path, people: list[DemoDevice]) -> Non
 
 def _fresh_folder(session: Session) -> Path:
     folder = session.root / ".clarion" / "demo"
-    for needed in ("rules/flash-sale.yaml", "rules/goal-alert.yaml", "schema.yaml"):
+    for needed in ("rules/flash-sale.yaml", "rules/goal-alert.yaml", "rules/basket-reminder.yaml", "schema.yaml"):
         if not (session.root / needed).is_file():
             raise OperatorError(f"the demo plays the example campaigns, and {needed} is not here",
                                 where=str(session.root), hint="run it in Clarion's own repository")  # fmt: skip
@@ -136,6 +147,8 @@ def _fresh_folder(session: Session) -> Path:
         shutil.copyfile(session.root / name, folder / name)
     for name in ("rules", "templates"):
         shutil.copytree(session.root / name, folder / name)
+    reminder = folder / "rules" / "basket-reminder.yaml"
+    reminder.write_text(re.sub(r"(?m)^( *delay:) 2 hours", rf"\1 {DELAY}", reminder.read_text()))
     return folder
 
 
@@ -183,7 +196,7 @@ def _fill(session: Session, store: Store, workspace: Workspace, folder: Path, pe
 
 
 async def _watch(store: Store, daemon: Daemon) -> list[RunReport]:
-    """Show the two runs live until they are over, or someone ends the demo."""
+    """Show the runs live until they are over, or someone ends the demo."""
     with Live(console=Console(stderr=True), transient=True, auto_refresh=False) as live:
         while True:
             reports = await trio.to_thread.run_sync(_reports, store)
@@ -196,15 +209,27 @@ async def _watch(store: Store, daemon: Daemon) -> list[RunReport]:
 
 def _reports(store: Store) -> list[RunReport]:
     with store.read() as tx:
-        return [report_of(tx, run) for run in reversed(run_rows.latest(tx, 2))]
+        return [report_of(tx, run) for run in reversed(run_rows.latest(tx, 2 + BASKETS))]
+
+
+def _by_rule(reports: list[RunReport]) -> dict[str, list[RunReport]]:
+    found: dict[str, list[RunReport]] = {}
+    for one in reports:
+        found.setdefault(one.run.rule, []).append(one)
+    return found
+
+
+def _sum(reports: list[RunReport], outcome: str) -> int:
+    return sum(getattr(one.counts, outcome) for one in reports)
 
 
 def _table(reports: list[RunReport]) -> Table:
-    table = Table("rule", "lane", "state", "selected", "accepted", "rejected", "suppressed", "pending", box=None)
-    for one in reports:
-        counts = one.counts
-        numbers = (counts.selected, counts.accepted, counts.rejected, counts.suppressed, counts.pending)
-        table.add_row(one.run.rule, one.run.lane, one.run.state, *(f"{number:,}" for number in numbers))
+    columns = ("selected", "accepted", "rejected", "suppressed", "pending")
+    table = Table("rule", "lane", "over", *columns, box=None)
+    for rule, runs in _by_rule(reports).items():
+        over = sum(one.run.state is RunState.FINISHED for one in runs)
+        numbers = (f"{_sum(runs, outcome):,}" for outcome in columns)
+        table.add_row(rule, runs[0].run.lane, f"{over} of {len(runs)}", *numbers)
     return table
 
 
@@ -217,26 +242,38 @@ def _show_preview(shown: Preview) -> None:
 
 
 def _show_reports(reports: list[RunReport], log: Path) -> None:
-    columns = ("rule", "selected", "accepted", "retired", "suppressed", "duration", "rate")
+    columns = ("rule", "runs", "selected", "accepted", "retired", "suppressed", "duration", "rate", "why not")
     rows = []
-    for one in reports:
-        started, finished = one.run.started_at, one.run.finished_at
+    for rule, runs in _by_rule(reports).items():
+        started = min((one.run.started_at for one in runs if one.run.started_at), default=None)
+        finished = max((one.run.finished_at for one in runs if one.run.finished_at), default=None)
         seconds = (finished - started).total_seconds() if started and finished else 0.0
-        sent = one.counts.accepted + one.counts.rejected
-        retired = one.reasons.get("rejected", {}).get("Unregistered", 0)
-        rate = f"{sent / seconds:,.0f}/s" if seconds else ""
-        counts = one.counts
-        rows.append(
-            (one.run.rule, counts.selected, counts.accepted, retired, counts.suppressed, f"{seconds:.2f} s", rate)
-        )
-    print_table(columns, rows, right=columns[1:])
+        sent = _sum(runs, "accepted") + _sum(runs, "rejected")
+        rate = f"{sent / seconds:,.0f}/s" if seconds and len(runs) == 1 else ""
+        why = Counter[str]()
+        for one in runs:
+            why.update(one.reasons.get("suppressed", {}))
+        counts = [_sum(runs, outcome) for outcome in ("selected", "accepted")]
+        retired = sum(one.reasons.get("rejected", {}).get("Unregistered", 0) for one in runs)
+        reasons = ", ".join(f"{count} {reason}" for reason, count in why.most_common())
+        rows.append((rule, len(runs), *counts, retired, why.total(), f"{seconds:.2f} s", rate, reasons))
+    print_table(columns, rows, right=columns[1:-1])
     with log.open() as lines:
         print(f"The simulator logged {sum(1 for _ in lines):,} requests: {log}")
 
 
+def _of_customers(type_: str, count: int, people: list[DemoDevice], session: Session, **data: str | int) -> list[Event]:
+    """One event for each of the first so many customers."""
+    customers = list(dict.fromkeys(one.user for one in people if one.app == "shop"))[:count]
+    return [
+        _event(type_, "/shop", f"basket-{number}", {"user_id": user, "basket_id": f"basket-{number}", **data}, session)
+        for number, user in enumerate(customers, start=1)
+    ]
+
+
 def _event(type_: str, source: str, subject: str, data: dict[str, str | int], session: Session) -> Event:
     now = session.clock.now()
-    return Event(id=f"demo-{subject}", source=source, type=type_, subject=subject, time=now, data=data)
+    return Event(id=f"{type_}-{subject}", source=source, type=type_, subject=subject, time=now, data=data)
 
 
 def _say_what_next(folder: Path) -> None:
@@ -245,7 +282,7 @@ def _say_what_next(folder: Path) -> None:
     print(
         f"\nIt is all still there. Try next:\n"
         f"  {at} runs list\n"
-        "      the two runs; 'runs show ID' adds up every device\n"
+        "      every run; 'runs show ID' adds up its devices\n"
         f"  {at} devices list --limit 5\n"
         "      some are retired now: the next sale skips them\n"
         f"  {at} preview goal-alert\n"

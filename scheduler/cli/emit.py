@@ -11,12 +11,13 @@ from typing import Annotated, BinaryIO, TypeAlias
 import msgspec
 from cyclopts import Parameter
 
-from scheduler.cli.output import Format, confirmed, counted, print_json, remark
+from scheduler.cli.output import Format, confirmed, counted, local, print_json, remark
 from scheduler.cli.session import InSession
 from scheduler.domain.errors import OperatorError
 from scheduler.domain.events import Event
 from scheduler.rehearsal.preview import preview
 from scheduler.runs.event_reading import HORIZON, EventProblem, read_event
+from scheduler.runs.exits import find_exits_of
 from scheduler.runs.firing import fire, fired_occasion
 from scheduler.runs.ingest import MAX_EVENTS, ingest
 
@@ -48,6 +49,7 @@ def emit(
     workspace = session.to_be_obeyed
     accepted = duplicates = runs = refused = 0
     with session.store() as store:
+        find_exits_of(store, workspace)
         namespace = store.namespace()
         batch: list[Event] = []
 
@@ -117,10 +119,14 @@ def fire_rule(
         if shown.note:
             remark(shown.note)
         at_least = f", in {timedelta(seconds=round(shown.seconds))} at least" if shown.seconds else ""
-        remark(f"{rule} ({occasion.key}) reaches {shown.would_send} of {shown.selected} selected devices{at_least}")
+        when = "" if shown.due is None else f" at {local(shown.due)}"
+        remark(
+            f"{rule} ({occasion.key}) reaches {shown.would_send} of {shown.selected} selected devices{when}{at_least}"
+        )
         if not yes and not confirmed("start it?"):
             remark("nothing was started")
             return 1
+        find_exits_of(store, workspace)
         run = fire(store, campaign, occasion, given, now)
     if run is None:
         raise OperatorError(f"{rule} was fired with the key {occasion.key} before", hint="give another: --key KEY")

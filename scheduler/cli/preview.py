@@ -76,6 +76,7 @@ def _object(shown: Preview) -> dict[str, Any]:
         "rule": shown.rule,
         "version": shown.version,
         "occasion": shown.occasion,
+        "due": shown.due,
         "note": shown.note,
         "counts": {
             "selected": shown.selected,
@@ -112,6 +113,8 @@ def _print(shown: Preview) -> None:
     if shown.occasion is None:
         return
     print(f"{shown.rule} (version {shown.version}), occasion {one_line(shown.occasion)}")
+    if shown.due is not None:
+        print(f"due: {local(shown.due)}, when its delay is over; until then more may be called off")
     for slot in shown.slots:
         print(f"slot: {slot.wall:%a %Y-%m-%d %H:%M} there, {local(slot.at)} here")
     print_table(

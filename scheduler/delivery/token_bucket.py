@@ -14,9 +14,9 @@ class TokenBucket:
 
     __slots__ = ("_at", "_rate", "_tokens")
 
-    def __init__(self, rate: Rate, now: float) -> None:
+    def __init__(self, rate: Rate, now: float, *, is_full: bool = True) -> None:
         self._rate = rate
-        self._tokens = float(rate.burst)
+        self._tokens = float(rate.burst) if is_full else 0.0
         self._at = now
 
     @property

@@ -41,6 +41,10 @@ class SuppressReason(StrEnum):
     """The collapse id is over 64 bytes or not printable."""
     QUIET_HOURS = "quiet_hours"
     """It fell into the quiet hours of the device, and the rule drops such. Of what is held it is the reason too."""
+    NO_LONGER_MATCHES = "no_longer_matches"
+    """It matched `where` when the event came, and not any more when the delay was over."""
+    EXIT_EVENT = "exit_event"
+    """An event of `timing.unless` came."""
     REENTRY = "reentry"
     """The person had this rule already, by `limits.reentry`."""
     NOT_LATEST = "not_latest"
@@ -56,6 +60,13 @@ class SuppressReason(StrEnum):
     """An operator cancelled the run."""
     SUPERSEDED = "superseded"
     """A newer run of the rule has the same `supersede` key."""
+
+
+class DeferReason(StrEnum):
+    """Why a device is decided later, where that is no reason to suppress it too."""
+
+    DELAY = "delay"
+    """`timing.delay` is not over yet."""
 
 
 class UnknownCause(StrEnum):

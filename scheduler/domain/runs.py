@@ -10,6 +10,7 @@ from uuid import UUID
 from scheduler.domain.events import Event
 from scheduler.domain.json_values import Json
 from scheduler.domain.lanes import Lane
+from scheduler.domain.outcomes import DeferReason
 from scheduler.domain.quantities import Rate
 
 
@@ -158,3 +159,8 @@ class WorkEntry:
     not_before: datetime
     attempts: int
     maybe_repeated: bool = False
+
+    @property
+    def was_delayed(self) -> bool:
+        """Whether it has waited for the end of its rule's delay, and for nothing since."""
+        return self.state is WorkState.DEFERRED and self.reason == DeferReason.DELAY

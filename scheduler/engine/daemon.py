@@ -20,11 +20,13 @@ from scheduler.engine.dispatcher import Dispatcher
 from scheduler.engine.intake import EventIntake
 from scheduler.engine.looking import Remaining
 from scheduler.engine.open_work import OpenWork
+from scheduler.engine.precedence import Precedence
 from scheduler.engine.sender import Sender
 from scheduler.engine.settler import Progress, Settler
 from scheduler.engine.single_daemon import only_daemon
 from scheduler.engine.ticker import Ticker
 from scheduler.engine.waiting_runs import WaitingRuns
+from scheduler.runs.exits import find_exits_of
 from scheduler.runs.pausing import pause_what_cannot_run
 from scheduler.runs.recovery import Recovered, recover
 from scheduler.runs.versions import Versions
@@ -95,14 +97,16 @@ class Daemon:
         settings = workspace.settings
         self.versions = Versions(store, workspace.campaigns.values())
         self.work = OpenWork(settings.apps, clock, WaitingRuns(store))
+        precedence = Precedence(clock)
         self.settler = Settler(
-            store, self.work, clock, jitter, process=process, on_settled=lambda: self.dispatcher.wake()
+            store, self.work, precedence, clock, jitter, process=process, on_settled=lambda: self.dispatcher.wake()
         )
-        self.sender = Sender(settings.apps, self.versions, clock, jitter, self.settler.deliver)
+        self.sender = Sender(settings.apps, self.versions, clock, jitter, self.settler.deliver, precedence)
         self.dispatcher = Dispatcher(
-            store, settings, self.versions, self.work, self.sender, self.settler, clock, process=process
+            store, settings, self.versions, self.work, self.sender, self.settler, precedence, clock, process=process
         )
-        self.intake = EventIntake(store, workspace, store.namespace(), self.work, self.dispatcher, clock)
+        precedence.on_free(self.dispatcher.wake)
+        self.intake = EventIntake(store, workspace, store.namespace(), self.work, self.dispatcher, precedence, clock)
         self.ticker = Ticker(store, workspace, store.namespace(), self.dispatcher, clock)
         self._process = process
         self._reload_workspace = reload_workspace
@@ -145,6 +149,7 @@ class Daemon:
     def _prepare(self) -> Recovered:
         now = self.clock.now()
         pause_what_cannot_run(self.store, self.workspace, self.versions)
+        find_exits_of(self.store, self.workspace)
         return recover(self.store, self.versions, self.workspace.settings, now, process=self._process)
 
     async def _wait_for_stop(self) -> tuple[Ending, str | None]:
@@ -244,4 +249,5 @@ class Daemon:
             return None
         self.versions.keep(workspace.campaigns.values())
         pause_what_cannot_run(self.store, workspace, self.versions)
+        find_exits_of(self.store, workspace)
         return workspace

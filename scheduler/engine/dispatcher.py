@@ -23,6 +23,7 @@ from scheduler.engine.held_back import HeldBack
 from scheduler.engine.looking import Remaining, read_remaining, read_running
 from scheduler.engine.open_work import OpenWork
 from scheduler.engine.pending_runs import PendingRuns
+from scheduler.engine.precedence import Precedence
 from scheduler.engine.sender import Sender
 from scheduler.engine.settler import Settler
 from scheduler.runs.context import NoAudience, RunContext, context_of, under
@@ -35,7 +36,7 @@ from scheduler.workspace.settings import Settings
 
 MAX_STARTS = 200
 """Pending runs that are begun in one transaction."""
-MAX_TAKEN_UP = 50
+MAX_TAKEN_UP = 200
 """Runs whose work rows are taken up in one transaction."""
 _SOON = 0.25
 """Seconds: a window is opened this long before its first token is there, not earlier."""
@@ -57,6 +58,7 @@ class Dispatcher:
         work: OpenWork,
         sender: Sender,
         settler: Settler,
+        precedence: Precedence,
         clock: Clock,
         *,
         process: str,
@@ -68,6 +70,7 @@ class Dispatcher:
         self._work = work
         self._sender = sender
         self._settler = settler
+        self._precedence = precedence
         self._clock = clock
         self._process = process
         self._pending = PendingRuns(store, settings.apps)
@@ -89,8 +92,8 @@ class Dispatcher:
 
     @property
     def has_work(self) -> bool:
-        """Whether anything is in hand or waits to begin."""
-        return bool(self._work.runs) or self._pending.may_be_any()
+        """Whether anything is in hand, waits to begin, or is due."""
+        return bool(self._work.runs) or self._pending.may_be_any() or self._waiting.are_due(self._clock.now())
 
     def obey(self, settings: Settings) -> None:
         """The settings in force are these from now on, for runs in hand too."""
@@ -225,6 +228,8 @@ class Dispatcher:
         for one in await self._waiting.wake(self._work.awake, sendable, now):
             self._take_in_hand(one)
         for lane in Lane:
+            if self._sender.is_rendering_above(lane) or not self._precedence.allows(lane):
+                return False  # answers will wake us, or the way that is free again
             for run in [run for run in self._work.openable.values() if run.context.run.lane is lane]:
                 if not run.shards and not run.has_due_work(now):
                     del self._work.openable[run.seq]
@@ -234,7 +239,7 @@ class Dispatcher:
                     continue
                 if run.app in self._waited_for or not self._may_open(run):
                     continue
-                if not self._has_room(run):
+                if self._work.open_devices[run.app] and self._work.room(run.app) < self._work.window_limit(run):
                     self._waited_for.add(run.app)
                     continue
                 await (self._take_up(run, now) if is_due else self._open(run, now))
@@ -252,9 +257,6 @@ class Dispatcher:
             return False
         return self._sender.starts_in(run.grants) <= _SOON
 
-    def _has_room(self, run: ActiveRun) -> bool:
-        return not self._work.open_devices[run.app] or self._work.room(run.app) >= self._work.window_limit(run)
-
     def _can_send(self, app: str) -> bool:
         pool = self._sender.pool_of(app)
         return pool.stopped is None and pool.connected > 0
@@ -264,7 +266,7 @@ class Dispatcher:
         runs = self._due_with(first, now)
         for run in runs:
             run.work_due = None  # what is settled while the thread works says itself when it is due
-        with self._opening_of(runs):
+        with self._precedence.of(first.context.run.lane), self._opening_of(runs):
             taken = await trio.to_thread.run_sync(
                 partial(
                     take_up_work,
@@ -275,11 +277,11 @@ class Dispatcher:
                     room=self._work.window_limit(first),
                 )
             )
-            for run, one in zip(runs, taken, strict=False):
-                self._work.expect_work(run.seq, one.next_due)
-                self._send_or_stop(run, one.window)
-            for run in runs[len(taken) :]:
-                self._work.expect_work(run.seq, now)
+            for run in runs:
+                one = taken.get(run.seq)
+                self._work.expect_work(run.seq, now if one is None else one.next_due)
+                if one is not None:
+                    self._send_or_stop(run, one.window)
 
     def _due_with(self, first: ActiveRun, now: datetime) -> list[ActiveRun]:
         """A run and the others of its app and lane whose work rows can be taken up with it."""
@@ -298,7 +300,7 @@ class Dispatcher:
         shard = run.shard_to_read(now)
         assert shard is not None
         limit = self._work.window_limit(run)
-        with self._opening_of([run]):
+        with self._precedence.of(run.context.run.lane), self._opening_of([run]):
             window = await trio.to_thread.run_sync(
                 partial(open_window, self._store, run.context, shard.value, self._clock.now(), limit=limit)
             )
@@ -332,7 +334,7 @@ class Dispatcher:
         startable = [(context, self._window_limit(context)) for context in contexts]
         if not startable:
             return False
-        with self._work.reserved({app: room}):
+        with self._work.reserved({app: room}), self._precedence.of(lane):
             started = await trio.to_thread.run_sync(
                 partial(start_runs, self._store, startable, self._clock.now(), room=room)
             )

@@ -11,9 +11,11 @@ import trio
 
 from scheduler.domain.clock import Clock
 from scheduler.domain.events import Event
+from scheduler.domain.lanes import Lane
 from scheduler.engine.dispatcher import Dispatcher
 from scheduler.engine.group_commit import GroupCommit
 from scheduler.engine.open_work import OpenWork
+from scheduler.engine.precedence import Precedence
 from scheduler.runs.ingest import MAX_EVENTS, ingest
 from scheduler.store.database import Store
 from scheduler.workspace.loading import Workspace
@@ -37,6 +39,7 @@ class EventIntake:
         namespace: UUID,
         work: OpenWork,
         dispatcher: Dispatcher,
+        precedence: Precedence,
         clock: Clock,
     ) -> None:
         self.workspace = workspace
@@ -46,6 +49,7 @@ class EventIntake:
         self._namespace = namespace
         self._work = work
         self._dispatcher = dispatcher
+        self._precedence = precedence
         self._clock = clock
 
     async def take(self, events: Sequence[Event]) -> Taken:
@@ -55,7 +59,7 @@ class EventIntake:
 
     async def _commit(self, events: Sequence[Event]) -> list[bool]:
         room = self._dispatcher.room()
-        with self._work.reserved(room):
+        with self._work.reserved(room), self._precedence.of(self._lane(events)):
             result = await trio.to_thread.run_sync(
                 partial(ingest, self._store, self.workspace, self._namespace, events, self._clock.now(), room=room)
             )
@@ -67,3 +71,9 @@ class EventIntake:
         if result.pending:
             self._dispatcher.look_again()
         return result.fresh
+
+    def _lane(self, events: Sequence[Event]) -> Lane:
+        """Others make way for events that may start urgent work: they are few."""
+        types = {event.type for event in events}
+        lanes = {campaign.lane for type_ in types for campaign in self.workspace.campaigns_for(type_)}
+        return Lane.URGENT if Lane.URGENT in lanes else Lane.BULK

@@ -60,7 +60,7 @@ def read_running(store: Store, in_hand: set[int], apps: Collection[str], now: da
     unknown = [run for run in runs if run.seq not in in_hand and run.app in apps]
     waiting = let_wait(store, [run.seq for run in unknown], now) if unknown else {}
     with store.read() as tx:
-        found = [begun(tx, run) for run in unknown if run.seq not in waiting]
+        found = begun(tx, [run for run in unknown if run.seq not in waiting])
         return Running(found, others - over, rates, any_superseded, first_waking(tx))
 
 

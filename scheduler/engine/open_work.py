@@ -96,7 +96,10 @@ class OpenWork:
     def grants(self, context: RunContext) -> tuple[RateGrant, ...]:
         """The rates that bound a run: of its app, of the lane in its app, and its own."""
         bounds = rate_bounds(context, self.apps[context.audience.app])
-        return tuple(RateGrant(scope, rate) for scope, rate in bounds)
+        grants = [RateGrant(scope, rate) for scope, rate in bounds]
+        if context.run.rate is not None:
+            grants[-1] = replace(grants[-1], replaces_another=True)
+        return tuple(grants)
 
     def room(self, app: str) -> int:
         """Devices that may be opened in an app now."""

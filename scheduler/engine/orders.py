@@ -19,10 +19,12 @@ from scheduler.runs.verdicts import Report
 
 @dataclass(frozen=True, slots=True)
 class RateGrant:
-    """This sender's share of a rate. `scope` names what is bounded: an app, a lane of it, or a rule."""
+    """This sender's share of a rate. `scope` names what is bounded: an app, a lane of it, a rule, or a run."""
 
     scope: str
     rate: Rate
+    replaces_another: bool = False
+    """A hand gave it to a run, in place of the rule's: nothing is saved up at first: a burst may just have gone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,7 @@ from scheduler.domain.outcomes import OutcomeKind
 from scheduler.domain.runs import LedgerEntry, Recipient, WorkEntry, WorkState
 from scheduler.engine.active import ActiveRun, OpenWindow
 from scheduler.engine.open_work import OpenWork
+from scheduler.engine.precedence import Precedence
 from scheduler.runs.first_answers import strangers_note
 from scheduler.runs.pausing import RESUMED
 from scheduler.runs.settling import MAX_SETTLED, Settlement, settle
@@ -55,6 +56,7 @@ class Settler:
         self,
         store: Store,
         work: OpenWork,
+        precedence: Precedence,
         clock: Clock,
         jitter: Callable[[], float],
         *,
@@ -64,6 +66,7 @@ class Settler:
         self.progress = Progress()
         self._store = store
         self._work = work
+        self._precedence = precedence
         self._clock = clock
         self._jitter = jitter
         self._process = process
@@ -73,6 +76,7 @@ class Settler:
         self._wake = trio.Event()
         self._idle = trio.Event()
         self._idle.set()
+        precedence.on_free(lambda: self._wake.set())
 
     def deliver(self, number: int, reports: Sequence[tuple[int, Report]]) -> None:
         """Reports of a window; none at all closes a window that had nobody to send to."""
@@ -92,7 +96,8 @@ class Settler:
         while True:
             batch = self._collect()
             if batch.size == 0:
-                self._idle.set()
+                if not self._reports and not self._handed_over:
+                    self._idle.set()
                 self._wake = trio.Event()
                 await self._wake.wait()
                 continue
@@ -113,10 +118,13 @@ class Settler:
     def _collect(self) -> _Batch:
         batch = _Batch()
         while self._reports and batch.size < MAX_SETTLED:
-            window, reports = self._reports.popleft()
+            window, reports = self._reports[0]
+            if not self._precedence.allows(window.run.context.run.lane):
+                break
+            self._reports.popleft()
             batch.size += max(1, len(reports))
             self._judge(batch, window, reports)
-        while self._handed_over and batch.size < MAX_SETTLED:
+        while self._handed_over and not self._reports and batch.size < MAX_SETTLED:  # what was answered comes first
             window, unsent = self._handed_over.popleft()
             batch.size += max(1, len(window.waiting))
             if window.number in self._work.windows and not window.handed_over:  # neither answered meanwhile, nor twice
@@ -146,7 +154,7 @@ class Settler:
                 case LedgerEntry() as entry:
                     settlement.ledger.append(entry)
                 case WorkEntry() as entry:
-                    self._put_work(batch, run, entry)
+                    batch.settlement.work.append(entry)
             if verdict.retirement is not None:
                 settlement.retirements.append(verdict.retirement)
         if not window.handed_over:
@@ -173,10 +181,10 @@ class Settler:
         batch.closed[run.seq] += len(window.waiting)
         for device in unsent:
             recipient = window.waiting.pop(device)
-            self._put_work(batch, run, _entry(run, recipient, WorkState.UNSENT, now))
+            batch.settlement.work.append(_entry(run, recipient, WorkState.UNSENT, now))
         deadline = now + timedelta(seconds=RESPONSE_DEADLINE)
         for recipient in window.waiting.values():
-            self._put_work(batch, run, _entry(run, recipient, WorkState.AWAITING, deadline))
+            batch.settlement.work.append(_entry(run, recipient, WorkState.AWAITING, deadline))
         window.handed_over = True
         run.open_windows -= 1
         self._advance(batch, window)
@@ -184,11 +192,6 @@ class Settler:
             self._close(batch, window)
         else:
             self._perhaps_over(batch, run)
-
-    def _put_work(self, batch: _Batch, run: ActiveRun, entry: WorkEntry) -> None:
-        batch.settlement.work.append(entry)
-        if entry.state is not WorkState.AWAITING:
-            self._work.expect_work(run.seq, entry.not_before)
 
     def _close(self, batch: _Batch, window: OpenWindow) -> None:
         run = window.run
@@ -220,13 +223,16 @@ class Settler:
             batch.runs[seq].stopped = True
             value = batch.runs[seq].context.run
             log.error("run.paused rule=%s run=%s why=%r", value.rule, value.id, why)
+        for entry in batch.settlement.work:  # now that it is on disk: who looked before would have found nothing
+            if entry.state is not WorkState.AWAITING:
+                self._work.expect_work(entry.run, entry.not_before)
         for seq, run in batch.runs.items():
             if seq in rest.over or seq in rest.waiting or (run.stopped and not run.outstanding):
                 self._work.forget(run)
             self._work.waiting.expect(run.context.run.lane, rest.waiting.get(seq))
         progress, settlement = self.progress, batch.settlement
-        for entry in settlement.ledger:
-            progress.outcomes[OutcomeKind(entry.outcome)] += 1
+        for row in settlement.ledger:
+            progress.outcomes[OutcomeKind(row.outcome)] += 1
         progress.retries += len(settlement.work)
         progress.retired += len(settlement.retirements)
         self._on_settled()

@@ -15,7 +15,7 @@ from scheduler.store.database import Store
 
 MAX_AWAKE: Final = 500
 """Runs of a lane in hand with something to do, up to which more are woken: the others cost nothing meanwhile."""
-_MAX_WOKEN = 100
+_MAX_WOKEN = 250
 """In one transaction."""
 
 
@@ -56,6 +56,10 @@ class WaitingRuns:
                 self.expect(lane, woken.next_at)
                 found += woken.begun
         return found
+
+    def are_due(self, now: datetime) -> bool:
+        """Whether a run is due: seldom found so, but where the clock has jumped while everybody slept."""
+        return any(self._is_due(lane, now) for lane in Lane)
 
     @property
     def due(self) -> list[datetime]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 
-from scheduler.domain.outcomes import Outcome, OutcomeKind, SuppressReason
+from scheduler.domain.outcomes import DeferReason, Outcome, OutcomeKind, SuppressReason
 from scheduler.domain.quiet_hours import QuietAction
 from scheduler.planning.quiet_hours import QuietTerms, quiet_until
 
@@ -65,6 +65,11 @@ def decide_person(terms: SendTerms, opt_outs: frozenset[str]) -> Outcome | None:
     if terms.honours_opt_out and terms.category in opt_outs:
         return Outcome(OutcomeKind.SUPPRESSED, SuppressReason.OPTED_OUT)
     return None
+
+
+def decide_delay(terms: SendTerms, *, due: datetime) -> Outcome | DeferUntil:
+    """What becomes of the devices of a run that is not due yet. What will be over then is over at once."""
+    return decide_run(terms, due=due, now=due) or DeferUntil(due, DeferReason.DELAY)
 
 
 def decide_quiet(terms: SendTerms, zone: tzinfo, *, due: datetime, now: datetime) -> Outcome | DeferUntil | None:

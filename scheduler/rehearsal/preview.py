@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import islice
 from uuid import UUID
@@ -23,11 +23,12 @@ from scheduler.runs.births import prospective_run
 from scheduler.runs.claiming import contest
 from scheduler.runs.context import NoAudience, RunContext, context_of, rate_bounds
 from scheduler.runs.earlier_sends import Earlier, earlier
+from scheduler.runs.exits import called_off
 from scheduler.runs.firing import fired_occasion
 from scheduler.runs.occasions import Miss, Occasion, occasion_of, occasion_of_slot
 from scheduler.runs.preparing import Preparation
 from scheduler.runs.verdicts import judge
-from scheduler.runs.windows import MAX_WINDOW, decide_window
+from scheduler.runs.windows import MAX_WINDOW, decide_window, no_longer_matching
 from scheduler.store import audience as audiences
 from scheduler.store import events as event_rows
 from scheduler.store import runs as run_rows
@@ -81,6 +82,9 @@ class Preview:
     samples: list[Sample] = field(default_factory=list)
     slots: tuple[Slot, ...] = ()
     """The next ones of its schedule."""
+    due: datetime | None = None
+    """The end of the rule's delay, where that lies ahead: then the counts are those of this instant, as far as it is
+    known now who is called off or matches no more."""
 
 
 def latest_event(store: Store, campaign: Campaign) -> Event | None:
@@ -215,10 +219,19 @@ def _walk(
         bundle_id=workspace.settings.apps[context.campaign.app].bundle_id,
         expiration=0 if end is None else int(end.timestamp()),
     )
-    after, last = (0, audiences.highest_device(tx)) if device is None else (device - 1, device)
+    is_delayed = context.is_delayed(now)
+    if is_delayed:
+        shown.due = now = context.run.due
+    highest = audiences.highest_device(tx)
+    context = replace(context, run=replace(context.run, last_device=highest))
+    after, last = (0, highest) if device is None else (device - 1, device)
     while after < last:
         page = audiences.page(tx, context.audience, after=after, last=last, limit=MAX_WINDOW)
-        window = decide_window(context, None, page.recipients, end=page.end, now=now)
+        why = {
+            **called_off(tx, [(context, page.recipients)], now).get(context.run.seq, {}),
+            **(no_longer_matching(context, page.recipients) if is_delayed else {}),
+        }
+        window = decide_window(context, None, page.recipients, end=page.end, now=now, called_off=why)
         contest(tx, [window], now)
         if device is not None:
             shown.earlier = [one for recipient in page.recipients for one in earlier(tx, context, recipient, now)]

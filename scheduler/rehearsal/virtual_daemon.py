@@ -121,7 +121,7 @@ class VirtualDaemon:
     def look(self) -> None:
         """See what other processes wrote: runs that were fired, paused, resumed, stopped, or given another rate."""
         with self._store.read() as tx:
-            running = [begun(tx, run) for run in run_rows.open_runs(tx, RunState.RUNNING, stops=stop_rows.read(tx))]
+            running = begun(tx, run_rows.open_runs(tx, RunState.RUNNING, stops=stop_rows.read(tx)))
             self._next_waking.update(first_waking(tx))
             self._must_clear = bool(run_rows.open_runs(tx, RunState.SUPERSEDED, limit=1))
         self._agenda = Agenda()
@@ -243,11 +243,11 @@ class VirtualDaemon:
         due = [one for one in others if isinstance(one, RunInHand) and one.has_due_work(now)]
         runs = [first, *due[: MAX_TAKEN_UP - 1]]
         contexts = [(run.context, limit) for run in runs]
-        for run, taken in zip(
-            runs, take_up_work(self._store, contexts, now, process=self._process, room=limit), strict=False
-        ):
-            run.work_due = taken.next_due
-            self._send_or_forget(run, taken.window)
+        taken = take_up_work(self._store, contexts, now, process=self._process, room=limit)
+        for run in runs:
+            if run.seq in taken:
+                run.work_due = taken[run.seq].next_due
+                self._send_or_forget(run, taken[run.seq].window)
 
     def _open(self, run: RunInHand, limit: int, now: datetime) -> None:
         shard = run.shard_to_read(now)

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import re
-from datetime import date, time, timedelta
+from datetime import date, timedelta
 
 from scheduler.conditions.condition import Condition
 from scheduler.conditions.parse import parse_condition
 from scheduler.conditions.types import Schema
-from scheduler.diagnostics.diagnostic import Diagnostic, did_you_mean, error, has_errors
-from scheduler.diagnostics.source import Span
+from scheduler.diagnostics.diagnostic import Diagnostic, error, has_errors
 from scheduler.diagnostics.yaml_nodes import MappingNode, ScalarNode, SequenceNode
 from scheduler.diagnostics.yaml_reader import YamlFile
 from scheduler.domain.lanes import Lane
 from scheduler.domain.push_types import PushType
 from scheduler.domain.quantities import Rate
-from scheduler.domain.quiet_hours import NO_OVERRIDE, QuietAction, QuietOverride
 from scheduler.domain.reentry import Reentry
 from scheduler.rules.bare_names import bare_name_in_key
 from scheduler.rules.contradictions import contradictions
+from scheduler.rules.event_types import undeclared_type
 from scheduler.rules.fields import Values, root_mapping, without_echoes
 from scheduler.rules.rule import (
     Audience,
@@ -35,12 +34,19 @@ from scheduler.rules.rule import (
 )
 from scheduler.rules.rule_table import RULE_TABLE
 from scheduler.rules.schedule import schedule_of
+from scheduler.rules.timing import timing_of
 
 WHEN_ROOTS = frozenset({"event", "previous", "now"})
 WHERE_ROOTS = frozenset({"event", "device", "user", "now", "today"})
-EXIT_ROOTS = frozenset({"event", "exit", "now"})
 ONE_DAY = timedelta(days=1)
-_PLACES = ("delivery.expires_after", "delivery.max_age", "timing.quiet_hours")
+_PLACES = (
+    "delivery.expires_after",
+    "delivery.max_age",
+    "timing.delay",
+    "timing.quiet_hours",
+    "timing.recheck",
+    "timing.unless",
+)
 _NOT_TWICE = frozenset({PushType.VOIP, PushType.PUSH_TO_TALK, PushType.LOCATION})
 """A second ring, or a second question where someone is, does more harm than none."""
 
@@ -78,7 +84,8 @@ class _Compiler:
     def rule(self, stem: str) -> Rule | None:
         self._check_name(stem)
         trigger, audience, message, delivery = self._trigger(), self._audience(), self._message(), self._delivery()
-        self._check_exits()
+        timing, problems = timing_of(self.values, self.schema, self.event)
+        self.findings.extend(problems)
         self.findings.extend(contradictions(self.values))
         reentry, reentry_key = self._reentry()
         category = self.values.node("category")
@@ -98,7 +105,7 @@ class _Compiler:
             audience=audience,
             message=message,
             delivery=delivery,
-            quiet=self._quiet(),
+            timing=timing,
             places={path: self.values.span(path) for path in _PLACES if self.values.has(path)},
             audience_max=self.values.optional("limits.audience_max", int),
             reentry=reentry,
@@ -138,7 +145,7 @@ class _Compiler:
             hint = 'add `trigger: {event: …}`, or in its place `schedule: "0 9 * * *"`, `at: …` or `manual: true`'
             self._error("missing-key", "nothing starts this rule", "trigger", hint)
         if self.event is not None:
-            self._check_event_type(self.event, values.span("trigger.event"))
+            self.findings.extend(undeclared_type(self.event, self.schema, values.span("trigger.event")))
         if self.event is None and values.node("trigger.event") is None:
             for key in ("when", "once_per"):
                 if values.has(f"trigger.{key}"):
@@ -152,17 +159,6 @@ class _Compiler:
             once_per=self._template("trigger.once_per"),
             manual=manual,
         )
-
-    def _check_event_type(self, event: str, span: Span) -> None:
-        schema = self.schema
-        if schema.open_events:
-            return
-        known = any(name.startswith(event[:-1]) for name in schema.events) if event.endswith("*") else (
-            event in schema.events
-        )  # fmt: skip
-        if not known:
-            hint = did_you_mean(event, schema.events) or "declare it under `events`"
-            self.findings.append(error("unknown-event", f"schema.yaml does not declare '{event}'", span, hint))
 
     def _audience(self) -> Audience:
         values = self.values
@@ -235,18 +231,6 @@ class _Compiler:
             entries.append(Ignored(node.text, node.span))
         return tuple(entries)
 
-    def _check_exits(self) -> None:
-        """The conditions of `timing.unless`: about the exit event, and the one that started the rule."""
-        for unless in self.values.get("timing.unless", tuple, ()):
-            exit_type = unless.get("event", str, "")
-            self._check_event_type(exit_type, unless.span("event"))
-            where = unless.optional("where", ScalarNode)
-            if where is not None:
-                _, findings = parse_condition(
-                    where, self.schema, names=EXIT_ROOTS, event_type=self.event, exit_type=exit_type
-                )
-                self.findings.extend(findings)
-
     def _delivery(self) -> Delivery:
         values = self.values
         push_type = values.get("delivery.type", PushType, PushType.ALERT)
@@ -273,16 +257,6 @@ class _Compiler:
             max_age=values.optional("delivery.max_age", timedelta),
             on_unknown=values.get("delivery.on_unknown", OnUnknown, unknown),
         )
-
-    def _quiet(self) -> QuietOverride:
-        match self.values.optional("timing.quiet_hours", object):
-            case None:
-                return NO_OVERRIDE
-            case Values() as said:
-                action = said.optional("then", QuietAction)
-                return QuietOverride(said.optional("from", time), said.optional("to", time), action)
-            case word:
-                return QuietOverride(action=QuietAction(str(word)))
 
     def _reentry(self) -> tuple[Reentry | None, ScalarNode | None]:
         """How often a person may have it, and the key by which; None: always."""

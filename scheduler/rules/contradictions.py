@@ -43,9 +43,6 @@ def _of_times(values: Values) -> Iterator[Diagnostic]:
         if values.node(f"timing.{key}") is not None and not event_starts_it:
             yield _error(f"`timing.{key}` counts from an event, and no event starts this rule",
                          values.span(f"timing.{key}"), "leave it out, or add `trigger.event`")  # fmt: skip
-    if values.node("timing.unless") is not None and event_starts_it and values.node("timing.delay") is None:
-        yield _error("`timing.unless` calls off what waits, and nothing waits here", values.span("timing.unless"),
-                     "add `delay: 2 hours`")  # fmt: skip
     starts, ends = values.optional("starts", date), values.optional("ends", date)
     if starts is not None and ends is not None and _day(ends) < _day(starts):
         yield _error("the rule ends before it starts", values.span("ends"), "exchange `starts` and `ends`")

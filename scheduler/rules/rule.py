@@ -16,10 +16,10 @@ from scheduler.diagnostics.yaml_nodes import MappingNode, ScalarNode
 from scheduler.domain.lanes import Lane
 from scheduler.domain.push_types import PushType
 from scheduler.domain.quantities import Rate
-from scheduler.domain.quiet_hours import QuietOverride
 from scheduler.domain.reentry import Reentry
 from scheduler.domain.wall_times import Moment
 from scheduler.rules.schedule import Schedule
+from scheduler.rules.timing import Timing
 
 
 class OnUnknown(StrEnum):
@@ -143,7 +143,7 @@ class Rule:
     audience: Audience
     message: Message
     delivery: Delivery
-    quiet: QuietOverride
+    timing: Timing
     places: Mapping[str, Span]
     """By path, where those of its fields stand that may not fit the settings; only what is written."""
     audience_max: int | None

@@ -29,6 +29,7 @@ from scheduler.rules.kinds import (
 from scheduler.rules.records import either, list_of, one_or_list, record
 from scheduler.rules.rule import OnUnknown
 from scheduler.rules.time_kinds import MOMENT, POINT_IN_TIME, SCHEDULE, SINCE, TIME_OF_DAY, ZONE
+from scheduler.rules.timing import ExitMatch
 
 _PUSH_WORDS = {"push": "alert", "notification": "alert", "silent": "background", "data": "background"}
 _PRIORITY_WORDS = {"high": "10", "immediate": "10", "normal": "5", "low": "1"}
@@ -118,8 +119,8 @@ _UNLESS = record(
     "timing.unless",
     Field(path="event", kind=EVENT_TYPE, required=True, meaning="The type of event that calls it off.",
           example="com.example.order.placed"),
-    Field(path="match", kind=choice(("user", "subject")), default="user", example="subject",
-          meaning="What the exit event and the rule's event have in common."),
+    Field(path="match", kind=one_of(ExitMatch), default="user", example="subject",
+          meaning="What it has in common: `data.user_id` is the person's user, or its subject is the rule's event's."),
     Field(path="where", kind=CONDITION, meaning="About `exit`, the exit event, and `event`.",
           example="exit.data.basket_id == event.data.basket_id"),
     Field(path="since", kind=SINCE, default="the trigger's time", example="1 hour before",
@@ -181,12 +182,12 @@ _IGNORED = record(
 _LATER = (
     Field(path="delivery.canary", kind=_CANARY, built=False, meaning="First a share of the audience, then the rest.",
           example="{share: 0.5%, wait: 5 minutes, max_rejects: 2%}"),
-    Field(path="timing.delay", kind=DURATION, built=False, off=("0 s",), meaning="Wait after the event.",
-          example="2 hours"),
-    Field(path="timing.unless", kind=one_or_list(_UNLESS, "a list of events that call it off"), built=False,
-          meaning="Events that call it off meanwhile.", example="{event: com.example.order.placed}"),
-    Field(path="timing.recheck", kind=BOOLEAN, default="true", built=False, off=("true",), example="false",
-          meaning="`where` is evaluated again when the delay is over."),
+    Field(path="timing.delay", kind=DURATION, default="none", example="2 hours",
+          meaning="Wait so long after the event's time."),
+    Field(path="timing.unless", kind=one_or_list(_UNLESS, "a list of events that call it off"),
+          meaning="Events that call it off for a person (`exit_event`).", example="{event: com.example.order.placed}"),
+    Field(path="timing.recheck", kind=BOOLEAN, default="true", example="false",
+          meaning="`where` is evaluated again when the delay is over (`no_longer_matches`)."),
     Field(path="timing.quiet_hours", kind=either(one_of(QuietAction), _QUIET), default="the category's",
           meaning="What is done with what falls into the quiet hours.",
           example="{from: 22:00, to: 08:00}"),

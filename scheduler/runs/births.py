@@ -24,8 +24,8 @@ def prospective_run(
     slot: datetime | None = None,
 ) -> Run:
     """The pending run of an occasion; its number is given when it is written. Due is the slot, or the event's time,
-    never later than its arrival. Instants are as the store keeps them: what is rendered now and after a restart
-    is the same."""
+    never later than its arrival, and the rule's delay after it. Instants are as the store keeps them: what is rendered
+    now and after a restart is the same."""
     born_at = from_ms(to_ms(now))
     occasion_at = slot or (born_at if event is None else min(event.time, born_at))
     return Run(
@@ -39,7 +39,7 @@ def prospective_run(
         app=campaign.app,
         category=campaign.category,
         lane=campaign.lane,
-        due=occasion_at,
+        due=occasion_at + campaign.delay,
         event=event,
         previous=previous,
         supersede=occasion.supersede,

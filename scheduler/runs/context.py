@@ -29,7 +29,8 @@ DEFAULT_MAX_AGE = timedelta(days=1)
 class RunContext:
     """A run, the campaign it is pinned to, whom it is about, and the terms of its sends.
 
-    `scope` holds what conditions and templates know before any device: event, previous, now, slot.
+    `scope` holds what conditions and templates know before any device: event, previous, now, slot. `now` is the run's
+    birth, for a rule with a delay the end of that; its `where` is asked at both.
     """
 
     run: Run
@@ -41,6 +42,10 @@ class RunContext:
     """With more devices it does not start; None: however many."""
     limits: Limits = NO_LIMITS
     """Of what each person gets."""
+
+    def is_delayed(self, now: datetime) -> bool:
+        """Whether it waits for the end of its rule's delay."""
+        return bool(self.campaign.delay) and now < self.run.due
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +104,8 @@ def context_of(run: Run, campaign: Campaign, settings: Settings) -> RunContext |
         return NoAudience(run, RunEnd.RENDER_ERROR, f"limits.reentry.key: {key}")
     app = settings.apps[campaign.app]
     where = campaign.where.bind(scope) if campaign.where is not None else None
+    # What the birth has settled about a person's date is open again when the delay is over.
+    asked = campaign.where if campaign.delay else where
     limits = Limits(caps_of(campaign, settings), campaign.reentry, key, campaign.one_device)
     audience = Audience(
         app=campaign.app,
@@ -107,8 +114,10 @@ def context_of(run: Run, campaign: Campaign, settings: Settings) -> RunContext |
         topics=chosen["topics"],
         where=where,
         names=campaign.names | {"device.last_seen_at"} if campaign.one_device else campaign.names,
-        zones="today" in campaign.names or (where is not None and where.reads_zone) or limits.asks_zones,
+        zones="today" in campaign.names or (asked is not None and asked.reads_zone) or limits.asks_zones,
     )
+    if campaign.delay:
+        scope = {**scope, "now": run.due}
     terms = terms_of(campaign, settings)
     most = None if run.may_exceed else audience_max(campaign, settings)
     return RunContext(run, campaign, audience, terms, scope, most, limits)

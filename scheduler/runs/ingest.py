@@ -20,6 +20,7 @@ from scheduler.domain.runs import RunState
 from scheduler.runs.births import prospective_run
 from scheduler.runs.claiming import contest, take
 from scheduler.runs.context import NoAudience, RunContext, audience_max, context_of
+from scheduler.runs.exits import called_off
 from scheduler.runs.occasions import Miss, Occasion, occasion_of
 from scheduler.runs.superseding import supersede
 from scheduler.runs.windows import MAX_WINDOW, Window, decide_window, record_decided
@@ -30,6 +31,7 @@ from scheduler.store import rule_versions
 from scheduler.store import runs as run_rows
 from scheduler.store import stops as stop_rows
 from scheduler.store.database import Store, Transaction
+from scheduler.store.exit_types import exit_types, users_of
 from scheduler.store.run_ends import AT_ONCE
 from scheduler.workspace.campaign import Campaign
 from scheduler.workspace.loading import Workspace
@@ -78,7 +80,9 @@ def ingest(
         fresh = _fresh(tx, events)
         new = [event for event, is_fresh in zip(events, fresh, strict=True) if is_fresh]
         first_seq = event_rows.next_seq(tx)
-        event_rows.add(tx, new, first_seq=first_seq, arrived_at=now)
+        types = exit_types(tx) | workspace.exit_types
+        users = users_of(new, types, first_seq=first_seq)
+        event_rows.add(tx, new, first_seq=first_seq, arrived_at=now, users=users)
         births = _births(tx, workspace, namespace, new, first_seq, now)
         superseded = supersede(tx, [birth.new.run for birth in births], now)
         for birth in births:
@@ -158,12 +162,12 @@ def _open_at_once(
     stops = stop_rows.read(tx)
     for birth in births:
         campaign, run = birth.campaign, birth.new.run
-        if not campaign.users or campaign.topics or room.get(campaign.app, 0) <= 0:
+        if not campaign.users or campaign.topics:
             continue
         if run.state is not RunState.PENDING or stops.hold(run.rule, run.category):
             continue
-        if campaign.rate is not None or campaign.lane in workspace.settings.apps[campaign.app].lane_rates:
-            continue  # the dispatcher opens it when there are tokens
+        if not (campaign.delay and now < run.due) and not _may_send_at_once(workspace, campaign, room):
+            continue  # the dispatcher opens it when there is room, and tokens
         most = audience_max(campaign, workspace.settings)
         if most is not None and most < MAX_WINDOW:
             continue  # the dispatcher counts it first
@@ -175,17 +179,25 @@ def _open_at_once(
             contexts.append((birth, context))
     opened: list[tuple[_Birth, Window]] = []
     named = audiences.recipients_named(tx, [context.audience for _, context in contexts])
+    parts = [(context, devices) for (_, context), devices in zip(contexts, named, strict=True)]
+    exits = called_off(tx, parts, now)
     for (birth, context), devices in zip(contexts, named, strict=True):
         app = context.audience.app
-        if len(devices) <= min(room[app], MAX_WINDOW):
-            window = decide_window(context, None, devices, end=devices[-1].id if devices else 0, now=now)
-            room[app] -= len(window.recipients)
+        if len(devices) <= (MAX_WINDOW if context.is_delayed(now) else min(room[app], MAX_WINDOW)):
+            end, why = devices[-1].id if devices else 0, exits.get(context.run.seq, {})
+            window = decide_window(context, None, devices, end=end, now=now, called_off=why)
+            room[app] = room.get(app, 0) - len(window.recipients)
             opened.append((birth, window))
     windows = [window for _, window in opened]
     take(tx, contest(tx, windows, now))
     for birth, window in opened:
         _bear_with_intent(birth, window, now)
     return windows
+
+
+def _may_send_at_once(workspace: Workspace, campaign: Campaign, room: Mapping[str, int]) -> bool:
+    lane_rates = workspace.settings.apps[campaign.app].lane_rates
+    return room.get(campaign.app, 0) > 0 and campaign.rate is None and campaign.lane not in lane_rates
 
 
 def _bear_with_intent(birth: _Birth, window: Window, now: datetime) -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import pairwise
 
 from scheduler.domain.outcomes import OutcomeKind, SuppressReason
-from scheduler.domain.runs import LedgerEntry, Recipient, Run, RunState, Shard
+from scheduler.domain.runs import LedgerEntry, Recipient, RunState, Shard, WorkEntry
 from scheduler.runs.audience_max import audience_max_note, exceeds_audience_max
 from scheduler.runs.claiming import contest, give_back_of_work, take
 from scheduler.runs.context import NoAudience, RunContext
-from scheduler.runs.windows import MAX_WINDOW, Window, decide_window, record_decided
+from scheduler.runs.exits import CalledOff, called_off
+from scheduler.runs.windows import MAX_WINDOW, Window, decide_window, no_longer_matching, record_decided
 from scheduler.store import audience as audiences
 from scheduler.store import ledger, run_ends
 from scheduler.store import runs as run_rows
@@ -20,6 +22,7 @@ from scheduler.store import shards as shard_rows
 from scheduler.store import stops as stop_rows
 from scheduler.store.audience import Page
 from scheduler.store.database import Store, Transaction
+from scheduler.workspace.campaign import Campaign
 
 SHARD_DEVICES = 250_000
 """Device ids in a shard."""
@@ -55,6 +58,7 @@ def start_runs(
     with store.read() as tx:
         highest = audiences.highest_device(tx)
         pages, ended = _first_pages(tx, contexts, highest, room)
+        exits = called_off(tx, [(context, page.recipients) for context, page in pages], now)
         too_large = {context.run.seq for context, _ in pages if exceeds_audience_max(tx, context, last=highest)}
     started.considered = len(pages) + sum(len(numbers) for numbers in ended.values())
     with store.write() as tx:
@@ -69,7 +73,8 @@ def start_runs(
             if page.end < highest:
                 started.sharded.append(_cut(tx, context, highest, now))
             else:
-                window = decide_window(context, None, page.recipients, end=highest, now=now)
+                why = exits.get(context.run.seq, {})
+                window = decide_window(context, None, page.recipients, end=highest, now=now, called_off=why)
                 if context.limits.one_device:
                     window.context = replace(context, run=replace(context.run, last_device=highest))
                 started.windows.append(window)
@@ -118,9 +123,10 @@ def open_window(store: Store, context: RunContext, shard: Shard, now: datetime, 
     stopped."""
     with store.read() as tx:
         page = audiences.page(tx, context.audience, after=shard.intent, last=shard.last, limit=min(limit, MAX_WINDOW))
-    window = decide_window(context, shard, page.recipients, end=page.end, now=now)
+        exits = called_off(tx, [(context, page.recipients)], now).get(context.run.seq, {})
+    window = decide_window(context, shard, page.recipients, end=page.end, now=now, called_off=exits)
     with store.write() as tx:
-        if not _may_go_on(tx, context.run):
+        if not _going_on(tx, [context]):
             return None
         take(tx, contest(tx, [window], now))
         shard_rows.commit_intent(tx, shard, intent=page.end, selected=window.selected)
@@ -139,33 +145,79 @@ class TakenUp:
 
 def take_up_work(
     store: Store, contexts: Sequence[tuple[RunContext, int]], now: datetime, *, process: str, room: int
-) -> list[TakenUp]:
+) -> dict[int, TakenUp]:
     """Decide the due work rows of runs again and commit that they may be sent, given each with its window limit
-    (devices), until `room` devices are taken up; what was taken up of each of the first of them. Who is no longer to be
-    sent to becomes final. Whether a run is over then is the settler's to say: its first window may still be open."""
-    taken: list[TakenUp] = []
+    (devices), as far as `room` devices go; by run, what was taken up of those that were looked at. Who is no longer to
+    be sent to becomes final. Whether a run is over then is the settler's to say: its first window may still be open.
+
+    Many small runs cost a few statements together.
+    """
     with store.write() as tx:
-        stops = stop_rows.read(tx)
-        running = run_rows.in_state(tx, [context.run.seq for context, _ in contexts], RunState.RUNNING)
-        for context, limit in contexts:
-            if room <= 0:
-                break
-            run = context.run
-            if run.seq not in running or stops.hold(run.rule, run.category):
-                taken.append(TakenUp(None, None))
-                continue
-            window = _take_up(tx, context, now, process, min(limit, room, MAX_WINDOW))
-            room -= len(window.recipients)
-            taken.append(TakenUp(window, ledger.next_work(tx, run.seq)))
+        going_on = _going_on(tx, [context for context, _ in contexts])
+        taken = {context.run.seq: TakenUp(None, None) for context, _ in contexts if context.run.seq not in going_on}
+        due = _due_work(tx, [one for one in contexts if one[0].run.seq in going_on], now, room)
+        exits = called_off(tx, [(one.context, one.recipients) for one in due], now)
+        windows = [_decide_again(one, now, exits.get(one.context.run.seq, {})) for one in due]
+        claims = contest(tx, windows, now)
+        for one, window in zip(due, windows, strict=True):
+            window.suppressed.extend(_gone(one))
+            give_back_of_work(tx, window)
+        take(tx, claims)
+        ledger.drop_work(tx, [(entry.run, entry.device) for window in windows for entry in window.suppressed])
+        record_decided(tx, windows, now)
+        sent_to = [(window.context.run.seq, recipient.id) for window in windows for recipient in window.recipients]
+        ledger.intend_work(tx, sent_to, process)
+        nexts = ledger.next_work_of(tx, [window.context.run.seq for window in windows])
+    taken.update((one.context.run.seq, TakenUp(one, nexts.get(one.context.run.seq))) for one in windows)
     return taken
 
 
-def _take_up(tx: Transaction, context: RunContext, now: datetime, process: str, limit: int) -> Window:
-    run = context.run.seq
-    entries = ledger.due_work(tx, run, now, limit=limit)
-    by_device = {entry.device: entry for entry in entries}
-    active = audiences.recipients_by_id(tx, context.audience, list(by_device))
-    gone = [
+@dataclass(slots=True)
+class _DueWork:
+    """Due work rows of a run by device, and those of their devices that are still there."""
+
+    context: RunContext
+    entries: dict[int, WorkEntry]
+    recipients: list[Recipient] = field(default_factory=list)
+
+
+def _due_work(tx: Transaction, contexts: Sequence[tuple[RunContext, int]], now: datetime, room: int) -> list[_DueWork]:
+    found = ledger.due_work(tx, [context.run.seq for context, _ in contexts], now, limit=min(room, MAX_WINDOW))
+    all_seen = sum(map(len, found.values())) < min(room, MAX_WINDOW)
+    due: list[_DueWork] = []
+    by_campaign: dict[Campaign, list[_DueWork]] = {}
+    for context, limit in contexts:
+        entries = found.get(context.run.seq, [])[:limit]
+        if entries or all_seen:
+            one = _DueWork(context, {entry.device: entry for entry in entries})
+            due.append(one)
+            by_campaign.setdefault(context.campaign, []).append(one)
+    for alike in by_campaign.values():
+        audience = replace(alike[0].context.audience, zones=any(one.context.audience.zones for one in alike))
+        active = audiences.recipients_by_id(tx, audience, sorted({device for one in alike for device in one.entries}))
+        for one in alike:
+            for device in sorted(one.entries.keys() & active.keys()):
+                recipient = copy(active[device])  # a device may be in several runs
+                recipient.attempts = one.entries[device].attempts
+                recipient.maybe_repeated = one.entries[device].maybe_repeated
+                one.recipients.append(recipient)
+    return due
+
+
+def _decide_again(due: _DueWork, now: datetime, exits: CalledOff) -> Window:
+    context = due.context
+    delayed = [one for one in due.recipients if due.entries[one.id].was_delayed]
+    why = {**exits, **no_longer_matching(context, delayed)} if delayed else exits
+    window = decide_window(_without_where(context), None, due.recipients, end=0, now=now, called_off=why)
+    window.context = context
+    window.from_work = True
+    return window
+
+
+def _gone(due: _DueWork) -> list[LedgerEntry]:
+    """What becomes of the devices that are not there any more."""
+    active = {recipient.id for recipient in due.recipients}
+    return [
         LedgerEntry(
             entry.run,
             entry.device,
@@ -174,32 +226,21 @@ def _take_up(tx: Transaction, context: RunContext, now: datetime, process: str, 
             entry.attempts,
             entry.maybe_repeated,
         )
-        for entry in entries
+        for entry in due.entries.values()
         if entry.device not in active
     ]
-    recipients: list[Recipient] = []
-    for device in sorted(active):
-        recipient = active[device]
-        recipient.attempts = by_device[device].attempts
-        recipient.maybe_repeated = by_device[device].maybe_repeated
-        recipients.append(recipient)
-    window = decide_window(_without_where(context), None, recipients, end=0, now=now)
-    window.context = context
-    window.from_work = True
-    taken = contest(tx, [window], now)
-    window.suppressed.extend(gone)
-    give_back_of_work(tx, window)
-    take(tx, taken)
-    ledger.drop_work(tx, [(entry.run, entry.device) for entry in window.suppressed])
-    record_decided(tx, [window], now)
-    ledger.intend_work(tx, [(run, recipient.id) for recipient in window.recipients], process)
-    return window
 
 
-def _may_go_on(tx: Transaction, run: Run) -> bool:
-    """Pause, supersede and the kill switch, read in the transaction that commits the intent."""
-    stopped = stop_rows.read(tx).hold(run.rule, run.category)
-    return not stopped and bool(run_rows.in_state(tx, [run.seq], RunState.RUNNING))
+def _going_on(tx: Transaction, contexts: Sequence[RunContext]) -> set[int]:
+    """The numbers of those that may send: pause, supersede and the kill switch are read in the transaction that commits
+    the intent."""
+    stops = stop_rows.read(tx)
+    running = run_rows.in_state(tx, [context.run.seq for context in contexts], RunState.RUNNING)
+    return {
+        context.run.seq
+        for context in contexts
+        if context.run.seq in running and not stops.hold(context.run.rule, context.run.category)
+    }
 
 
 def _pause_too_large(tx: Transaction, context: RunContext, now: datetime) -> str:
@@ -220,5 +261,5 @@ def _cut(tx: Transaction, context: RunContext, highest: int, now: datetime) -> t
 
 
 def _without_where(context: RunContext) -> RunContext:
-    """`where` was decided when the window opened; only a delay (`recheck`) asks it again."""
+    """`where` was decided when the window opened; what asks it again after a delay says so itself."""
     return replace(context, audience=replace(context.audience, where=None))

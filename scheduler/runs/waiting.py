@@ -24,10 +24,12 @@ class Begun:
     work_due: datetime | None
 
 
-def begun(tx: Transaction, run: Run) -> Begun:
-    """What is left of a run."""
-    shards = shard_rows.shards_of(tx, [run.seq]) if run.sharded else []
-    return Begun(run, shards, ledger.next_work(tx, run.seq))
+def begun(tx: Transaction, runs: Sequence[Run]) -> list[Begun]:
+    """What is left of each of these runs."""
+    next_work = ledger.next_work_of(tx, [run.seq for run in runs])
+    return [
+        Begun(run, shard_rows.shards_of(tx, [run.seq]) if run.sharded else [], next_work.get(run.seq)) for run in runs
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ def wake_due(store: Store, lane: Lane, apps: Collection[str], now: datetime, *, 
     with store.write() as tx:
         numbers = run_ends.wake(tx, lane, sorted(apps), stop_rows.read(tx), now, limit=limit)
         runs = run_rows.by_seq(tx, numbers)
-        found = [begun(tx, runs[number]) for number in numbers]
+        found = begun(tx, [runs[number] for number in numbers])
     return Woken(found, now if len(found) == limit else next_at)
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cache
+from types import MappingProxyType
 
-from scheduler.domain.outcomes import Outcome
+from scheduler.domain.outcomes import Outcome, OutcomeKind, SuppressReason
 from scheduler.domain.runs import LedgerEntry, Recipient, Shard, WorkEntry, WorkState
 from scheduler.domain.wall_times import zone_called
-from scheduler.planning.decisions import DeferUntil, decide_person, decide_quiet, decide_run
+from scheduler.planning.decisions import DeferUntil, decide_delay, decide_person, decide_quiet, decide_run
 from scheduler.planning.experiments import Experiment, drawn_variants, held_out
 from scheduler.runs.context import RunContext
+from scheduler.runs.exits import CalledOff
 from scheduler.store import ledger
 from scheduler.store.database import Transaction
 
@@ -79,25 +81,50 @@ def matching(context: RunContext, page: Sequence[Recipient]) -> list[Recipient]:
 
 
 def decide_window(
-    context: RunContext, shard: Shard | None, page: Sequence[Recipient], *, end: int, now: datetime
+    context: RunContext,
+    shard: Shard | None,
+    page: Sequence[Recipient],
+    *,
+    end: int,
+    now: datetime,
+    called_off: CalledOff = MappingProxyType({}),
 ) -> Window:
-    """Decide every device of a page that matches: pure, nothing is written."""
+    """Decide every device of a page that matches: pure, nothing is written. `called_off` are those for whom something
+    happened, while they waited or before, that makes the message pointless."""
     selected = matching(context, page)
-    same_for_all = decide_run(context.terms, due=context.run.due, now=now)
-    if same_for_all is not None:
+    due = context.run.due
+    same_for_all = decide_delay(context.terms, due=due) if context.is_delayed(now) else None
+    same_for_all = same_for_all or decide_run(context.terms, due=due, now=now)
+    if isinstance(same_for_all, Outcome):
         return Window(context, shard, end, [], [entry_of(context, device, same_for_all) for device in selected])
     window = Window(context, shard, end, [])
     for recipient in selected:
         outcome = decide_person(context.terms, recipient.opt_outs) if recipient.opt_outs else None
+        if outcome is None and recipient.id in called_off:
+            outcome = Outcome(OutcomeKind.SUPPRESSED, called_off[recipient.id])
         if outcome is None:
             window.recipients.append(recipient)
         else:
             window.suppressed.append(entry_of(context, recipient, outcome))
+    if same_for_all is not None:
+        window.deferred = [Deferred(recipient, same_for_all) for recipient in window.recipients]
+        window.recipients = []
+        return window
     if context.campaign.experiment is not None:
         _draw(context.campaign.experiment, window.recipients)
     if context.terms.quiet is not None:
         _heed_quiet_hours(window, now)
     return window
+
+
+def no_longer_matching(context: RunContext, page: Sequence[Recipient]) -> CalledOff:
+    """Those of a page whose delay is over for whom the rule's `where` is not true any more, if it asks that again."""
+    where = context.campaign.where
+    if where is None or not context.campaign.recheck:
+        return {}
+    again = replace(context, audience=replace(context.audience, where=where.bind(context.scope)))
+    kept = {recipient.id for recipient in matching(again, page)}
+    return {one.id: SuppressReason.NO_LONGER_MATCHES for one in page if one.id not in kept}
 
 
 def _draw(experiment: Experiment, recipients: Sequence[Recipient]) -> None:

@@ -7,6 +7,7 @@ It exists to be faster than what is measured against it. A request is done at EN
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from functools import partial
 
 import trio
@@ -39,14 +40,25 @@ async def serve_sink(
     *,
     clock: Clock,
     statistics: Statistics | None = None,
+    walker: Callable[[], FrameWalker] | None = None,
     task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serve until cancelled; starts with the port that it listens on. `statistics` grows while it runs."""
+    """Serve until cancelled; starts with the port that it listens on. `statistics` grows while it runs.
+
+    `walker` makes what walks over a connection's frames: for who wants to see more of them than their number.
+    """
     counts = statistics or Statistics()
-    await serve_connections(listen, partial(_swallow, clock=clock, statistics=counts), task_status=task_status)
+    swallow = partial(_swallow, clock=clock, statistics=counts, make_walker=walker or FrameWalker)
+    await serve_connections(listen, swallow, task_status=task_status)
 
 
-async def _swallow(stream: trio.SSLStream[trio.SocketStream], *, clock: Clock, statistics: Statistics) -> None:
+async def _swallow(
+    stream: trio.SSLStream[trio.SocketStream],
+    *,
+    clock: Clock,
+    statistics: Statistics,
+    make_walker: Callable[[], FrameWalker],
+) -> None:
     await stream.do_handshake()
     statistics.connections += 1
     await stream.send_all(_GREETING)
@@ -58,7 +70,7 @@ async def _swallow(stream: trio.SSLStream[trio.SocketStream], *, clock: Clock, s
         received += data
     if not received.startswith(_PREFACE):
         return
-    walker = FrameWalker()
+    walker = make_walker()
     data = received[len(_PREFACE) :]
     while True:
         before = walker.requests

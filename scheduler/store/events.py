@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
 from sqlalchemy import Row, bindparam, func, insert, select
 
 from scheduler.domain.events import Event
+from scheduler.domain.json_values import JsonObject
 from scheduler.store.database import Transaction
 from scheduler.store.instants import from_ms, to_ms
 from scheduler.store.tables import EVENTS
@@ -48,8 +50,16 @@ def next_seq(tx: Transaction) -> int:
     return int(tx.execute(select(func.coalesce(func.max(EVENTS.c.seq), 0))).scalar_one()) + 1
 
 
-def add(tx: Transaction, events: Sequence[Event], *, first_seq: int, arrived_at: datetime) -> None:
-    """Insert new events, numbered from `first_seq` in their order."""
+def add(
+    tx: Transaction,
+    events: Sequence[Event],
+    *,
+    first_seq: int,
+    arrived_at: datetime,
+    users: Mapping[int, str] = MappingProxyType({}),
+) -> None:
+    """Insert new events, numbered from `first_seq` in their order. `users`: by number, the users of those that are
+    found by them."""
     arrived = to_ms(arrived_at)
     rows = [
         {
@@ -61,6 +71,7 @@ def add(tx: Transaction, events: Sequence[Event], *, first_seq: int, arrived_at:
             "time": to_ms(event.time),
             "arrived_at": arrived,
             "data": _encode(event.data).decode(),
+            "user": users.get(first_seq + number),
         }
         for number, event in enumerate(events)
     ]
@@ -73,7 +84,7 @@ def previous(tx: Transaction, event: Event) -> tuple[int, Event] | None:
     if event.subject is None:
         return None
     row = tx.execute(_PREVIOUS, {"t": event.type, "s": event.subject, "before": to_ms(event.time)}).first()
-    return None if row is None else (row.seq, _event(row))
+    return None if row is None else (row.seq, event_of(row))
 
 
 def latest(tx: Transaction, pattern: str) -> Event | None:
@@ -84,7 +95,7 @@ def latest(tx: Transaction, pattern: str) -> Event | None:
     else:
         query = query.where(EVENTS.c.type == pattern)
     row = tx.execute(query).first()
-    return None if row is None else _event(row)
+    return None if row is None else event_of(row)
 
 
 def by_seq(tx: Transaction, numbers: Sequence[int]) -> dict[int, Event]:
@@ -92,7 +103,7 @@ def by_seq(tx: Transaction, numbers: Sequence[int]) -> dict[int, Event]:
     found: dict[int, Event] = {}
     for start in range(0, len(numbers), 500):
         query = select(EVENTS).where(EVENTS.c.seq.in_(numbers[start : start + 500]))
-        found.update((row.seq, _event(row)) for row in tx.execute(query))
+        found.update((row.seq, event_of(row)) for row in tx.execute(query))
     return found
 
 
@@ -117,7 +128,13 @@ def decode(text: str) -> Event:
     return Event(**fields)
 
 
-def _event(row: Row[Any]) -> Event:
+def data_of(text: str) -> JsonObject:
+    """The data of an event, as the table has it."""
+    return _decode(text)
+
+
+def event_of(row: Row[Any]) -> Event:
+    """The event of a row of the table."""
     return Event(
         id=row.id,
         source=row.source,

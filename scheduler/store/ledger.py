@@ -17,6 +17,7 @@ from scheduler.store.instants import from_ms, to_ms
 from scheduler.store.tables import LEDGER, RUNS, WORK
 
 _WAITING = (WorkState.DEFERRED.value, WorkState.UNSENT.value, WorkState.RETRY.value)
+_MAX_RUNS = 500
 _MAX_COUNTS = 500
 """In one query. SQLite takes 2,000 columns (sqlite.org: Implementation Limits For SQLite)."""
 _INSERT_LEDGER = insert(LEDGER)
@@ -103,19 +104,40 @@ def intend_work(tx: Transaction, devices: Sequence[tuple[int, int]], process: st
         tx.execute(_INTEND_WORK, [{"r": run, "d": device, "by": process} for run, device in devices])
 
 
-def due_work(tx: Transaction, run: int, now: datetime, *, limit: int) -> list[WorkEntry]:
-    """Work rows of a run that may be taken up, the longest waiting first."""
-    return [_work(row) for row in tx.execute(due_work_statement(run, now, limit=limit))]
+def due_work(tx: Transaction, runs: Sequence[int], now: datetime, *, limit: int) -> dict[int, list[WorkEntry]]:
+    """By run, the work rows that may be taken up, the longest waiting of each first; those of the first runs, up to
+    `limit` rows together."""
+    found: dict[int, list[WorkEntry]] = {}
+    in_order = sorted(runs)
+    for start in range(0, len(in_order), _MAX_RUNS):
+        query = due_work_statement(in_order[start : start + _MAX_RUNS], now, limit=limit)
+        for row in tx.execute(query):
+            found.setdefault(row.run, []).append(_work(row))
+            limit -= 1
+    return found
 
 
-def due_work_statement(run: int, now: datetime, *, limit: int) -> Select[Any]:
+def due_work_statement(runs: Sequence[int], now: datetime, *, limit: int) -> Select[Any]:
     """The query of `due_work`. Public for EXPLAIN QUERY PLAN."""
     return (
         select(WORK)
-        .where(WORK.c.run == run, WORK.c.state.in_(_WAITING), WORK.c.not_before <= to_ms(now))
-        .order_by(WORK.c.not_before, WORK.c.device)
+        .where(WORK.c.run.in_(runs), WORK.c.state.in_(_WAITING), WORK.c.not_before <= to_ms(now))
+        .order_by(WORK.c.run, WORK.c.not_before, WORK.c.device)
         .limit(limit)
     )
+
+
+def next_work_of(tx: Transaction, runs: Sequence[int]) -> dict[int, datetime]:
+    """By run, when its next waiting work row may be taken up; without those that have none."""
+    found: dict[int, datetime] = {}
+    for start in range(0, len(runs), _MAX_RUNS):
+        query = (
+            select(WORK.c.run, func.min(WORK.c.not_before).label("at"))
+            .where(WORK.c.run.in_(runs[start : start + _MAX_RUNS]), WORK.c.state.in_(_WAITING))
+            .group_by(WORK.c.run)
+        )
+        found.update((row.run, from_ms(row.at)) for row in tx.execute(query))
+    return found
 
 
 def left_behind(tx: Transaction, run: int) -> list[WorkEntry]:

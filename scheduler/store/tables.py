@@ -97,6 +97,20 @@ class EventRow(SQLModel, table=True):
     user: str | None = None
 
 
+class ExitTypeRow(SQLModel, table=True):
+    """A type of events (a final `*` stands for any rest) that some rule asks for by their user, now or once.
+
+    Whatever is stored after this row has its user. Of the events of before, numbered up to `upto`, those up to `walked`
+    were given theirs.
+    """
+
+    __tablename__ = "exit_types"
+    __table_args__ = {"sqlite_with_rowid": False}
+    type: str = Field(primary_key=True)
+    upto: int
+    walked: int
+
+
 class RuleVersionRow(SQLModel, table=True):
     """Everything that shaped a run's sends, as source text: a run keeps its version after an edit and a restart."""
 
@@ -314,6 +328,7 @@ DEVICES = table_of(DeviceRow)
 TOPICS = table_of(TopicRow)
 MEMBERSHIPS = table_of(MembershipRow)
 EVENTS = table_of(EventRow)
+EXIT_TYPES = table_of(ExitTypeRow)
 RULE_VERSIONS = table_of(RuleVersionRow)
 RUNS = table_of(RunRow)
 SHARDS = table_of(ShardRow)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
@@ -27,6 +27,7 @@ from scheduler.rendering.with_values import read_with
 from scheduler.rules.compiler import roots_of
 from scheduler.rules.rule import Collapse, Message, OnUnknown, Rule
 from scheduler.rules.schedule import CatchUp
+from scheduler.rules.timing import Exit
 from scheduler.workspace.templates import TemplateFiles
 
 MESSAGE_ROOTS = frozenset({"event", "previous", "user", "device", "now", "today"})
@@ -95,6 +96,12 @@ class Campaign:
     rate: Rate | None
     max_age: timedelta | None
     on_unknown: OnUnknown
+    delay: timedelta
+    """From the event's time until it is due; zero where nothing waits."""
+    recheck: bool
+    """Whether `where` is asked again when the delay is over."""
+    exits: tuple[Exit, ...]
+    """The events that call it off for a person, or for the whole run."""
     quiet: QuietOverride
     audience_max: int | None
     """None: the settings'."""
@@ -228,7 +235,7 @@ def join(rule: Rule, parts: Parts, around: Surroundings, version: str, sources: 
         planned=planned,
         app=around.app,
         event=trigger.event,
-        when=trigger.when.bind({"zone": zone}) if trigger.when else None,  # an event happens to nobody's clock
+        when=_by_no_clock(trigger.when, zone),
         once_per=parts.once_per,
         manual=trigger.manual,
         users=parts.users,
@@ -247,7 +254,10 @@ def join(rule: Rule, parts: Parts, around: Surroundings, version: str, sources: 
         rate=delivery.rate,
         max_age=delivery.max_age,
         on_unknown=delivery.on_unknown,
-        quiet=rule.quiet,
+        delay=rule.timing.delay,
+        recheck=rule.timing.recheck,
+        exits=tuple(replace(one, where=_by_no_clock(one.where, zone)) for one in rule.timing.exits),
+        quiet=rule.timing.quiet,
         audience_max=rule.audience_max,
         reentry=rule.reentry,
         reentry_key=parts.reentry_key,
@@ -258,6 +268,11 @@ def join(rule: Rule, parts: Parts, around: Surroundings, version: str, sources: 
         uses_user=_reads(read, "user"),
         names=frozenset(read),
     )
+
+
+def _by_no_clock(condition: Condition | None, zone: ZoneInfo) -> Condition | None:
+    """An event happens to nobody's clock: dates in a condition about events are those of the default zone."""
+    return condition.bind({"zone": zone}) if condition is not None else None
 
 
 def planned_of(rule: Rule, around: Surroundings) -> Planned | None:

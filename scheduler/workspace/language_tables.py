@@ -44,7 +44,8 @@ from scheduler.rendering.signatures import (
     Signature,
 )
 from scheduler.rendering.with_values import NO_VALUES
-from scheduler.rules.compiler import EXIT_ROOTS, WHEN_ROOTS, WHERE_ROOTS, roots_of
+from scheduler.rules.compiler import WHEN_ROOTS, WHERE_ROOTS, roots_of
+from scheduler.rules.timing import EXIT_ROOTS
 from scheduler.workspace.campaign import COLLAPSE_ROOTS, MESSAGE_ROOTS, OCCASION_ROOTS
 
 Rows: TypeAlias = Iterator[tuple[str, ...]]

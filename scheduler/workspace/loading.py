@@ -13,6 +13,7 @@ from scheduler.diagnostics.diagnostic import Diagnostic, Severity, error, has_er
 from scheduler.diagnostics.source import Source
 from scheduler.diagnostics.yaml_reader import read_yaml, readable
 from scheduler.rules.fields import root_mapping
+from scheduler.rules.timing import ExitMatch
 from scheduler.workspace.campaign import Campaign, is_refused
 from scheduler.workspace.checks.attribution import findings_of_rules
 from scheduler.workspace.checks.credentials import CredentialFiles, check_auth
@@ -37,8 +38,13 @@ class Workspace:
     campaigns: Mapping[str, Campaign]
     """By rule name, disabled ones too."""
     sources: Mapping[str, Source]
+    exit_types: frozenset[str]
+    """The types of events (a final `*` stands for any rest) that any rule, enabled or not, asks for by their user."""
     _exact: Mapping[str, tuple[Campaign, ...]]
-    _prefixes: tuple[tuple[str, Campaign], ...]
+    _prefixes: Mapping[str, tuple[Campaign, ...]]
+    """By what stands before the `*`."""
+    _lengths: tuple[int, ...]
+    """Of the prefixes, each once."""
 
     def is_enabled(self, rule: str) -> bool:
         """Whether a rule is there and enabled, by this name or by the one that it has now."""
@@ -47,11 +53,12 @@ class Workspace:
         return any(campaign.enabled and rule in campaign.renamed_from for campaign in self.campaigns.values())
 
     def campaigns_for(self, event_type: str) -> tuple[Campaign, ...]:
-        """The enabled campaigns that listen to a type: a look-up, however many rules listen to others."""
+        """The enabled campaigns that listen to a type: a few look-ups, however many rules listen to others."""
         found = self._exact.get(event_type, ())
-        if not self._prefixes:
-            return found
-        return (*found, *(campaign for prefix, campaign in self._prefixes if event_type.startswith(prefix)))
+        for length in self._lengths:
+            if length <= len(event_type):  # else the whole type would be looked up again
+                found += self._prefixes.get(event_type[:length], ())
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,12 +179,14 @@ def workspace_of(
 ) -> Workspace:
     """A workspace of campaigns, with the look-up by type of event."""
     exact: dict[str, tuple[Campaign, ...]] = {}
-    prefixes = []
+    prefixes: dict[str, tuple[Campaign, ...]] = {}
     for campaign in campaigns.values():
         if not campaign.enabled or campaign.event is None:
             continue
-        if campaign.event.endswith("*"):
-            prefixes.append((campaign.event[:-1], campaign))
-        else:
-            exact[campaign.event] = (*exact.get(campaign.event, ()), campaign)
-    return Workspace(settings, schema, campaigns, sources, exact, tuple(prefixes))
+        is_prefix = campaign.event.endswith("*")
+        by_type, key = (prefixes, campaign.event[:-1]) if is_prefix else (exact, campaign.event)
+        by_type[key] = (*by_type.get(key, ()), campaign)
+    exits = (one for campaign in campaigns.values() for one in campaign.exits)
+    by_user = frozenset(one.event for one in exits if one.match is ExitMatch.USER)
+    lengths = tuple(sorted({*map(len, prefixes)}))
+    return Workspace(settings, schema, campaigns, sources, by_user, exact, prefixes, lengths)

@@ -19,6 +19,7 @@ from scheduler.rules.rule import Ignored, Rule
 from scheduler.workspace.campaign import Campaign, Parts, Surroundings, compile_parts, is_refused, join
 from scheduler.workspace.checks.caps import check_caps
 from scheduler.workspace.checks.credentials import check_topic
+from scheduler.workspace.checks.delays import check_delays
 from scheduler.workspace.checks.names import check_names
 from scheduler.workspace.checks.payloads import check_payloads
 from scheduler.workspace.checks.quiet_hours import check_quiet_hours
@@ -77,6 +78,7 @@ class RuleLoader:
         app = _app(rule, self.settings, findings)
         _check_category(rule, self.settings, findings)
         findings.extend(check_quiet_hours(rule, self.settings))
+        findings.extend(check_delays(rule, self.settings))
         findings.extend(check_caps(rule, self.settings))
         findings.extend(check_names(rule, self.sources))
         if app is not None:

@@ -58,7 +58,7 @@ def test_a_run_says_who_is_held_and_when_the_next_is_due(at_night: Path, clarion
     start_runs(store, [(context_of(run, loaded.campaigns[run.rule], loaded.settings), 1_000)], NOW, room=1_000)
     store.close()
     shown = clarion("runs", "show", run.id.hex).out
-    said = rf"^pending +2  the next is due {MORNING:%Y-%m-%d %H:%M:%S}\n +1  held: quiet_hours$"
+    said = rf"^pending +2  the next is due {MORNING:%Y-%m-%d %H:%M:%S}\n +1  held by quiet hours$"
     assert re.search(said, shown, re.MULTILINE)
     found = json.loads(clarion("runs", "show", run.id.hex, "--format", "json").out)
     assert (found["counts"]["pending"], found["deferred"]) == (2, {"quiet_hours": 1})

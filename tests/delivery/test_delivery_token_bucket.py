@@ -93,6 +93,11 @@ def test_a_change_never_gives_more_than_was_saved_up_nor_than_the_new_burst(rate
     assert bucket.available(0.0) == min(rate.burst, other.burst)
 
 
+def test_a_bucket_that_begins_empty_has_its_burst_after_as_long_as_that_takes() -> None:
+    bucket = TokenBucket(Rate(10, 5), 0.0, is_full=False)
+    assert [bucket.available(now) for now in (0.0, 0.09, 0.11, 0.51, 9.0)] == [0, 0, 1, 5, 5]
+
+
 def test_a_full_bucket_stays_at_its_burst() -> None:
     bucket = TokenBucket(Rate(10, 5), 0.0)
     assert [bucket.available(now) for now in (0.0, 1.0, 1e9)] == [5, 5, 5]

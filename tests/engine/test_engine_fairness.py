@@ -16,6 +16,7 @@ from scheduler.apns.results import ACCEPTED_ANSWER
 from scheduler.domain.runs import RunState
 from scheduler.engine.group_commit import GroupCommit
 from scheduler.runs.pausing import pause, resume
+from scheduler.runs.settling import settle
 from scheduler.store.registry_changes import DeviceChange
 
 TO_ONE_USER = {"app": APP, "users": ["{{ event.data.user }}"]}
@@ -81,6 +82,30 @@ def test_a_run_with_an_answer_outstanding_stays_in_hand_over_pause_and_resume(tm
     driver.finish_everything(limit=2)
     assert [one.state for one in world.runs()] == [RunState.FINISHED]
     assert world.report(world.runs()[0]).counts.accepted == 6
+    world.store.close()
+
+
+def test_work_is_looked_for_only_once_it_is_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who took work up before that found nothing, and nobody looked again."""
+    world = World.make(tmp_path, {"goal": rule_text()})
+    register_many(world.store, 3)
+    world.ingest(event("a"))
+    driver = Driver(world)
+    driver.start()
+    (window,) = driver.work.windows.values()
+    run = window.run
+    seen: list[object] = []
+
+    def settle_and_look(*arguments: object, **options: object) -> object:
+        seen.append(run.work_due)
+        return settle(*arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("scheduler.engine.settler.settle", settle_and_look)
+    driver.settler.hand_over(window, {1, 2, 3})
+    driver.settle()
+    assert (seen, run.work_due) == ([None], world.now)
+    driver.finish_everything()
+    assert world.report(world.runs()[0]).counts.accepted == 3
     world.store.close()
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
 from sqlalchemy import event as sql_event
 from support.driving import Driver
 from support.limits import capped, claims, ledger, limited
 from support.worlds import APP, NOW, World, event, register, register_many, rule_text, token_of
 
+from scheduler.rehearsal import preview as previewing
 from scheduler.rehearsal.preview import preview
 from scheduler.store.registry_changes import DeviceChange
 
@@ -51,6 +53,18 @@ def test_what_a_cap_would_hold_is_counted_with_its_reason(tmp_path: Path) -> Non
     shown = preview(world.store, world.workspace, world.workspace.campaigns["goal"], event("a"), world.now)
     assert (shown.would_send, shown.held, shown.held_for) == (1, 2, {"cap day": 2})
     assert shown.held_until == {NOW + timedelta(days=1): 2}
+
+
+@pytest.mark.parametrize("device", [None, 1, 2])
+def test_a_preview_of_many_pages_gives_a_user_one_device(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: int | None
+) -> None:
+    monkeypatch.setattr(previewing, "MAX_WINDOW", 1)
+    world = made(tmp_path, {"max": 9})
+    register(world.store, [DeviceChange(app=APP, token=token_of(2))], now=world.now)
+    campaign = world.workspace.campaigns["goal"]
+    shown = preview(world.store, world.workspace, campaign, event("a"), world.now, device=device)
+    assert shown.reasons == ({} if device == 2 else {"not_latest": 1})
 
 
 def test_a_preview_of_one_device_names_the_earlier_runs(tmp_path: Path) -> None:

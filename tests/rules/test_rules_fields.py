@@ -18,7 +18,8 @@ message: {template: goal}
 """
 SLOT_RULE = EVENT_RULE.replace("event: goal", 'schedule: "0 9 * * mon"')
 SCHEMA = Schema(events={"goal": Section({"n": FieldType(ValueType.INTEGER)}),
-                        "order": Section({"total": FieldType(ValueType.NUMBER)})}, open_events=False)  # fmt: skip
+                        "order": Section({"total": FieldType(ValueType.NUMBER),
+                                          "user_id": FieldType(ValueType.STRING)})}, open_events=False)  # fmt: skip
 
 
 def read(text: str) -> tuple[Rule | None, list[tuple[str, str, str, str | None]]]:
@@ -61,8 +62,9 @@ def read(text: str) -> tuple[Rule | None, list[tuple[str, str, str, str | None]]
         (SLOT_RULE + "timing: {delay: 2 hours}\n", "contradiction", "2 hours",
          "`timing.delay` counts from an event, and no event starts this rule",
          "leave it out, or add `trigger.event`"),
-        (EVENT_RULE + "timing: {unless: {event: order}}\n", "contradiction", "{event: order}",
-         "`timing.unless` calls off what waits, and nothing waits here", "add `delay: 2 hours`"),
+        (EVENT_RULE + "timing: {delay: 2 hours, unless: {event: goal}}\n", "unknown-name", "goal",
+         "events of 'goal' have no `user_id`, by which they would be found",
+         "declare `user_id: string` for them in schema.yaml, or write `match: subject`"),
         (EVENT_RULE + "timing: {delay: 2 hours, unless: {event: ordr}}\n", "unknown-event", "ordr",
          "schema.yaml does not declare 'ordr'", "did you mean 'order'?"),
         (EVENT_RULE + "timing: {delay: 2 hours, unless: {event: order, where: exit.data.totl > 1}}\n", "unknown-name",

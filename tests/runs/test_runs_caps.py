@@ -217,6 +217,7 @@ def test_what_waits_again_for_the_morning_holds_no_place(tmp_path: Path) -> None
     driver.report(_only_window(driver), [(3, Answer(503, "ServiceUnavailable"))])
     driver.settle()
     world.advance(15 * 60)
+    driver.wake()
     driver.take_up(next(iter(driver.work.runs.values())))
     driver.settle()
     assert claims(world) == set()
@@ -268,6 +269,7 @@ def test_a_device_that_is_gone_gives_its_place_back(tmp_path: Path) -> None:
     driver.settle()
     with world.store.write() as tx:
         delete_device(tx, APP, token_of(3))
+    driver.wake()
     driver.take_up(next(iter(driver.work.runs.values())))
     assert claims(world) == set()
 
@@ -284,7 +286,8 @@ def test_all_devices_of_a_person_stand_in_one_place(tmp_path: Path) -> None:
     world.ingest(event("b", at=world.now, user="ann"))
     driver.start()
     assert {(run, device) for *_, run, device in claims(world)} == {(1, 2), (2, 1), (2, 2)}
-    driver.take_up(next(run for run in driver.work.runs.values() if run.seq == 1))
+    driver.wake()
+    driver.take_up(driver.work.runs[1])
     driver.accept_all()
     driver.settle()
     assert list(ledger(world).values()) == ["Unregistered", "accepted", "accepted", "accepted"]

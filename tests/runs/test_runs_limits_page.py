@@ -133,6 +133,7 @@ def _fails(world: World, driver: Driver, window: OpenWindow, what: str) -> None:
             set_user(world.store, "ben", opt_outs=["sports"])
         case _:
             assert what == "held again by quiet hours when it is tried again"
+    driver.wake()
     driver.take_up(driver.work.runs[run.seq])
     driver.settle()
 

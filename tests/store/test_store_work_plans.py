@@ -38,12 +38,16 @@ def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     ("statement", "step"),
     [
         (
-            ledger.due_work_statement(1, NOW, limit=1_000),
+            ledger.due_work_statement([1], NOW, limit=1_000),
+            "SEARCH work USING INDEX work_by_time (run=? AND not_before<?)",
+        ),
+        (
+            ledger.due_work_statement([1, 2, 3], NOW, limit=1_000),
             "SEARCH work USING INDEX work_by_time (run=? AND not_before<?)",
         ),
         (ledger.next_work_statement(1), "SEARCH work USING INDEX work_by_time (run=?)"),
     ],
-    ids=["due", "next"],
+    ids=["due", "due of several", "next"],
 )
 def test_work_that_is_due_is_found_in_order_by_its_index(store: Store, statement: Select[Any], step: str) -> None:
     with store.read() as tx:
@@ -55,7 +59,7 @@ def test_work_that_is_due_is_found_in_order_by_its_index(store: Store, statement
 
 def test_the_first_due_come_first(store: Store) -> None:
     with store.read() as tx:
-        assert ledger.due_work(tx, 1, NOW - timedelta(seconds=1), limit=10) == []
-        found = ledger.due_work(tx, 1, NOW + timedelta(hours=9), limit=1_001)
+        assert ledger.due_work(tx, [1], NOW - timedelta(seconds=1), limit=10) == {}
+        found = ledger.due_work(tx, [1, 2], NOW + timedelta(hours=9), limit=1_001)[1]
         assert [entry.device for entry in found] == [*range(0, COUNT, 5), 1]
         assert (ledger.next_work(tx, 1), ledger.deferred_tallies(tx, 1)) == (NOW, {"quiet_hours": COUNT})

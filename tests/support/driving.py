@@ -15,6 +15,7 @@ from scheduler.domain.lanes import Lane
 from scheduler.domain.runs import Run, RunState
 from scheduler.engine.active import ActiveRun, OpenWindow
 from scheduler.engine.open_work import OpenWork
+from scheduler.engine.precedence import Precedence
 from scheduler.engine.settler import Settler
 from scheduler.engine.waiting_runs import WaitingRuns
 from scheduler.runs.context import RunContext, context_of
@@ -39,8 +40,15 @@ class Driver:
         self.versions = world.versions()
         self.recovered = recover(world.store, self.versions, settings, world.now, process=process)
         self.work = OpenWork(settings.apps, world.clock, WaitingRuns(world.store))
+        self.precedence = Precedence(world.clock)
         self.settler = Settler(
-            world.store, self.work, world.clock, lambda: 0.0, process=process, on_settled=lambda: None
+            world.store,
+            self.work,
+            self.precedence,
+            world.clock,
+            lambda: 0.0,
+            process=process,
+            on_settled=lambda: None,
         )
         self.load()
 
@@ -95,7 +103,7 @@ class Driver:
         run = self.work.runs.get(run.seq, run)
         (taken,) = take_up_work(
             self.world.store, [(run.context, limit)], self.world.now, process=self.process, room=limit
-        )
+        ).values()
         run.work_due = taken.next_due
         return self._take(taken.window)
 

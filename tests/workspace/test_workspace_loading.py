@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from scheduler.diagnostics.printers import as_text
 from scheduler.diagnostics.source import Source
@@ -18,7 +20,7 @@ from scheduler.rules.rule import Collapse
 from scheduler.workspace.campaign import Campaign
 from scheduler.workspace.checking import check
 from scheduler.workspace.folder import read_folder
-from scheduler.workspace.loading import LoadResult, Workspace, load
+from scheduler.workspace.loading import LoadResult, Workspace, load, workspace_of
 from scheduler.workspace.reference import APNS_PATH, REFERENCE_PATH, apns_page, json_schemas, reference
 from scheduler.workspace.versions import SETTINGS_PATH, campaign_from_sources
 
@@ -38,6 +40,8 @@ delivery: {collapse: "{{ device.id }}"}
     "templates/sale.de.yaml": "aps: {alert: {body: Ja}}\n",
     "templates/other.yaml": "aps: {alert: A}\n",
 }
+
+UNBUILT = "delivery: {canary: {share: 1%, wait: 5 minutes, max_rejects: 2%}}\n"
 
 
 def loaded(files: dict[str, str], **environ: str) -> LoadResult:
@@ -109,12 +113,34 @@ def test_campaigns_are_found_by_exact_type_and_by_prefix() -> None:
         assert all(one.listens_to(event_type) for one in campaigns)
 
 
+WORDS = st.text("ab.", max_size=4)
+
+
+@given(st.lists(st.tuples(WORDS, st.booleans()), max_size=12), WORDS)
+def test_each_campaign_is_found_once_if_it_listens_and_not_else(listened: list[tuple[str, bool]], type_: str) -> None:
+    (sale,) = workspace(FILES).campaigns.values()
+    campaigns = {}
+    for number, (words, is_prefix) in enumerate(listened):
+        event = words + "*" if is_prefix else words + "x"
+        campaigns[f"r{number}"] = replace(sale, name=f"r{number}", event=event)
+    many = workspace_of(workspace(FILES).settings, workspace(FILES).schema, campaigns, {})
+    for event_type in (type_, type_ + "x"):
+        expected = sorted(name for name, one in campaigns.items() if one.listens_to(event_type))
+        assert sorted(one.name for one in many.campaigns_for(event_type)) == expected
+
+
 def test_a_set_with_an_error_is_not_loaded_and_a_warning_does_not_stop_it() -> None:
     broken = loaded({**FILES, "rules/broken.yaml": "category: news\n"})
     assert broken.workspace is None
-    unbuilt = loaded({**FILES, "rules/sale.yaml": FILES["rules/sale.yaml"] + "timing: {delay: 1 h}\n"})
+    unbuilt = loaded(
+        {
+            **FILES,
+            "rules/sale.yaml": FILES["rules/sale.yaml"]
+            + "delivery: {canary: {share: 1%, wait: 5 minutes, max_rejects: 2%}}\n",
+        }
+    )
     assert unbuilt.workspace is not None
-    assert [one.message for one in unbuilt.not_built] == ["`timing.delay` is not built yet"]
+    assert [one.message for one in unbuilt.not_built] == ["`delivery.canary` is not built yet"]
 
 
 @pytest.mark.parametrize(
@@ -181,8 +207,12 @@ def test_macro_files_that_a_rule_uses_are_part_of_its_version() -> None:
 
 def test_a_stored_version_with_what_is_not_built_is_refused_and_not_obeyed_in_part() -> None:
     first = sale(FILES).sources
-    sources = {**first, "rules/sale.yaml": first["rules/sale.yaml"] + "timing: {delay: 1 h}\n"}
-    with pytest.raises(OperatorError, match=r"can no longer be compiled:\n.*`timing.delay` is not built yet"):
+    sources = {
+        **first,
+        "rules/sale.yaml": first["rules/sale.yaml"]
+        + "delivery: {canary: {share: 1%, wait: 5 minutes, max_rejects: 2%}}\n",
+    }
+    with pytest.raises(OperatorError, match=r"can no longer be compiled:\n.*`delivery.canary` is not built yet"):
         campaign_from_sources("sale", sources)
 
 

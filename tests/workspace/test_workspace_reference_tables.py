@@ -57,6 +57,7 @@ BESIDE = {
     "trigger.grace": SCHEDULE,
     "trigger.catch_up": SCHEDULE,
     "timing.unless": {"timing.delay": "2 hours"},
+    "timing.recheck": {"timing.delay": "2 hours", "audience.where": "device.attributes.unread > 3"},
 }
 """By key, what it needs beside it."""
 FILES: Mapping[str, Mapping[str, str]] = {

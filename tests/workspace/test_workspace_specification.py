@@ -50,7 +50,7 @@ def problems(validator: Draft202012Validator, value: Json) -> list[str]:
 
 def test_examples_of_the_specification_have_no_finding_but_what_is_not_built() -> None:
     findings = check(read_folder(SPECIFICATION), SPECIFICATION, {})
-    assert {one.code for one in findings} == {"not-yet"}
+    assert {one.code for one in findings} <= {"not-yet"}
     assert as_text(findings) == as_text(load(read_folder(SPECIFICATION), SPECIFICATION, {}).findings)
 
 

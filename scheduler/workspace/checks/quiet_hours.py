@@ -18,7 +18,7 @@ _PATH = "timing.quiet_hours"
 def check_quiet_hours(rule: Rule, settings: Settings) -> Iterator[Diagnostic]:
     """An error for hours that are none; a warning for hours that do nothing, and for what is held and cannot be sent
     when they end."""
-    said, category = rule.quiet, settings.quiet_action(rule.category)
+    said, category = rule.timing.quiet, settings.quiet_action(rule.category)
     terms = quiet_terms(said, category=category, workspace=settings.quiet_hours)
     place = rule.places.get(_PATH)
     if place is not None:

@@ -21,6 +21,14 @@ def upgrade() -> None:
     op.add_column("shards", sa.Column("part", sa.String(), nullable=True))
     op.add_column("events", sa.Column("user", sa.String(), nullable=True))
     op.create_index("events_by_user", "events", ["user", "type", "time"], sqlite_where=sa.text("user IS NOT NULL"))
+    op.create_table(
+        "exit_types",
+        sa.Column("type", sa.String(), nullable=False),
+        sa.Column("upto", sa.Integer(), nullable=False),
+        sa.Column("walked", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("type"),
+        sqlite_with_rowid=False,
+    )
     op.drop_table("claims")  # nothing has written to it
     op.create_table(
         "claims",
@@ -58,6 +66,7 @@ def downgrade() -> None:
         sa.PrimaryKeyConstraint("kind", "scope", "person", "bucket", "run"),
         sqlite_with_rowid=False,
     )
+    op.drop_table("exit_types")
     op.drop_index("events_by_user", "events")
     op.drop_column("events", "user")
     for column in ("part", "zones", "not_before"):
