@@ -48,11 +48,8 @@ bench: $(STAMP) ## the benchmarks, with the peers measured in the same run
 	@$(PYTHON) benchmarks/events.py
 	@$(PYTHON) benchmarks/delays.py
 	@$(PYTHON) benchmarks/pipeline.py
-<<<<<<< HEAD
 	@$(PYTHON) benchmarks/week.py
-=======
 	@$(PYTHON) benchmarks/urgent.py
->>>>>>> main
 
 .PHONY: fuzz
 fuzz: SECONDS ?= 600
