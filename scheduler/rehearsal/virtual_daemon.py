@@ -45,9 +45,9 @@ MAX_ROOM: Final = 8_000
 """Devices of an app in the windows of one transaction."""
 MAX_STARTS: Final = 200
 """Pending runs that are begun in one transaction."""
-MAX_TAKEN_UP: Final = 50
+MAX_TAKEN_UP: Final = 500
 """Runs whose work rows are taken up in one transaction."""
-MAX_WOKEN: Final = 100
+MAX_WOKEN: Final = 500
 """Waiting runs that go on in one transaction."""
 
 
