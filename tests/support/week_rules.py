@@ -301,6 +301,9 @@ def _make(chance: Random, number: int) -> WeekRule:
         made = _for_many(chance, base)
     elif place < 19:
         made = _by_schedule(chance, base)
+        if place == 15 and number % 40 == 15 and "zones" in BUILT:  # few: a slot takes forty windows around the world
+            weekdays = frozenset(chance.sample(range(7), 2))
+            made = replace(made, zone="device", times=made.times[:1], weekdays=weekdays, every=None, starts=None)
     else:
         made = _once_or_by_hand(chance, base)
     return _with_terms(chance, made)
@@ -352,7 +355,7 @@ def _by_schedule(chance: Random, base: WeekRule) -> WeekRule:
         topic=chance.choice(TEAMS),
         times=tuple(time(hour, minute) for hour in hours),
         weekdays=chance.choice([None, None, frozenset(chance.sample(range(7), 3))]),
-        zone=chance.choice(_SCHEDULE_ZONES + (("device", "device") if "zones" in BUILT else ())),
+        zone=chance.choice(_SCHEDULE_ZONES),
         grace=chance.choice([timedelta(minutes=10), HOUR, 12 * HOUR]),
         catch_up=chance.choice(["skip", "last", "all"]),
     )
