@@ -370,7 +370,8 @@ def _events(
     for number, at in enumerate(bursts):
         count = (size.events - made) // (len(bursts) - number)
         count = min(size.events - made, chance.randrange(count // 2, count * 3 // 2 + 2))
-        burst = [_event(chance, size, made + one, at, numbers) for one in range(count)]
+        happened = at - chance.choice([0, 0, 0, 1, 30, 600]) * _SECOND
+        burst = [_event(chance, size, made + one, happened, numbers) for one in range(count)]
         made += count
         if before and chance.random() < 0.1:
             burst += chance.sample(before, min(5, len(before)))
@@ -381,8 +382,8 @@ def _events(
     return arrivals
 
 
-def _event(chance: Random, size: Size, number: int, arrival: datetime, numbers: dict[str, int]) -> Event:
-    lateness = chance.choice([0, 0, 0, 0, 1, 2, 30, 600]) if chance.random() < 0.98 else chance.randrange(200_000)
+def _event(chance: Random, size: Size, number: int, happened: datetime, numbers: dict[str, int]) -> Event:
+    lateness = 0 if chance.random() < 0.98 else chance.randrange(200_000)
     lot = chance.random()
     user = f"u{int(_users(size) * chance.random() ** 3)}"
     kind = f"k{chance.randrange(60)}"
@@ -404,7 +405,7 @@ def _event(chance: Random, size: Size, number: int, arrival: datetime, numbers: 
         source="week",
         type=type_,
         subject=subject if chance.random() < 0.99 else None,
-        time=arrival - lateness * _SECOND,
+        time=happened - lateness * _SECOND,
         data={**data, "number": numbers[subject]},
     )
 
