@@ -413,7 +413,8 @@ def _with_terms(chance: Random, rule: WeekRule) -> WeekRule:
         never_comes = "ends" in words and (rule.every is not None or rule.at is not None or rule.weekdays is not None)
         about_events = "delay" in words or "reentry_key" in words or "unless" in words
         fits = rule.event is not None or not about_events
-        cut = "canary" in words and (rule.audience in _NAMED or rule.is_device_local)
+        cut = "canary" in words and (rule.audience in _NAMED or rule.is_device_local or bool(rule.delay))
+        cut = cut or ("delay" in words and bool(rule.canary))
         if not starts_late and not never_comes and fits and not cut:
             rule = replace(rule, **words)
     return replace(rule, enabled=chance.random() > 1 / 30)
