@@ -29,7 +29,7 @@ EXIT = "com.example.order.placed"
 NEVER = timedelta(days=9_999)
 CANARY_WAIT = timedelta(minutes=5)
 HOUR = timedelta(hours=1)
-BUILT = frozenset({"caps", "delays"})
+BUILT = frozenset({"caps", "delays", "guards"})
 """Words of the language that are built: caps, delays, guards, zones."""
 
 
