@@ -10,11 +10,13 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from scheduler.cli.emit import EventFile, read_one_event
-from scheduler.cli.output import Format, local, one_line, print_json, remark
+from scheduler.cli.output import Format, counted, local, one_line, print_json, remark
 from scheduler.cli.runs import SHORT_ID
 from scheduler.cli.session import InSession
 from scheduler.cli.tables import print_table, progress_bar
+from scheduler.domain.quantities import format_duration
 from scheduler.rehearsal.preview import Preview, Sample, latest_event, preview
+from scheduler.runs.fuse import FuseStanding
 from scheduler.store.audience import highest_device
 
 
@@ -93,6 +95,10 @@ def _object(shown: Preview) -> dict[str, Any]:
         "sizes": {"smallest": shown.smallest, "largest": shown.largest, "limit": shown.limit},
         "seconds_at_least": shown.seconds,
         "next_slots": [{"key": slot.key, "at": slot.at} for slot in shown.slots],
+        "canaries": shown.canaries,
+        "fuse": None
+        if shown.fuse is None
+        else {"total": shown.fuse.total, "peak": shown.fuse.peak, "limit": shown.fuse.limit, "blows": shown.fuse.blows},
         "samples": [
             {
                 "device": sample.device,
@@ -142,8 +148,21 @@ def _print(shown: Preview) -> None:
         print(f"payloads: {shown.smallest} to {shown.largest} bytes of {shown.limit}")
     if shown.seconds:
         print(f"duration: {timedelta(seconds=round(shown.seconds))} at least, by the rates")
+    if shown.canaries is not None:
+        print(f"canary: {counted(shown.canaries, 'device')}, before all others")
+    if shown.fuse is not None:
+        print(f"fuse: {_fuse(shown.fuse)}")
     for sample in shown.samples:
         _print_sample(sample)
+
+
+def _fuse(found: FuseStanding) -> str:
+    within = format_duration(found.fuse.within)
+    had = f"{counted(found.total, 'device')} in the last {within}"
+    if found.limit is None:
+        return f"{had}; the rule has no history of three days yet, so nothing blows it"
+    then = "this run would blow it and be paused" if found.blows else "this run would not blow it"
+    return f"{had}, at most {found.peak} in {within} before; it blows above {found.limit}: {then}"
 
 
 def _print_sample(sample: Sample) -> None:

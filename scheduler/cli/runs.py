@@ -17,8 +17,9 @@ from scheduler.domain.quantities import Rate, format_rate, parse_rate
 from scheduler.domain.runs import Run
 from scheduler.domain.stops import Stops
 from scheduler.runs import pausing
+from scheduler.runs.canary import said_of
 from scheduler.runs.occasions import MissReason
-from scheduler.runs.reports import RunReport, report
+from scheduler.runs.reports import CanaryReport, RunReport, report
 from scheduler.runs.stopping import stops_in_force
 from scheduler.store import misses as miss_rows
 from scheduler.store import runs as run_rows
@@ -216,6 +217,7 @@ def _shown(found: RunReport, stops: Stops) -> dict[str, Any]:
         "deferred": found.deferred,
         "next_due": found.next_due,
         "variants": found.variants,
+        "canary": _canary_object(found.canary),
         "note": run.note,
         "stopped": _why_it_waits(run, stops),
         "rate": _rate_by_hand(run),
@@ -234,6 +236,7 @@ def _print(found: RunReport, stops: Stops) -> None:
             "state": f"{run.state}{f': {run.note}' if run.note else ''}",
             **_if_there("stopped", _why_it_waits(run, stops)),
             **_if_there("rate", _rate_by_hand(run)),
+            **_if_there("canary", _canary(found.canary)),
             "started": run.started_at,
             "finished": run.finished_at,
         }
@@ -267,6 +270,23 @@ def _print(found: RunReport, stops: Stops) -> None:
             remark(f"{reason}: {hint}")
     if found.maybe_repeated:
         remark(f"{counted(found.maybe_repeated, 'device')} may have been sent to more than once (same apns-id)")
+
+
+def _canary(found: CanaryReport | None) -> str | None:
+    if found is None:
+        return None
+    devices = counted(found.selected, "device")
+    if found.counts is None:
+        return f"{devices}; the rest was let follow"
+    begins = f"; the rest begins {local(found.rest_at)}" if found.rest_at is not None else ""
+    return f"{devices}, {said_of(found.counts)}{begins}"
+
+
+def _canary_object(found: CanaryReport | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    counts = None if found.counts is None else {"accepted": found.counts.accepted, "rejected": found.counts.rejected}
+    return {"selected": found.selected, "counts": counts, "rest_at": found.rest_at, "passed": found.passed}
 
 
 def _deferred_by(reason: str) -> str:

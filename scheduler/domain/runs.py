@@ -85,6 +85,10 @@ class Run:
     """Of a waiting run: when the next of it is due."""
     wall: datetime | None = None
     """The local time (naive) of a slot that comes to each zone at an instant of its own."""
+    past_fuse: bool = False
+    """A hand let it go on although it selects more than the rule's fuse takes."""
+    past_canary: bool = False
+    """Its canary was good enough, or a hand let it go on all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +108,15 @@ class Shard:
     not_before: datetime | None = None
     zones: tuple[str, ...] | None = None
     part: str | None = None
+
+
+class Part(StrEnum):
+    """The parts of an audience in a run that has a canary."""
+
+    CANARY = "canary"
+    """A share of the people, drawn by a hash: they go first."""
+    REST = "rest"
+    """Everybody else: who has no row in the run when this part is read."""
 
 
 @dataclass(slots=True)

@@ -122,6 +122,11 @@ class ActiveRun:
     def app(self) -> str:
         return self.context.audience.app
 
+    def postpone(self, until: datetime) -> None:
+        """No shard is read before this instant."""
+        for shard in self.shards:
+            shard.origin = replace(shard.origin, not_before=until)
+
     def has_due_work(self, now: datetime) -> bool:
         """Whether work rows may be taken up."""
         return self.work_due is not None and self.work_due <= now

@@ -5,7 +5,6 @@ Every decision is made at a window boundary, so urgent work overtakes a running 
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -18,6 +17,7 @@ from scheduler.domain.clock import Clock
 from scheduler.domain.lanes import Lane
 from scheduler.domain.runs import Run
 from scheduler.engine.active import MAX_OPEN_WINDOWS, ActiveRun, OpenWindow
+from scheduler.engine.alarms import runs_paused
 from scheduler.engine.clearing import Clearing
 from scheduler.engine.held_back import HeldBack
 from scheduler.engine.looking import Remaining, read_remaining, read_running
@@ -27,7 +27,7 @@ from scheduler.engine.precedence import Precedence
 from scheduler.engine.sender import Sender
 from scheduler.engine.settler import Settler
 from scheduler.runs.context import NoAudience, RunContext, context_of, under
-from scheduler.runs.opening import open_window, start_runs, take_up_work
+from scheduler.runs.opening import Opened, open_window, start_runs, take_up_work
 from scheduler.runs.versions import Versions
 from scheduler.runs.waiting import Begun
 from scheduler.runs.windows import Window
@@ -43,8 +43,6 @@ _SOON = 0.25
 _SILENCE = 1.0
 """Seconds after its last write or answer at which a window is closed and the rest handed to work rows."""
 _LONGEST_NAP = 30.0
-
-log = logging.getLogger("clarion.engine")
 
 
 class Dispatcher:
@@ -319,11 +317,11 @@ class Dispatcher:
                 if run.stopped and not run.outstanding:
                     self._work.forget(run)
 
-    def _send_or_stop(self, run: ActiveRun, window: Window | None) -> None:
-        if window is None:
-            run.stopped = True
+    def _send_or_stop(self, run: ActiveRun, opened: Opened) -> None:
+        if isinstance(opened, Window):
+            self._send(opened)
         else:
-            self._send(window)
+            self._work.not_opened(run, opened)
 
     async def _start(self, app: str, lane: Lane, sendable: Collection[str]) -> bool:
         pending = await self._pending.of(app, lane)
@@ -341,8 +339,7 @@ class Dispatcher:
         for _ in range(min(started.considered, len(pending))):
             pending.popleft()
         self._waiting.expect(lane, started.waits_until)
-        for context, why in started.too_large:
-            log.error("run.paused rule=%s run=%s why=%r", context.run.rule, context.run.id, why)
+        runs_paused((context.run, why) for context, why in started.paused)
         for context, shards in started.sharded:
             self._work.activate(context, shards)
         for window in started.windows:

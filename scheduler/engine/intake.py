@@ -12,6 +12,7 @@ import trio
 from scheduler.domain.clock import Clock
 from scheduler.domain.events import Event
 from scheduler.domain.lanes import Lane
+from scheduler.engine.alarms import runs_paused
 from scheduler.engine.dispatcher import Dispatcher
 from scheduler.engine.group_commit import GroupCommit
 from scheduler.engine.open_work import OpenWork
@@ -63,6 +64,7 @@ class EventIntake:
             result = await trio.to_thread.run_sync(
                 partial(ingest, self._store, self.workspace, self._namespace, events, self._clock.now(), room=room)
             )
+        runs_paused((run, run.note or "") for run in result.stopped)
         self._dispatcher.stop_superseded(result.superseded)
         self._dispatcher.adopt(result.windows)
         for lane, at in result.waits_until.items():

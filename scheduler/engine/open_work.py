@@ -13,10 +13,13 @@ from scheduler.domain.lanes import Lane
 from scheduler.domain.quantities import Rate
 from scheduler.domain.runs import Shard
 from scheduler.engine.active import ActiveRun, ActiveShard, OpenWindow, app_open_limit
+from scheduler.engine.alarms import runs_paused
 from scheduler.engine.orders import RateGrant, WindowOrder
 from scheduler.engine.waiting_runs import WaitingRuns
 from scheduler.planning.decisions import expires_at
+from scheduler.runs.canary import Postponed
 from scheduler.runs.context import RunContext, rate_bounds
+from scheduler.runs.opening import Paused
 from scheduler.runs.windows import Window
 from scheduler.workspace.settings import App
 
@@ -147,6 +150,19 @@ class OpenWork:
             grants=run.grants,
             recipients=window.recipients,
         )
+
+    def not_opened(self, run: ActiveRun, why: Paused | Postponed | None) -> None:
+        """No window of a run was opened: it may not go on, was paused, or the rest of it begins later."""
+        match why:
+            case None:
+                run.stopped = True
+            case Paused(note):
+                run.stopped = True
+                runs_paused([(run.context.run, note)])
+            case Postponed(until, waits):
+                run.stopped = waits  # then it is forgotten here, and woken
+                run.postpone(until)
+                self.waiting.expect(run.context.run.lane, until if waits else None)
 
     def close_devices(self, run: ActiveRun, count: int) -> None:
         """So many devices of a run are settled, or were handed over to work rows."""

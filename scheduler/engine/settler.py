@@ -16,16 +16,16 @@ from scheduler.apns.results import Answer
 from scheduler.domain.clock import Clock
 from scheduler.domain.errors import Bug
 from scheduler.domain.outcomes import OutcomeKind
-from scheduler.domain.runs import LedgerEntry, Recipient, WorkEntry, WorkState
+from scheduler.domain.runs import LedgerEntry, Part, Recipient, WorkEntry, WorkState
 from scheduler.engine.active import ActiveRun, OpenWindow
+from scheduler.engine.alarms import runs_paused
 from scheduler.engine.open_work import OpenWork
 from scheduler.engine.precedence import Precedence
 from scheduler.runs.first_answers import strangers_note
 from scheduler.runs.pausing import RESUMED
-from scheduler.runs.settling import MAX_SETTLED, Settlement, settle
+from scheduler.runs.settling import MAX_SETTLED, Settled, Settlement, settle
 from scheduler.runs.verdicts import Report, judge, proves_environment
 from scheduler.store.database import Store
-from scheduler.store.run_ends import Rest
 
 log = logging.getLogger("clarion.engine")
 
@@ -101,8 +101,8 @@ class Settler:
                 self._wake = trio.Event()
                 await self._wake.wait()
                 continue
-            rest = await trio.to_thread.run_sync(self._settle, batch.settlement)
-            self._apply(batch, rest)
+            settled = await trio.to_thread.run_sync(self._settle, batch.settlement)
+            self._apply(batch, settled)
 
     async def settled(self) -> None:
         """Wait until everything that was delivered is on disk."""
@@ -112,7 +112,7 @@ class Settler:
         self._idle = self._idle if not self._idle.is_set() else trio.Event()
         self._wake.set()
 
-    def _settle(self, settlement: Settlement) -> Rest:
+    def _settle(self, settlement: Settlement) -> Settled:
         return settle(self._store, settlement, self._clock.now(), process=self._process)
 
     def _collect(self) -> _Batch:
@@ -215,20 +215,25 @@ class Settler:
             batch.settlement.cursors[shard.run, shard.number] = cursor
         if shard.cursor >= shard.last and shard in window.run.shards:
             window.run.shards.remove(shard)
+            canary = window.run.context.campaign.canary
+            if canary is not None and shard.origin.part == Part.CANARY:
+                batch.settlement.canaries[shard.run] = canary
 
-    def _apply(self, batch: _Batch, rest: Rest) -> None:
+    def _apply(self, batch: _Batch, settled: Settled) -> None:
+        rest = settled.rest
         for seq, count in batch.closed.items():
             self._work.close_devices(batch.runs[seq], count)
         for seq, why in batch.settlement.pauses.items():
             batch.runs[seq].stopped = True
-            value = batch.runs[seq].context.run
-            log.error("run.paused rule=%s run=%s why=%r", value.rule, value.id, why)
+            runs_paused([(batch.runs[seq].context.run, why)])
         for entry in batch.settlement.work:  # now that it is on disk: who looked before would have found nothing
             if entry.state is not WorkState.AWAITING:
                 self._work.expect_work(entry.run, entry.not_before)
         for seq, run in batch.runs.items():
             if seq in rest.over or seq in rest.waiting or (run.stopped and not run.outstanding):
                 self._work.forget(run)
+            elif settled.shards.get(seq):
+                self._work.activate(run.context, settled.shards[seq])
             self._work.waiting.expect(run.context.run.lane, rest.waiting.get(seq))
         progress, settlement = self.progress, batch.settlement
         for row in settlement.ledger:

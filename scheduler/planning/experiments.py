@@ -51,9 +51,14 @@ def held_out(holdout: Holdout, persons: Sequence[str]) -> list[bool]:
     >>> held_out(Holdout(0.5, "autumn"), ["user:anna", "user:ben", "device:17"])
     [True, True, False]
     """
-    prefix, limit = _utf8(f"holdout/{holdout.salt}/"), ceil(holdout.share * _POINTS)
+    return drawn(f"holdout/{holdout.salt}/", holdout.share, persons)
+
+
+def drawn(prefix: str, share: float, persons: Sequence[str]) -> list[bool]:
+    """For each person, whether its point with this prefix is below a share."""
+    start, limit = _utf8(prefix), ceil(share * _POINTS)
     from_bytes = int.from_bytes
-    return [from_bytes(sha256(prefix + person.encode()).digest()[:4], "big") < limit for person in persons]
+    return [from_bytes(sha256(start + person.encode()).digest()[:4], "big") < limit for person in persons]
 
 
 def drawn_variants(salt: str, weights: Mapping[str, int], persons: Sequence[str]) -> list[str]:

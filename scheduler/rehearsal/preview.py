@@ -17,6 +17,7 @@ from scheduler.domain.events import Event
 from scheduler.domain.ids import run_id
 from scheduler.domain.outcomes import OutcomeKind
 from scheduler.domain.runs import LedgerEntry, Recipient, Run
+from scheduler.planning.canaries import canaries
 from scheduler.planning.decisions import expires_at
 from scheduler.planning.slots import Slot, slots_after
 from scheduler.runs.births import prospective_run
@@ -25,6 +26,7 @@ from scheduler.runs.context import NoAudience, RunContext, context_of, rate_boun
 from scheduler.runs.earlier_sends import Earlier, earlier
 from scheduler.runs.exits import called_off
 from scheduler.runs.firing import fired_occasion
+from scheduler.runs.fuse import FuseStanding, fuse_standing
 from scheduler.runs.occasions import Miss, Occasion, occasion_of, occasion_of_slot
 from scheduler.runs.preparing import Preparation
 from scheduler.runs.verdicts import judge
@@ -85,6 +87,10 @@ class Preview:
     due: datetime | None = None
     """The end of the rule's delay, where that lies ahead: then the counts are those of this instant, as far as it is
     known now who is called off or matches no more."""
+    canaries: int | None = None
+    """Of those that would be sent or are held, the canaries; None without `delivery.canary`."""
+    fuse: FuseStanding | None = None
+    """None where no fuse watches the rule."""
 
 
 def latest_event(store: Store, campaign: Campaign) -> Event | None:
@@ -134,6 +140,8 @@ def preview(
             shown.note = str(context)
             return shown
         _walk(tx, workspace, context, now, shown, device=device, samples=samples, on_progress=on_progress)
+        if context.fuse is not None and device is None:
+            shown.fuse = fuse_standing(tx, context.fuse, campaign.names_had, shown.selected, now)
     rates = [rate for _, rate in rate_bounds(context, workspace.settings.apps[campaign.app])]
     if rates:
         shown.seconds = max(max(0, shown.would_send - rate.burst) / rate.per_second for rate in rates)
@@ -222,6 +230,8 @@ def _walk(
     is_delayed = context.is_delayed(now)
     if is_delayed:
         shown.due = now = context.run.due
+    canary = context.campaign.canary
+    drawn = 0
     highest = audiences.highest_device(tx)
     context = replace(context, run=replace(context.run, last_device=highest))
     after, last = (0, highest) if device is None else (device - 1, device)
@@ -241,6 +251,9 @@ def _walk(
         held = {one.recipient.id: one.until for one in window.deferred}
         by_id = {one.id: one for one in (*window.recipients, *(one.recipient for one in window.deferred))}
         requests, failures = preparation.prepare(list(by_id.values()))
+        if canary is not None:
+            persons = [by_id[request.device].person for request in requests]
+            drawn += sum(canaries(canary.share, context.run.id, persons))
         for number, report in failures:
             verdict = judge(context, by_id[number], report, now, 0.0, environment_proved=False)
             assert isinstance(verdict.entry, LedgerEntry)
@@ -260,6 +273,7 @@ def _walk(
                 shown.samples.append(_sample(recipient, request.payload))
         after = page.end
         on_progress(after)
+    shown.canaries = None if canary is None else drawn
 
 
 def _count(shown: Preview, entry: LedgerEntry) -> None:

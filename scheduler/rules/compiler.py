@@ -21,6 +21,7 @@ from scheduler.rules.event_types import undeclared_type
 from scheduler.rules.fields import Values, root_mapping, without_echoes
 from scheduler.rules.rule import (
     Audience,
+    Canary,
     Collapse,
     Delivery,
     EarlierName,
@@ -108,6 +109,7 @@ class _Compiler:
             timing=timing,
             places={path: self.values.span(path) for path in _PLACES if self.values.has(path)},
             audience_max=self.values.optional("limits.audience_max", int),
+            ignores_fuse=self.values.has("limits.fuse"),
             reentry=reentry,
             reentry_key=reentry_key,
             heeds_caps=self.values.get("limits.caps", str, "apply") != "ignore",
@@ -256,6 +258,17 @@ class _Compiler:
             rate=values.optional("delivery.rate", Rate),
             max_age=values.optional("delivery.max_age", timedelta),
             on_unknown=values.get("delivery.on_unknown", OnUnknown, unknown),
+            canary=self._canary(),
+        )
+
+    def _canary(self) -> Canary | None:
+        said = self.values.optional("delivery.canary", Values)
+        if said is None:
+            return None
+        return Canary(
+            share=said.get("share", float, 0.0),
+            wait=said.get("wait", timedelta, timedelta()),
+            max_rejects=said.get("max_rejects", float, 0.0),
         )
 
     def _reentry(self) -> tuple[Reentry | None, ScalarNode | None]:

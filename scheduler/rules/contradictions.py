@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
-from scheduler.diagnostics.diagnostic import Diagnostic, error
+from scheduler.diagnostics.diagnostic import Diagnostic, error, warning
 from scheduler.diagnostics.source import Span
+from scheduler.domain.quantities import format_duration
 from scheduler.rules.fields import Values
 
 _STARTERS = ("event", "schedule", "at")
@@ -17,6 +18,7 @@ def contradictions(values: Values) -> Iterator[Diagnostic]:
     yield from _of_trigger(values)
     yield from _of_times(values)
     yield from _of_experiment(values)
+    yield from _of_canary(values)
 
 
 def _of_trigger(values: Values) -> Iterator[Diagnostic]:
@@ -58,6 +60,33 @@ def _of_experiment(values: Values) -> Iterator[Diagnostic]:
         seen.add(name)
     if variants and not any(variant.get("weight", int, 0) for variant in variants):
         yield _error("no variant has any weight", values.span("experiment.variants"), "give each a weight such as 50")
+
+
+def _of_canary(values: Values) -> Iterator[Diagnostic]:
+    canary = values.optional("delivery.canary", Values)
+    if canary is None:
+        return
+    if not 0 < canary.get("share", float, 0.0) < 1:
+        yield _error("such a canary leaves one of the two parts empty", canary.span("share"), "write 0.5%")
+    if canary.get("max_rejects", float, 0.0) >= 1:
+        yield _error("no share of rejects is above 100%: such a canary stops nothing", canary.span("max_rejects"),
+                     "write 2%")  # fmt: skip
+    if values.optional("trigger.time_zone", str) == "device":
+        yield _error("a canary goes before all others, and here every zone has an instant of its own",
+                     values.span("delivery.canary"), "leave it out, or name a zone in `trigger.time_zone`")  # fmt: skip
+    wait, day = canary.get("wait", timedelta, timedelta()), timedelta(days=1)
+    for path, life in (
+        ("delivery.max_age", values.optional("delivery.max_age", timedelta)),
+        ("delivery.expires_after", values.get("delivery.expires_after", timedelta, day)),
+    ):
+        if life is not None and wait >= life:
+            yield _error(f"nobody but the canary ever gets it: after so long a wait `{path}` "
+                         f"({format_duration(life)}) is over", canary.span("wait"), "write 5 minutes")  # fmt: skip
+            return
+    if values.has("audience.users") and not values.has("audience.topics"):
+        yield warning("contradiction", "the canary is drawn from the users that `audience.users` names: if they are "
+                      "few it is nobody, and stops nothing", values.span("delivery.canary"),
+                      "leave it out, or `ignore` this if they are thousands")  # fmt: skip
 
 
 def _day(moment: date) -> date:

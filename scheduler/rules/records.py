@@ -64,7 +64,9 @@ def either(word: Kind, mapping: Kind) -> Kind:
         try:
             return word.read(node)
         except Misfit as misfit:
-            if misfit.hint is None and misfit.span == node.span:
+            if misfit.hint == f"write {word.words}":  # the only word: what was meant is most likely the mapping
+                misfit.hint = f"write {mapping.shape}, or {word.words}"
+            elif misfit.hint is None and misfit.span == node.span:
                 misfit.hint = f"or say more: {mapping.shape}"
             raise
 

@@ -77,6 +77,16 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Canary:
+    """A share of the people goes first; `wait` after them the rest, if no larger share of them than `max_rejects` was
+    rejected. Shares are in [0, 1]."""
+
+    share: float
+    wait: timedelta
+    max_rejects: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
     """How it is sent. `expires_after` None is never_store, `max_age` None what the quiet hours make of it."""
 
@@ -90,6 +100,7 @@ class Delivery:
     rate: Rate | None
     max_age: timedelta | None
     on_unknown: OnUnknown
+    canary: Canary | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,6 +159,8 @@ class Rule:
     """By path, where those of its fields stand that may not fit the settings; only what is written."""
     audience_max: int | None
     """`limits.audience_max`; None: the settings'."""
+    ignores_fuse: bool
+    """`limits.fuse: ignore`: the settings' fuse does not watch it."""
     reentry: Reentry | None
     """None: always."""
     reentry_key: ScalarNode | None

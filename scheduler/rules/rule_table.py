@@ -167,10 +167,11 @@ _VARIANT = record(
 )  # fmt: skip
 _CANARY = record(
     "delivery.canary",
-    Field(path="share", kind=PERCENT, required=True, meaning="How much of the audience goes first.", example="0.5%"),
-    Field(path="wait", kind=DURATION, required=True, meaning="How long the rest waits.", example="5 minutes"),
-    Field(path="max_rejects", kind=PERCENT, required=True, meaning="More rejects than this pause the run.",
-          example="2%"),
+    Field(path="share", kind=PERCENT, required=True, meaning="How many of the people go first.", example="0.5%"),
+    Field(path="wait", kind=DURATION, required=True, meaning="How long the rest waits once these are sent.",
+          example="5 minutes"),
+    Field(path="max_rejects", kind=PERCENT, required=True, example="2%",
+          meaning="A larger share of rejects among their answers pauses the run."),
 )  # fmt: skip
 _IGNORED = record(
     "ignore",
@@ -180,7 +181,8 @@ _IGNORED = record(
     ),
 )
 _LATER = (
-    Field(path="delivery.canary", kind=_CANARY, built=False, meaning="First a share of the audience, then the rest.",
+    Field(path="delivery.canary", kind=_CANARY,
+          meaning="First a share of the people, drawn by a hash; then the rest, unless too many were rejected.",
           example="{share: 0.5%, wait: 5 minutes, max_rejects: 2%}"),
     Field(path="timing.delay", kind=DURATION, default="none", example="2 hours",
           meaning="Wait so long after the event's time."),
@@ -198,8 +200,8 @@ _LATER = (
           meaning="Whether the settings' caps hold, and count it.", example="ignore"),
     Field(path="limits.audience_max", kind=WHOLE_NUMBER, default="the settings'", example="100000",
           meaning="With more devices the run does not start: it is paused, and `runs resume` lets it start."),
-    Field(path="limits.fuse", kind=choice(("ignore",)), default="the settings'", built=False, off=("ignore",),
-          meaning="`ignore`: an unusually large audience does not pause it.", example="ignore"),
+    Field(path="limits.fuse", kind=choice(("ignore",)), default="the settings'", example="ignore",
+          meaning="`ignore`: it may suddenly select far more devices than ever, and goes on."),
     Field(path="limits.per_user", kind=choice(("all", "latest")), default="all",
           meaning="All devices of a person that match, or the one used last.", example="latest"),
     Field(path="experiment.holdout", kind=PERCENT, meaning="The share of people that gets nothing (`held_out`).",

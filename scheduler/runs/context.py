@@ -13,6 +13,7 @@ from scheduler.domain.quiet_hours import QuietAction
 from scheduler.domain.runs import Run
 from scheduler.planning.caps import Cap
 from scheduler.planning.decisions import SendTerms
+from scheduler.planning.fuse import Fuse
 from scheduler.planning.limits import NO_LIMITS, Limits
 from scheduler.planning.quiet_hours import quiet_terms
 from scheduler.rendering.results import Missing, RenderFailure
@@ -40,6 +41,8 @@ class RunContext:
     scope: Mapping[str, object]
     audience_max: int | None = None
     """With more devices it does not start; None: however many."""
+    fuse: Fuse | None = None
+    """What watches how much the rule selects; None: nothing does."""
     limits: Limits = NO_LIMITS
     """Of what each person gets."""
 
@@ -120,7 +123,7 @@ def context_of(run: Run, campaign: Campaign, settings: Settings) -> RunContext |
         scope = {**scope, "now": run.due}
     terms = terms_of(campaign, settings)
     most = None if run.may_exceed else audience_max(campaign, settings)
-    return RunContext(run, campaign, audience, terms, scope, most, limits)
+    return RunContext(run, campaign, audience, terms, scope, most, fuse_of(campaign, settings), limits)
 
 
 def reentry_key_of(campaign: Campaign, scope: Mapping[str, object]) -> str | Missing | RenderFailure:
@@ -136,6 +139,11 @@ def caps_of(campaign: Campaign, settings: Settings) -> tuple[Cap, ...]:
 def audience_max(campaign: Campaign, settings: Settings) -> int | None:
     """The largest audience with which runs of a campaign start by themselves: the rule's own, else the settings'."""
     return settings.audience_max if campaign.audience_max is None else campaign.audience_max
+
+
+def fuse_of(campaign: Campaign, settings: Settings) -> Fuse | None:
+    """The fuse that watches a campaign, if one does."""
+    return None if campaign.ignores_fuse else settings.fuse
 
 
 def terms_of(campaign: Campaign, settings: Settings) -> SendTerms:
@@ -155,10 +163,12 @@ def terms_of(campaign: Campaign, settings: Settings) -> SendTerms:
 
 
 def under(settings: Settings, context: RunContext) -> RunContext:
-    """The same run under settings that were read again: opt-outs, quiet hours and caps are those in force."""
-    limits = replace(context.limits, caps=caps_of(context.campaign, settings))
+    """The same run under settings that were read again: opt-outs, quiet hours, caps and the fuse are those in force."""
+    campaign = context.campaign
+    limits = replace(context.limits, caps=caps_of(campaign, settings))
     audience = replace(context.audience, zones=context.audience.zones or limits.asks_zones)
-    return replace(context, terms=terms_of(context.campaign, settings), limits=limits, audience=audience)
+    fuse = fuse_of(campaign, settings)
+    return replace(context, terms=terms_of(campaign, settings), limits=limits, audience=audience, fuse=fuse)
 
 
 def rate_bounds(context: RunContext, app: App) -> list[tuple[str, Rate]]:

@@ -16,11 +16,12 @@ from uuid import UUID
 from scheduler.domain.events import Event
 from scheduler.domain.ids import run_id
 from scheduler.domain.lanes import Lane
-from scheduler.domain.runs import RunState
+from scheduler.domain.runs import Run, RunState
 from scheduler.runs.births import prospective_run
 from scheduler.runs.claiming import contest, take
 from scheduler.runs.context import NoAudience, RunContext, audience_max, context_of
 from scheduler.runs.exits import called_off
+from scheduler.runs.fuse import FuseWatch
 from scheduler.runs.occasions import Miss, Occasion, occasion_of
 from scheduler.runs.superseding import supersede
 from scheduler.runs.windows import MAX_WINDOW, Window, decide_window, record_decided
@@ -53,6 +54,8 @@ class Ingested:
     """Runs of before that were superseded."""
     waits_until: dict[Lane, datetime] = field(default_factory=dict)
     """By lane, when the first of the runs is due of those that wait."""
+    stopped: list[Run] = field(default_factory=list)
+    """Runs that were born paused: `limits.fuse`."""
 
     @property
     def accepted(self) -> int:
@@ -96,7 +99,8 @@ def ingest(
     for run in (birth.new.run for birth in births):
         if run.waits_until is not None:
             waits_until[run.lane] = min(run.waits_until, waits_until.get(run.lane, run.waits_until))
-    return Ingested(fresh, len(births), pending, opened, superseded.older, waits_until)
+    stopped = [birth.new.run for birth in births if birth.new.run.state is RunState.PAUSED]
+    return Ingested(fresh, len(births), pending, opened, superseded.older, waits_until, stopped)
 
 
 @dataclass(slots=True)
@@ -164,6 +168,8 @@ def _open_at_once(
         campaign, run = birth.campaign, birth.new.run
         if not campaign.users or campaign.topics:
             continue
+        if campaign.canary is not None:
+            continue  # it begins with its canary, however small it is
         if run.state is not RunState.PENDING or stops.hold(run.rule, run.category):
             continue
         if not (campaign.delay and now < run.due) and not _may_send_at_once(workspace, campaign, room):
@@ -178,6 +184,7 @@ def _open_at_once(
         else:
             contexts.append((birth, context))
     opened: list[tuple[_Birth, Window]] = []
+    fuse = FuseWatch(tx, [context for _, context in contexts], now)
     named = audiences.recipients_named(tx, [context.audience for _, context in contexts])
     parts = [(context, devices) for (_, context), devices in zip(contexts, named, strict=True)]
     exits = called_off(tx, parts, now)
@@ -186,8 +193,13 @@ def _open_at_once(
         if len(devices) <= (MAX_WINDOW if context.is_delayed(now) else min(room[app], MAX_WINDOW)):
             end, why = devices[-1].id if devices else 0, exits.get(context.run.seq, {})
             window = decide_window(context, None, devices, end=end, now=now, called_off=why)
+            blown = fuse.blown(context, window.selected, past_fuse=False)
+            if blown is not None:
+                birth.new = replace(birth.new, run=replace(birth.new.run, state=RunState.PAUSED, note=blown))
+                continue
             room[app] = room.get(app, 0) - len(window.recipients)
             opened.append((birth, window))
+    fuse.record()
     windows = [window for _, window in opened]
     take(tx, contest(tx, windows, now))
     for birth, window in opened:
@@ -201,13 +213,13 @@ def _may_send_at_once(workspace: Workspace, campaign: Campaign, room: Mapping[st
 
 
 def _bear_with_intent(birth: _Birth, window: Window, now: datetime) -> None:
-    end, due = window.end, window.next_due
-    born = replace(birth.new.run, started_at=now, last_device=end, selected=window.selected)
+    born = replace(birth.new.run, started_at=now, last_device=window.end, selected=window.selected)
+    due = window.next_due
     if window.is_over:
-        born = replace(born, state=RunState.FINISHED, finished_at=now, intent=end)
+        born = replace(born, state=RunState.FINISHED, finished_at=now, intent=window.end)
     elif not window.recipients and due is not None and due > now + AT_ONCE:
         born = replace(born, state=RunState.WAITING, waits_until=due)
     else:
-        born = replace(born, state=RunState.RUNNING, intent=end)
+        born = replace(born, state=RunState.RUNNING, intent=window.end)
     birth.new = replace(birth.new, run=born)
     window.context = replace(window.context, run=born)

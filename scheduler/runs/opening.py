@@ -7,13 +7,17 @@ from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import pairwise
+from typing import TypeAlias
 
 from scheduler.domain.outcomes import OutcomeKind, SuppressReason
-from scheduler.domain.runs import LedgerEntry, Recipient, RunState, Shard, WorkEntry
+from scheduler.domain.runs import LedgerEntry, Part, Recipient, Run, RunState, Shard, WorkEntry
 from scheduler.runs.audience_max import audience_max_note, exceeds_audience_max
+from scheduler.runs.canary import Postponed, judge_canary
 from scheduler.runs.claiming import contest, give_back_of_work, take
 from scheduler.runs.context import NoAudience, RunContext
 from scheduler.runs.exits import CalledOff, called_off
+from scheduler.runs.fuse import FuseWatch
+from scheduler.runs.parts import next_page
 from scheduler.runs.windows import MAX_WINDOW, Window, decide_window, no_longer_matching, record_decided
 from scheduler.store import audience as audiences
 from scheduler.store import ledger, run_ends
@@ -36,7 +40,7 @@ class Started:
     sharded: list[tuple[RunContext, list[Shard]]] = field(default_factory=list)
     considered: int = 0
     """So many of the given runs were looked at; there was no room for the others."""
-    too_large: list[tuple[RunContext, str]] = field(default_factory=list)
+    paused: list[tuple[RunContext, str]] = field(default_factory=list)
     """Runs that did not start and were paused, and why."""
     waits_until: datetime | None = None
     """When the first of them is due of those that wait."""
@@ -64,20 +68,28 @@ def start_runs(
     with store.write() as tx:
         pending = run_rows.in_state(tx, [context.run.seq for context, _ in contexts], RunState.PENDING)
         stops = stop_rows.read(tx)
+        fuse = FuseWatch(tx, [context for context, _ in pages], now)
         for context, page in pages:
             if context.run.seq not in pending or stops.hold(context.run.rule, context.run.category):
                 continue
             if context.run.seq in too_large:
-                started.too_large.append((context, _pause_too_large(tx, context, now)))
+                started.paused.append((context, audience_max_note(context)))
                 continue
-            if page.end < highest:
+            if page.end < highest or (context.campaign.canary is not None and page.recipients):
                 started.sharded.append(_cut(tx, context, highest, now))
-            else:
-                why = exits.get(context.run.seq, {})
-                window = decide_window(context, None, page.recipients, end=highest, now=now, called_off=why)
-                if context.limits.one_device:
-                    window.context = replace(context, run=replace(context.run, last_device=highest))
-                started.windows.append(window)
+                continue
+            why = exits.get(context.run.seq, {})
+            window = decide_window(context, None, page.recipients, end=highest, now=now, called_off=why)
+            blown = fuse.blown(context, window.selected, past_fuse=context.run.past_fuse)
+            if blown is not None:
+                started.paused.append((context, blown))
+                continue
+            if context.limits.one_device:
+                window.context = replace(context, run=replace(context.run, last_device=highest))
+            started.windows.append(window)
+        fuse.record()
+        for context, note in started.paused:
+            run_rows.set_states(tx, [context.run.seq], RunState.PAUSED, note=note, now=now)
         take(tx, contest(tx, started.windows, now))
         for note, numbers in ended.items():
             allowed = [number for number in numbers if number in pending]
@@ -118,16 +130,40 @@ def _first_pages(
     return pages, ended
 
 
-def open_window(store: Store, context: RunContext, shard: Shard, now: datetime, *, limit: int) -> Window | None:
-    """Decide the next page of a shard and commit its intent; None if the run is not running any more, or
-    stopped."""
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """The run was paused in place of opening a window: why."""
+
+    note: str
+
+
+Opened: TypeAlias = Window | Paused | Postponed | None
+"""What came of opening a window; None if the run is not running any more, or stopped."""
+
+
+def open_window(store: Store, context: RunContext, shard: Shard, now: datetime, *, limit: int) -> Opened:
+    """Decide the next page of a shard and commit its intent. The first one of the rest judges the canary."""
     with store.read() as tx:
-        page = audiences.page(tx, context.audience, after=shard.intent, last=shard.last, limit=min(limit, MAX_WINDOW))
+        page = next_page(tx, context, shard, limit=limit)
         exits = called_off(tx, [(context, page.recipients)], now).get(context.run.seq, {})
     window = decide_window(context, shard, page.recipients, end=page.end, now=now, called_off=exits)
     with store.write() as tx:
-        if not _going_on(tx, [context]):
+        run = run_rows.standing(tx, context.run.seq)
+        if not run.is_running or _is_stopped(tx, context.run):
             return None
+        if shard.part == Part.REST and not run.past_canary:
+            match judge_canary(tx, context, now):
+                case Postponed() as postponed:
+                    return postponed
+                case str(note):
+                    return _pause(tx, context.run, note, now)
+                case None:
+                    pass
+        fuse = FuseWatch(tx, [context], now)
+        blown = fuse.blown(context, window.selected, past_fuse=run.past_fuse)
+        if blown is not None:
+            return _pause(tx, context.run, blown, now)
+        fuse.record()
         take(tx, contest(tx, [window], now))
         shard_rows.commit_intent(tx, shard, intent=page.end, selected=window.selected)
         record_decided(tx, [window], now)
@@ -243,16 +279,20 @@ def _going_on(tx: Transaction, contexts: Sequence[RunContext]) -> set[int]:
     }
 
 
-def _pause_too_large(tx: Transaction, context: RunContext, now: datetime) -> str:
-    note = audience_max_note(context)
-    run_rows.set_states(tx, [context.run.seq], RunState.PAUSED, note=note, now=now)
-    return note
+def _pause(tx: Transaction, run: Run, note: str, now: datetime) -> Paused:
+    run_rows.set_states(tx, [run.seq], RunState.PAUSED, note=note, now=now)
+    return Paused(note)
+
+
+def _is_stopped(tx: Transaction, run: Run) -> bool:
+    return stop_rows.read(tx).hold(run.rule, run.category)
 
 
 def _cut(tx: Transaction, context: RunContext, highest: int, now: datetime) -> tuple[RunContext, list[Shard]]:
     edges = [*range(0, highest, SHARD_DEVICES), highest]
+    part = None if context.campaign.canary is None else Part.CANARY
     shards = [
-        Shard(context.run.seq, number, last, cursor=after, intent=after)
+        Shard(context.run.seq, number, last, cursor=after, intent=after, part=part)
         for number, (after, last) in enumerate(pairwise(edges))
     ]
     shard_rows.start_sharded(tx, context.run.seq, shards, last_device=highest, now=now)

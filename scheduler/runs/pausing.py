@@ -11,6 +11,8 @@ from scheduler.domain.quantities import Rate
 from scheduler.domain.runs import CALLED_OFF, Run, RunState
 from scheduler.runs.audience_max import is_audience_max_note
 from scheduler.runs.calling_off import record_called_off
+from scheduler.runs.canary import is_canary_note
+from scheduler.runs.fuse import is_fuse_note
 from scheduler.runs.lifecycle import may_follow
 from scheduler.runs.reports import find_run
 from scheduler.runs.versions import Versions
@@ -79,6 +81,10 @@ def resume(store: Store, prefix: str, now: datetime, *, apps: Collection[str]) -
         resumed = _move(tx, prefix, before, RESUMED, now)
         if is_audience_max_note(found.note):
             run_rows.let_exceed(tx, found.seq)
+        elif is_fuse_note(found.note):
+            run_rows.let_past_fuse(tx, found.seq)
+        elif is_canary_note(found.note):
+            run_rows.let_past_canary(tx, found.seq)
         return resumed
 
 

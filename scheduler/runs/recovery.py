@@ -14,7 +14,9 @@ from scheduler.domain.errors import OperatorError
 from scheduler.domain.outcomes import OutcomeKind, UnknownCause
 from scheduler.domain.runs import CALLED_OFF, LedgerEntry, Recipient, Run, RunState, Shard, WorkEntry, WorkState
 from scheduler.rules.rule import OnUnknown
+from scheduler.runs.canary import open_rest
 from scheduler.runs.context import NoAudience, RunContext, context_of
+from scheduler.runs.parts import of_shard
 from scheduler.runs.versions import Versions
 from scheduler.runs.windows import MAX_WINDOW, matching
 from scheduler.store import audience as audiences
@@ -57,6 +59,8 @@ def recover(store: Store, versions: Versions, settings: Settings, now: datetime,
                     ledger.put_work(tx, [_unsent(entry, now) for entry in unknown], process)
                 for shard in ranges:
                     shard_rows.close_range(tx, shard)
+                if context.campaign.canary is not None and context.run.sharded:
+                    open_rest(tx, context.run.seq, context.campaign.canary, now)
             run_ends.finish(tx, [context.run.seq for context in batch], now)
     return Recovered(resend, dropped)
 
@@ -90,7 +94,7 @@ def _unknown_devices(tx: Transaction, context: RunContext, shard: Shard, now: da
     after = shard.cursor
     while after < shard.intent:
         page = audiences.page(tx, context.audience, after=after, last=shard.intent, limit=MAX_WINDOW)
-        selected: list[Recipient] = matching(context, page.recipients)
+        selected: list[Recipient] = matching(context, of_shard(tx, context, shard, page.recipients))
         known = ledger.with_rows(tx, shard.run, [recipient.id for recipient in selected])
         found.extend(
             WorkEntry(shard.run, recipient.id, WorkState.INTENDED, None, now, 1, False)

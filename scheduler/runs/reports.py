@@ -8,7 +8,9 @@ from datetime import datetime
 from scheduler.domain.errors import OperatorError
 from scheduler.domain.outcomes import OutcomeKind
 from scheduler.domain.runs import Run
+from scheduler.planning.canaries import CanaryCounts
 from scheduler.store import ledger
+from scheduler.store import parts as part_rows
 from scheduler.store import runs as run_rows
 from scheduler.store import shards as shard_rows
 from scheduler.store.database import Store, Transaction
@@ -28,6 +30,17 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
+class CanaryReport:
+    """How the canary of a run stands: the devices that it selected, and, as long as nobody of the rest was selected,
+    what became of them. `rest_at`: the rest begins then at the earliest. `passed`: the rest was let follow."""
+
+    selected: int
+    counts: CanaryCounts | None
+    rest_at: datetime | None
+    passed: bool
+
+
+@dataclass(frozen=True, slots=True)
 class RunReport:
     """A run and what became of its devices. `reasons` counts by outcome and reason, `variants` by name and outcome.
 
@@ -42,6 +55,7 @@ class RunReport:
     variants: dict[str, dict[str, int]]
     deferred: dict[str, int]
     next_due: datetime | None
+    canary: CanaryReport | None
 
 
 def find_run(tx: Transaction, prefix: str) -> Run:
@@ -90,4 +104,13 @@ def report_of(tx: Transaction, run: Run) -> RunReport:
         ledger.variant_tallies(tx, run.seq),
         deferred=ledger.deferred_tallies(tx, run.seq),
         next_due=ledger.next_work(tx, run.seq),
+        canary=_canary(tx, run) if run.sharded else None,
     )
+
+
+def _canary(tx: Transaction, run: Run) -> CanaryReport | None:
+    shards = part_rows.canary_shards(tx, run.seq)
+    if shards is None:
+        return None
+    counts = None if run.past_canary else part_rows.canary_counts(tx, run.seq)
+    return CanaryReport(shards.selected, counts, shards.rest_at, run.past_canary)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from scheduler.domain.runs import CALLED_OFF, LedgerEntry, RunState, WorkEntry, WorkState
+from scheduler.domain.runs import CALLED_OFF, LedgerEntry, RunState, Shard, WorkEntry, WorkState
+from scheduler.rules.rule import Canary
 from scheduler.runs.calling_off import called_off_entry
+from scheduler.runs.canary import open_rest
 from scheduler.runs.claiming import give_back
 from scheduler.store import ledger, registry, run_ends
 from scheduler.store import runs as run_rows
@@ -31,6 +33,8 @@ class Settlement:
     """(run, shard number) → every device up to here has its row, after this settlement."""
     perhaps_over: list[int] = field(default_factory=list)
     """Runs without an open window."""
+    canaries: dict[int, Canary] = field(default_factory=dict)
+    """Runs of whose canary a shard is done."""
     pauses: dict[int, str] = field(default_factory=dict)
     """Runs that are to go on only when a hand resumes them, and why."""
 
@@ -39,11 +43,16 @@ class Settlement:
         return not (self.ledger or self.work or self.closed_work or self.cursors or self.perhaps_over)
 
 
-def settle(store: Store, settlement: Settlement, now: datetime, *, process: str) -> Rest:
-    """One transaction. After it, the devices are final or wait as work rows; never both, never neither.
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """Which of `perhaps_over` are over or wait now, and the shards of the rest, of runs whose canary is done."""
 
-    Returns which of `perhaps_over` are over, and which wait now.
-    """
+    rest: Rest
+    shards: dict[int, list[Shard]]
+
+
+def settle(store: Store, settlement: Settlement, now: datetime, *, process: str) -> Settled:
+    """One transaction. After it, the devices are final or wait as work rows; never both, never neither."""
     with store.write() as tx:
         work, called_off = _without_called_off(tx, settlement.work)
         ledger.drop_work(tx, settlement.closed_work + [(entry.run, entry.device) for entry in called_off])
@@ -55,7 +64,8 @@ def settle(store: Store, settlement: Settlement, now: datetime, *, process: str)
         shard_rows.advance(tx, settlement.cursors)
         for run in run_rows.in_state(tx, list(settlement.pauses), RunState.RUNNING):
             run_rows.set_states(tx, [run], RunState.PAUSED, note=settlement.pauses[run], now=now)
-        return run_ends.finish(tx, settlement.perhaps_over, now)
+        shards = {run: open_rest(tx, run, canary, now) for run, canary in settlement.canaries.items()}
+        return Settled(run_ends.finish(tx, settlement.perhaps_over, now), shards)
 
 
 def _without_called_off(tx: Transaction, work: list[WorkEntry]) -> tuple[list[WorkEntry], list[LedgerEntry]]:

@@ -74,6 +74,8 @@ def add(tx: Transaction, new_runs: Sequence[NewRun]) -> None:
             "may_exceed": new.run.may_exceed,
             "waits_until": _ms(new.run.waits_until),
             "wall": new.run.wall.isoformat() if new.run.wall is not None else None,
+            "past_fuse": new.run.past_fuse,
+            "past_canary": new.run.past_canary,
         }
         for new in new_runs
     ]
@@ -166,6 +168,33 @@ def let_exceed(tx: Transaction, run: int) -> None:
     tx.execute(update(RUNS).where(RUNS.c.seq == run).values(may_exceed=True))
 
 
+def let_past_fuse(tx: Transaction, run: int) -> None:
+    """The run may go on although it selects more than the rule's fuse takes."""
+    tx.execute(update(RUNS).where(RUNS.c.seq == run).values(past_fuse=True))
+
+
+def let_past_canary(tx: Transaction, run: int) -> None:
+    """The rest of the run may go on: its canary was good enough, or a hand says so."""
+    tx.execute(update(RUNS).where(RUNS.c.seq == run).values(past_canary=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What of a run another process may have changed since it was read: whether it is running, and what it was let
+    past."""
+
+    is_running: bool
+    past_fuse: bool
+    past_canary: bool
+
+
+def standing(tx: Transaction, run: int) -> Standing:
+    """How a run stands in this transaction."""
+    query = select(RUNS.c.state, RUNS.c.past_fuse, RUNS.c.past_canary).where(RUNS.c.seq == run)
+    state, past_fuse, past_canary = tx.execute(query).one()
+    return Standing(state == RunState.RUNNING.value, past_fuse, past_canary)
+
+
 def set_states(tx: Transaction, numbers: Sequence[int], state: RunState, *, note: str | None, now: datetime) -> None:
     """Write a transition that `runs/lifecycle.py` has allowed. When a cancelled run is over, `finish` says."""
     for start in range(0, len(numbers), 500):
@@ -245,6 +274,8 @@ def _run(row: Row[Any], known: Mapping[int, Any]) -> Run:
         may_exceed=row.may_exceed,
         waits_until=_instant(row.waits_until),
         wall=None if row.wall is None else datetime.fromisoformat(row.wall),
+        past_fuse=row.past_fuse,
+        past_canary=row.past_canary,
     )
 
 

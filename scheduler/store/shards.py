@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy import Row, and_, func, insert, select, update
 
 from scheduler.domain.ids import MAIN_STEP
 from scheduler.domain.runs import RunState, Shard
@@ -23,12 +23,17 @@ def start_sharded(tx: Transaction, run: int, shards: Sequence[Shard], *, last_de
         .where(RUNS.c.seq == run)
         .values(state=RunState.RUNNING.value, started_at=to_ms(now), last_device=last_device, sharded=True)
     )
+    add(tx, shards)
+
+
+def add(tx: Transaction, shards: Sequence[Shard]) -> None:
+    """Write shards that nothing was read of."""
     if shards:
         tx.execute(
             insert(SHARDS),
             [
                 {
-                    "run": run,
+                    "run": shard.run,
                     "number": shard.number,
                     "last": shard.last,
                     "cursor": shard.cursor,
@@ -70,23 +75,24 @@ def advance(tx: Transaction, cursors: Mapping[tuple[int, int], int]) -> None:
 
 def close_range(tx: Transaction, shard: Shard) -> None:
     """After recovery: everything up to the intent has its row. What was selected is counted anew from the rows, as
-    the windows that were open were decided again."""
-    counted = _rows_between(tx, shard.run, shard.cursor, shard.intent)
+    the windows that were open were decided again.
+
+    Where several shards share a range (the parts of a canary), its rows are those of all of them: what the others
+    have selected is taken off. So the sum is right when the last of them is closed.
+    """
     if shard.number is None:
+        counted = _rows_between(tx, shard.run, 0, shard.intent)
         tx.execute(update(RUNS).where(RUNS.c.seq == shard.run).values(selected=counted, intent=None))
         return
-    first = int(
-        tx.execute(
-            select(func.coalesce(func.max(SHARDS.c.last), 0)).where(
-                SHARDS.c.run == shard.run, SHARDS.c.number < shard.number
-            )
-        ).scalar_one()
-    )
-    counted += _rows_between(tx, shard.run, first, shard.cursor)
+    of_run = SHARDS.c.run == shard.run
+    first = func.coalesce(func.max(SHARDS.c.last).filter(SHARDS.c.last < shard.last), 0)
+    same = and_(SHARDS.c.last == shard.last, SHARDS.c.number != shard.number)
+    others = func.coalesce(func.sum(SHARDS.c.selected).filter(same), 0)
+    after, of_others = tuple(tx.execute(select(first, others).where(of_run)).one())
     tx.execute(
         update(SHARDS)
-        .where(SHARDS.c.run == shard.run, SHARDS.c.number == shard.number)
-        .values(selected=counted, cursor=shard.intent)
+        .where(of_run, SHARDS.c.number == shard.number)
+        .values(selected=_rows_between(tx, shard.run, after, shard.last) - of_others, cursor=shard.intent)
     )
 
 

@@ -175,6 +175,8 @@ class RunRow(SQLModel, table=True):
     may_exceed: bool = False
     waits_until: int | None = None
     wall: str | None = None
+    past_fuse: bool = False
+    past_canary: bool = False
 
 
 class ShardRow(SQLModel, table=True):
@@ -256,13 +258,17 @@ class ClaimRow(SQLModel, table=True):
 
 
 class SelectionRow(SQLModel, table=True):
-    """How many devices the runs of a rule selected in a minute (since 1970), where a fuse watches the rule."""
+    """How many devices the runs of a rule selected in a minute (since 1970), where a fuse watches the rule; and the
+    `total` of the `span` minutes that end with it. `since` is the first minute of the rule's history."""
 
     __tablename__ = "selections"
     __table_args__ = {"sqlite_with_rowid": False}
     rule: str = Field(primary_key=True)
+    span: int = Field(primary_key=True)
     minute: int = Field(primary_key=True)
     devices: int
+    total: int
+    since: int
 
 
 class StopRow(SQLModel, table=True):

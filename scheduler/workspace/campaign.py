@@ -25,7 +25,7 @@ from scheduler.rendering.texts import TextTemplate, compile_texts
 from scheduler.rendering.unfused import Fuse
 from scheduler.rendering.with_values import read_with
 from scheduler.rules.compiler import roots_of
-from scheduler.rules.rule import Collapse, Message, OnUnknown, Rule
+from scheduler.rules.rule import Canary, Collapse, Message, OnUnknown, Rule
 from scheduler.rules.schedule import CatchUp
 from scheduler.rules.timing import Exit
 from scheduler.workspace.templates import TemplateFiles
@@ -102,9 +102,11 @@ class Campaign:
     """Whether `where` is asked again when the delay is over."""
     exits: tuple[Exit, ...]
     """The events that call it off for a person, or for the whole run."""
+    canary: Canary | None
     quiet: QuietOverride
     audience_max: int | None
     """None: the settings'."""
+    ignores_fuse: bool
     reentry: Reentry | None
     """None: always."""
     reentry_key: TextTemplate | None
@@ -257,8 +259,10 @@ def join(rule: Rule, parts: Parts, around: Surroundings, version: str, sources: 
         delay=rule.timing.delay,
         recheck=rule.timing.recheck,
         exits=tuple(replace(one, where=_by_no_clock(one.where, zone)) for one in rule.timing.exits),
+        canary=delivery.canary,
         quiet=rule.timing.quiet,
         audience_max=rule.audience_max,
+        ignores_fuse=rule.ignores_fuse,
         reentry=rule.reentry,
         reentry_key=parts.reentry_key,
         heeds_caps=rule.heeds_caps,

@@ -24,6 +24,7 @@ from scheduler.domain.quantities import Rate
 from scheduler.domain.quiet_hours import QuietAction, QuietHours
 from scheduler.planning.caps import Cap
 from scheduler.planning.experiments import Holdout
+from scheduler.planning.fuse import Fuse
 from scheduler.rules.fields import Values, root_mapping, without_echoes
 from scheduler.workspace.caps import read_caps
 from scheduler.workspace.settings_table import SETTINGS_TABLE, Address
@@ -116,6 +117,7 @@ class Settings:
     locale: str
     shutdown_grace: timedelta
     audience_max: int | None = None
+    fuse: Fuse | None = None
 
     def honours_opt_outs(self, category: str) -> bool:
         """Whether an opt-out from a category counts. What nobody declared can be opted out of."""
@@ -190,6 +192,7 @@ class _Reader:
             locale=values.get("defaults.locale", str, "en"),
             shutdown_grace=values.get("shutdown_grace", timedelta, timedelta(seconds=30)),
             audience_max=values.optional("limits.audience_max", int),
+            fuse=self._fuse(),
         )
 
     def _quiet_hours(self) -> QuietHours | None:
@@ -205,6 +208,19 @@ class _Reader:
     def _holdout(self) -> Holdout | None:
         said = self.values.optional("limits.holdout", Values)
         return None if said is None else Holdout(said.get("share", float, 0.0), said.get("salt", str, ""))
+
+    def _fuse(self) -> Fuse | None:
+        said = self.values.optional("limits.fuse", object)
+        if not isinstance(said, Values):
+            return None  # `ignore` is how none is said
+        fuse = Fuse(said.get("times", int, 1), said.get("within", timedelta, timedelta(minutes=1)))
+        if fuse.times < 1:
+            self.findings.append(error("wrong-value", "`limits.fuse.times` must be 1 or more", said.span("times"),
+                                       "write 10: it blows above ten times the most of the last 30 days"))  # fmt: skip
+        if not timedelta(0) < fuse.within <= timedelta(days=1):
+            self.findings.append(error("wrong-value", "`limits.fuse.within` must be more than nothing, at most 1 day",
+                                       said.span("within"), "write 15 minutes"))  # fmt: skip
+        return fuse
 
     def _store_url(self) -> str:
         url = self.values.get("store.url", str, "sqlite:///clarion.db")

@@ -239,9 +239,10 @@ _HOLDOUT = record(
 )
 _FUSE = record(
     "limits.fuse",
-    Field(path="times", kind=WHOLE_NUMBER, required=True, meaning="As many as in its last 30 days, times this.",
-          example="10"),
-    Field(path="within", kind=DURATION, required=True, meaning="Counted over this time.", example="15 minutes"),
+    Field(path="times", kind=WHOLE_NUMBER, required=True, example="10",
+          meaning="So many times the most that the rule selected within this time in its last 30 days."),
+    Field(path="within", kind=DURATION, required=True, example="15 minutes",
+          meaning="Counted over this time, in whole minutes; at most 1 day."),
 )  # fmt: skip
 _REST = (
     Field(path="limits.quiet_hours", kind=_QUIET_HOURS, example="{from: 22:00, to: 08:00}",
@@ -253,8 +254,9 @@ _REST = (
           meaning="A share of all people that gets nothing."),
     Field(path="limits.audience_max", kind=WHOLE_NUMBER, example="5000000",
           meaning="A run with more devices does not start; a rule may say another number."),
-    Field(path="limits.fuse", kind=either(choice(("ignore",)), _FUSE), built=False, off=("ignore",),
-          example="{times: 10, within: 15 minutes}", meaning="A rule that suddenly selects far more devices pauses."),
+    Field(path="limits.fuse", kind=either(choice(("ignore",)), _FUSE), default="none",
+          example="{times: 10, within: 15 minutes}",
+          meaning="The run of a rule that suddenly selects far more devices than ever is paused."),
     Field(path="testers.*.users", kind=list_of(TEXT, "a list of user ids"), built=False, example="[anna, ben]",
           meaning="The users of a group for `send-test`."),
     Field(path="api.listen", kind=_texts("an address such as 127.0.0.1:8080", _address), default="nothing listens",

@@ -108,12 +108,10 @@ def test_what_init_makes_is_without_any_finding(workspace: Path, clarion: Clario
 
 
 def test_a_warning_is_a_failure_only_with_strict(workspace: Path, clarion: Clarion) -> None:
-    replace(
-        workspace / RULE, "  expires_after", "  canary: {share: 1%, wait: 5 minutes, max_rejects: 2%}\n  expires_after"
-    )
+    replace(workspace / "clarion.yaml", "store:", "workers: 2\nstore:")
     ran = clarion("check")
     assert (ran.code, ran.err) == (0, "1 rule: 1 warning\n")
-    assert "warning[not-yet] `delivery.canary` is not built yet" in ran.out
+    assert "warning[not-yet] `workers` is not built yet" in ran.out
     assert clarion("check", "--strict").code == 1
 
 

@@ -119,7 +119,7 @@ def test_a_run_born_with_its_intent_costs_an_event_four_rows(make_world: Make) -
         ],
         perhaps_over=[window.context.run.seq for window in result.windows],
     )
-    assert len(settle(world.store, settlement, NOW, process="p").over) == 100
+    assert len(settle(world.store, settlement, NOW, process="p").rest.over) == 100
     assert (world.store.rows_written() - before) / 100 <= 4
     assert len(world.runs(RunState.FINISHED)) == 100
 

@@ -23,20 +23,24 @@ from scheduler.store.tables import EVENTS, LEDGER, RUNS, SHARDS, STOPS, USERS, W
 DEVICES = 14
 
 
-def _world(folder: Path, on_unknown: str) -> World:
-    audiences = {
+def _world(folder: Path, kind: str) -> World:
+    delivery: dict[str, object] = {"max_age": "20 days", "expires_after": "20 days"}
+    if kind == "canary":
+        canary = {"canary": {"share": "40%", "wait": "20 s", "max_rejects": "30%"}}
+        return World.make(folder, {"canary": rule_text(delivery=delivery | canary)})
+    audiences: dict[str, dict[str, object]] = {
         "everyone": {"everyone": True},
         "topic": {"topics": ["a", "b"]},
         "user": {"users": ["{{ event.data.user }}"]},
     }
-    delivery = {"on_unknown": on_unknown, "max_age": "20 days", "expires_after": "20 days"}
+    delivery["on_unknown"] = kind
     keys = {"topic": {"supersede": "{{ event.subject }}"}, "user": {"supersede": "{{ event.subject }}"}}
     return World.make(
         folder, {n: rule_text(audience=a, delivery=delivery | keys.get(n, {})) for n, a in audiences.items()}
     )
 
 
-@pytest.fixture(scope="module", params=["resend", "drop"])
+@pytest.fixture(scope="module", params=["resend", "drop", "canary"])
 def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[World, bool]]:
     """A world with devices, and whether its rules drop what is unknown."""
     world = _world(tmp_path_factory.mktemp("walk"), request.param)
@@ -86,7 +90,8 @@ def _check_the_end(world: World, walk: Walk, drops_unknown: bool) -> None:
         assert (counts.pending, counts.selected) == (0, final[run.seq])
         if run.state is RunState.FINISHED:
             assert (
-                counts.selected == {"everyone": DEVICES, "topic": 10, "user": None}.get(run.rule) or run.rule == "user"
+                counts.selected == {"everyone": DEVICES, "canary": DEVICES, "topic": 10, "user": None}.get(run.rule)
+                or run.rule == "user"
             )
     assert _going_on(world) == _newest(world)
     repeated = {(row.run, row.device) for row in rows if row.maybe_repeated}

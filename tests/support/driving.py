@@ -19,7 +19,7 @@ from scheduler.engine.precedence import Precedence
 from scheduler.engine.settler import Settler
 from scheduler.engine.waiting_runs import WaitingRuns
 from scheduler.runs.context import RunContext, context_of
-from scheduler.runs.opening import Started, open_window, start_runs, take_up_work
+from scheduler.runs.opening import Opened, Started, open_window, start_runs, take_up_work
 from scheduler.runs.recovery import recover
 from scheduler.runs.verdicts import Report
 from scheduler.runs.waiting import wake_due
@@ -92,10 +92,21 @@ class Driver:
                 self._take(window)
 
     def open(self, run: ActiveRun, *, limit: int) -> Window | None:
+        """Open the next window of a run; None if it may not go on, or was paused in place of it."""
+        found = self.open_or_pause(run, limit=limit)
+        return found if isinstance(found, Window) else None
+
+    def open_or_pause(self, run: ActiveRun, *, limit: int) -> Opened:
         """Open the next window of a run."""
         shard = next(shard for shard in run.shards if not shard.is_read)
-        window = open_window(self.world.store, run.context, shard.value, self.world.now, limit=limit)
-        return self._take(window)
+        found = open_window(self.world.store, run.context, shard.value, self.world.now, limit=limit)
+        if isinstance(found, Window):
+            return self._take(found)
+        if found is not None:  # what a hand stopped, a hand lets go on: the test's
+            self.work.not_opened(run, found)
+        if run.stopped and not run.outstanding:
+            self.work.forget(run)
+        return found
 
     def take_up(self, run: ActiveRun, *, limit: int = 1_000) -> Window | None:
         """Take up the due work rows of a run, which may have waited."""
@@ -137,7 +148,7 @@ class Driver:
                     wait = (run.work_due - self.world.now).total_seconds()
                     self.world.advance(max(0.0, wait))
                     self.take_up(run)
-                if any(not shard.is_read for shard in run.shards):
+                if not run.stopped and any(not shard.is_read for shard in run.shards):
                     self.open(run, limit=limit)
             self.accept_all()
             self.settle()

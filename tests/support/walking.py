@@ -197,8 +197,11 @@ class Walk:
         self.settle()
         self.start_again()
         self.clear_superseded()
-        for run in self.world.runs(RunState.PAUSED):
-            resume(self.world.store, run.id.hex, self.world.now, apps=[APP])
+        while paused := self.world.runs(RunState.PAUSED):
+            for run in paused:
+                resume(self.world.store, run.id.hex, self.world.now, apps=[APP])
+            self.crash()
+            self.driver.finish_everything()  # a canary may pause its run now
         self.crash()
         self.driver.finish_everything()
 

@@ -132,15 +132,9 @@ def test_each_campaign_is_found_once_if_it_listens_and_not_else(listened: list[t
 def test_a_set_with_an_error_is_not_loaded_and_a_warning_does_not_stop_it() -> None:
     broken = loaded({**FILES, "rules/broken.yaml": "category: news\n"})
     assert broken.workspace is None
-    unbuilt = loaded(
-        {
-            **FILES,
-            "rules/sale.yaml": FILES["rules/sale.yaml"]
-            + "delivery: {canary: {share: 1%, wait: 5 minutes, max_rejects: 2%}}\n",
-        }
-    )
+    unbuilt = loaded({**FILES, "clarion.yaml": "workers: 2\n" + FILES["clarion.yaml"]})
     assert unbuilt.workspace is not None
-    assert [one.message for one in unbuilt.not_built] == ["`delivery.canary` is not built yet"]
+    assert [one.message for one in unbuilt.not_built] == ["`workers` is not built yet"]
 
 
 @pytest.mark.parametrize(
@@ -203,17 +197,6 @@ def test_macro_files_that_a_rule_uses_are_part_of_its_version() -> None:
     assert campaign_from_sources("sale", first.sources).payload.render(None, {}) == b'{"aps":{"alert":"<1>"}}'
     assert sale({**files, "templates/b.j2": files["templates/b.j2"] + " "}).version != first.version
     assert sale({**files, "templates/c.j2": files["templates/c.j2"] + " "}).version == first.version
-
-
-def test_a_stored_version_with_what_is_not_built_is_refused_and_not_obeyed_in_part() -> None:
-    first = sale(FILES).sources
-    sources = {
-        **first,
-        "rules/sale.yaml": first["rules/sale.yaml"]
-        + "delivery: {canary: {share: 1%, wait: 5 minutes, max_rejects: 2%}}\n",
-    }
-    with pytest.raises(OperatorError, match=r"can no longer be compiled:\n.*`delivery.canary` is not built yet"):
-        campaign_from_sources("sale", sources)
 
 
 def test_a_stored_version_that_no_longer_compiles_says_so() -> None:

@@ -15,6 +15,8 @@ depends_on = None
 def upgrade() -> None:
     op.add_column("runs", sa.Column("waits_until", sa.Integer(), nullable=True))
     op.add_column("runs", sa.Column("wall", sa.String(), nullable=True))
+    for word in ("past_fuse", "past_canary"):
+        op.add_column("runs", sa.Column(word, sa.Boolean(), nullable=False, server_default=sa.false()))
     op.create_index("runs_waiting", "runs", ["lane", "waits_until"], sqlite_where=sa.text("waits_until IS NOT NULL"))
     op.add_column("shards", sa.Column("not_before", sa.Integer(), nullable=True))
     op.add_column("shards", sa.Column("zones", sa.String(), nullable=True))
@@ -46,9 +48,12 @@ def upgrade() -> None:
     op.create_table(
         "selections",
         sa.Column("rule", sa.String(), nullable=False),
+        sa.Column("span", sa.Integer(), nullable=False),
         sa.Column("minute", sa.Integer(), nullable=False),
         sa.Column("devices", sa.Integer(), nullable=False),
-        sa.PrimaryKeyConstraint("rule", "minute"),
+        sa.Column("total", sa.Integer(), nullable=False),
+        sa.Column("since", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("rule", "span", "minute"),
         sqlite_with_rowid=False,
     )
 
@@ -72,5 +77,5 @@ def downgrade() -> None:
     for column in ("part", "zones", "not_before"):
         op.drop_column("shards", column)
     op.drop_index("runs_waiting", "runs")
-    for column in ("wall", "waits_until"):
+    for column in ("past_canary", "past_fuse", "wall", "waits_until"):
         op.drop_column("runs", column)
