@@ -27,6 +27,7 @@ from scheduler.rehearsal.virtual_rates import VirtualRates
 from scheduler.rehearsal.virtual_runs import Agenda, Bounds, PendingRuns, RunInHand
 from scheduler.rehearsal.virtual_sending import Provider, VirtualSender
 from scheduler.runs.calling_off import clear_superseded
+from scheduler.runs.canary import Postponed
 from scheduler.runs.context import NoAudience, RunContext, context_of, rate_bounds, under
 from scheduler.runs.ingest import MAX_EVENTS, ingest
 from scheduler.runs.opening import open_window, start_runs, take_up_work
@@ -147,7 +148,13 @@ class VirtualDaemon:
                 return
 
     def _settle(self) -> None:
-        rest = self._sender.flush()
+        settled = self._sender.flush()
+        rest = settled.rest
+        for seq, shards in settled.shards.items():
+            run = self._agenda.run(seq)
+            if run is not None:
+                run.shards += shards
+                self._agenda.arrange(run, self._clock.now())
         for seq in rest.over | rest.waiting.keys():
             run = self._agenda.run(seq)
             if run is not None and seq in rest.waiting:
@@ -252,12 +259,25 @@ class VirtualDaemon:
     def _open(self, run: RunInHand, limit: int, now: datetime) -> None:
         shard = run.shard_to_read(now)
         assert shard is not None
-        window = open_window(self._store, run.context, shard, now, limit=limit)
-        if window is not None:
-            rest = [replace(shard, intent=window.end)] if window.end < shard.last else []
+        opened = open_window(self._store, run.context, shard, now, limit=limit)
+        if isinstance(opened, Window):
+            rest = [replace(shard, intent=opened.end)] if opened.end < shard.last else []
             place = run.shards.index(shard)
             run.shards[place : place + 1] = rest
-        self._send_or_forget(run, window)
+            self._send(opened)
+        elif isinstance(opened, Postponed):
+            self._postpone(run, opened, now)
+        else:
+            self._agenda.forget(run.seq)
+
+    def _postpone(self, run: RunInHand, postponed: Postponed, now: datetime) -> None:
+        """The rest of a run waits for its canary, in the store or in hand."""
+        if postponed.waits:
+            self._agenda.forget(run.seq)
+            self._expect_waking(run.lane, postponed.until)
+        else:
+            run.shards = [replace(shard, not_before=postponed.until) for shard in run.shards]
+            self._agenda.arrange(run, now)
 
     def _send_or_forget(self, run: RunInHand, window: Window | None) -> None:
         if window is None:

@@ -8,12 +8,12 @@ from typing import Final, TypeAlias
 from scheduler.apns.request import PushRequest
 from scheduler.apns.results import Result
 from scheduler.domain.clock import VirtualClock
-from scheduler.domain.runs import LedgerEntry, WorkEntry
+from scheduler.domain.runs import LedgerEntry, Part, WorkEntry
 from scheduler.planning.decisions import expires_at
 from scheduler.rehearsal.virtual_runs import RunInHand
 from scheduler.runs.context import RunContext
 from scheduler.runs.preparing import Preparation
-from scheduler.runs.settling import MAX_SETTLED, Settlement, settle
+from scheduler.runs.settling import MAX_SETTLED, Settled, Settlement, settle
 from scheduler.runs.verdicts import Report, judge
 from scheduler.runs.windows import Window
 from scheduler.store.database import Store
@@ -58,15 +58,19 @@ class VirtualSender:
                     run.expect(entry.not_before)
             if verdict.retirement is not None:
                 settlement.retirements.append(verdict.retirement)
-        if window.shard is not None and window.shard.number is not None:
-            settlement.cursors[seq, window.shard.number] = window.end
+        shard = window.shard
+        if shard is not None and shard.number is not None:
+            settlement.cursors[seq, shard.number] = window.end
+            canary = run.context.campaign.canary
+            if canary is not None and shard.part == Part.CANARY and window.end >= shard.last:
+                settlement.canaries[seq] = canary
         settlement.perhaps_over.append(seq)
 
-    def flush(self) -> Rest:
+    def flush(self) -> Settled:
         """Settle what was sent; returns the runs that are over, and those that wait in the store from now on."""
         settlement, self._settlement = self._settlement, Settlement()
         if settlement.is_empty:
-            return Rest()
+            return Settled(Rest(), {})
         settlement.perhaps_over = list(dict.fromkeys(settlement.perhaps_over))
         return settle(self._store, settlement, self._clock.now(), process=self._process)
 
