@@ -68,6 +68,11 @@ class Size:
     devices: int
     events: int
 
+    @property
+    def kinds(self) -> int:
+        """Kinds of events about users; rules ask for ten of them."""
+        return 40 if self.events < 10_000 else 100
+
 
 FULL = Size(rules=200, devices=10_000, events=100_000)
 SMALL = Size(rules=60, devices=400, events=3_000)
@@ -366,7 +371,7 @@ def _events(
     arrivals: list[tuple[datetime, Arrive | Emit]] = []
     made = 0
     before: list[Event] = []
-    bursts = sorted(START + chance.randrange(1, week_s) * _SECOND for _ in range(max(30, size.events // 300)))
+    bursts = sorted(START + chance.randrange(1, week_s) * _SECOND for _ in range(max(30, size.events // 400)))
     for number, at in enumerate(bursts):
         count = (size.events - made) // (len(bursts) - number)
         count = min(size.events - made, chance.randrange(count // 2, count * 3 // 2 + 2))
@@ -386,7 +391,7 @@ def _event(chance: Random, size: Size, number: int, happened: datetime, numbers:
     lateness = 0 if chance.random() < 0.98 else chance.randrange(200_000)
     lot = chance.random()
     user = f"u{int(_users(size) * chance.random() ** 3)}"
-    kind = f"k{chance.randrange(60)}"
+    kind = f"k{chance.randrange(size.kinds)}"
     sales, scores = max(0.001, 30 / size.events), max(0.0015, 60 / size.events)
     if lot < sales:
         type_, subject, data = SALE, f"sale-{chance.randrange(30)}", {"kind": f"k{chance.randrange(15)}"}
