@@ -347,7 +347,7 @@ _SCHEDULE_ZONES = (None, "America/New_York", "Asia/Kathmandu", "Pacific/Chatham"
 
 
 def _by_schedule(chance: Random, base: WeekRule) -> WeekRule:
-    hours = sorted(chance.sample(range(24), chance.choice([1, 1, 2, 6])))
+    hours = sorted(chance.sample(range(24), chance.choice([1, 1, 2])))
     minute = chance.choice([0, 15, 30, 45])
     made = replace(
         base,
