@@ -49,6 +49,7 @@ bench: $(STAMP) ## the benchmarks, with the peers measured in the same run
 	@$(PYTHON) benchmarks/zones.py
 	@$(PYTHON) benchmarks/delays.py
 	@$(PYTHON) benchmarks/pipeline.py
+	@$(PYTHON) benchmarks/week.py
 	@$(PYTHON) benchmarks/urgent.py
 
 .PHONY: fuzz

@@ -125,8 +125,10 @@ def _births(
     found: dict[UUID, tuple[Campaign, Occasion, int, Event, tuple[int, Event] | None]] = {}
     misses: Counter[tuple[str, str, str]] = Counter()
     for number, event in enumerate(events, first_seq):
-        for campaign in workspace.campaigns_for(event.type):
-            previous = event_rows.previous(tx, event) if campaign.uses_previous else None
+        listening = workspace.campaigns_for(event.type)
+        before = event_rows.previous(tx, event) if any(one.uses_previous for one in listening) else None
+        for campaign in listening:
+            previous = before if campaign.uses_previous else None
             match occasion_of(campaign, event, previous[1] if previous else None, now):
                 case Occasion() as occasion:
                     found.setdefault(

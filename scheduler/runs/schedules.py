@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from itertools import islice
 from uuid import UUID
 
@@ -171,6 +172,9 @@ class _Look:
 
 
 def _look(campaign: Campaign, planned: Planned, row: Remembered, now: datetime, awake_since: datetime) -> _Look:
+    first = _first_after(planned, row.handled)
+    if first is None or first > now:
+        return _Look(campaign, (), Counter(), row, False, first)
     in_grace = now - planned.grace - timedelta.resolution - (SPAN if planned.by_device else timedelta())
     late = list(islice(planned.slots_between(row.handled, in_grace), MAX_COUNTED))
     slots = list(planned.slots_between(max(row.handled, in_grace), now))
@@ -189,6 +193,13 @@ def _look(campaign: Campaign, planned: Planned, row: Remembered, now: datetime, 
         row = replace(row, ran_on=day, several=has_several_on(planned.timetable, planned.zone, day))
     following = next(planned.slots_after(now), None)
     return _Look(campaign, start, +counted, row, more, None if following is None else following.at)
+
+
+@lru_cache(maxsize=4_096)  # the slots of one rule come, and all others are asked when theirs do
+def _first_after(planned: Planned, handled: datetime) -> datetime | None:
+    """When the first slot that was not handled is due."""
+    slot = next(planned.slots_after(handled), None)
+    return None if slot is None else slot.at
 
 
 def _decide(

@@ -169,7 +169,7 @@ def page_statement(
 
 def recipients_named(tx: Transaction, audiences: Sequence[Audience]) -> list[list[Recipient]]:
     """For each of these audiences, which name users and no topics: its active devices in order, before `where`. Many
-    small audiences share one query."""
+    small audiences share one query, but no recipient: each run decides about its own."""
     by_user: dict[tuple[str, str], list[Recipient]] = {}
     for app in {audience.app for audience in audiences}:
         of_app = [audience for audience in audiences if audience.app == app]
@@ -184,13 +184,16 @@ def recipients_named(tx: Transaction, audiences: Sequence[Audience]) -> list[lis
             rows = tx.execute(query).all()
             for row, recipient in zip(rows, _recipients(tx, shared, rows), strict=True):
                 by_user.setdefault((app, row.user), []).append(recipient)
-    return [
-        sorted(
-            (one for user in audience.users or () for one in by_user.get((audience.app, user), ())),
-            key=lambda recipient: recipient.id,
-        )
-        for audience in audiences
-    ]
+    given: set[tuple[str, str]] = set()
+    found: list[list[Recipient]] = []
+    for audience in audiences:
+        named: list[Recipient] = []
+        for user in audience.users or ():
+            devices = by_user.get((audience.app, user), ())
+            named.extend(map(replace, devices) if (audience.app, user) in given else devices)
+            given.add((audience.app, user))
+        found.append(sorted(named, key=lambda recipient: recipient.id))
+    return found
 
 
 def recipients_by_id(tx: Transaction, audience: Audience, devices: Sequence[int]) -> dict[int, Recipient]:

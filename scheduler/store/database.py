@@ -34,13 +34,15 @@ class Store:
     """An open database. Threads may share it; the engine keeps one writer at a time by its own limiter.
 
     Whatever it does, a failure of the file, its disk, or another process that uses it is an OperatorError.
+    `is_scratch`: of a rehearsal, whose file nobody needs after a power loss. It never waits for the disk.
     """
 
-    def __init__(self, url: str, *, busy_ms: int = BUSY_MS) -> None:
+    def __init__(self, url: str, *, busy_ms: int = BUSY_MS, is_scratch: bool = False) -> None:
         self.url = url
         self.path = sqlite_path(url)
         self._busy_ms = busy_ms
-        self._writer = _engine(url, begin="BEGIN IMMEDIATE", pool_size=1, busy_ms=busy_ms)
+        synchronous = "OFF" if is_scratch else "FULL"
+        self._writer = _engine(url, begin="BEGIN IMMEDIATE", pool_size=1, busy_ms=busy_ms, synchronous=synchronous)
         self._reader = _engine(url, begin="BEGIN", pool_size=4, busy_ms=busy_ms)
 
     @contextmanager
@@ -96,7 +98,7 @@ def sqlite_path(url: str) -> Path:
     return Path(parsed.database)
 
 
-def open_store(url: str, *, busy_ms: int = BUSY_MS) -> Store:
+def open_store(url: str, *, busy_ms: int = BUSY_MS, is_scratch: bool = False) -> Store:
     """Open the store at the current schema; a missing database is made. An older or newer one is refused."""
     path = sqlite_path(url)
     if not path.exists():
@@ -111,7 +113,7 @@ def open_store(url: str, *, busy_ms: int = BUSY_MS) -> Store:
             where=str(path),
             hint="run 'clarion db upgrade'" if older else "it was used by a newer Clarion: upgrade this one",
         )
-    return Store(url, busy_ms=busy_ms)
+    return Store(url, busy_ms=busy_ms, is_scratch=is_scratch)
 
 
 def schema_revision(url: str) -> str | None:
@@ -131,7 +133,7 @@ def _has_table(connection: Connection, name: str) -> bool:
     return connection.execute(query, {"name": name}).first() is not None
 
 
-def _engine(url: str, *, begin: str, pool_size: int, busy_ms: int) -> Engine:
+def _engine(url: str, *, begin: str, pool_size: int, busy_ms: int, synchronous: str = "FULL") -> Engine:
     engine = create_engine(
         url,
         pool_size=pool_size,
@@ -146,7 +148,7 @@ def _engine(url: str, *, begin: str, pool_size: int, busy_ms: int) -> Engine:
         cursor = connection.cursor()
         for pragma in (
             "journal_mode=WAL",
-            "synchronous=FULL",
+            f"synchronous={synchronous}",
             f"busy_timeout={busy_ms}",
             "cache_size=-8192",
             "temp_store=MEMORY",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, bindparam, delete, func, insert, select, update
+from sqlalchemy import Row, Select, and_, bindparam, delete, func, insert, select, update
 
 from scheduler.domain.ids import MAIN_STEP
 from scheduler.domain.outcomes import OutcomeKind
@@ -21,8 +21,14 @@ _MAX_RUNS = 500
 _MAX_COUNTS = 500
 """In one query. SQLite takes 2,000 columns (sqlite.org: Implementation Limits For SQLite)."""
 _INSERT_LEDGER = insert(LEDGER)
-_DELETE_WORK = delete(WORK).where(
-    WORK.c.run == bindparam("r"), WORK.c.step == MAIN_STEP, WORK.c.device == bindparam("d")
+# What is asked for each of many small runs is made once: to make a statement costs more than to run it.
+_INSERT_WORK = insert(WORK)
+_IS_DEVICE = and_(WORK.c.run == bindparam("r"), WORK.c.step == MAIN_STEP, WORK.c.device == bindparam("d"))
+_DELETE_WORK = delete(WORK).where(_IS_DEVICE)
+_INTEND_WORK = (
+    update(WORK)
+    .where(_IS_DEVICE)
+    .values(state=WorkState.INTENDED.value, process=bindparam("by"), attempts=WORK.c.attempts + 1)
 )
 
 
@@ -68,7 +74,7 @@ def add_work(tx: Transaction, entries: Sequence[WorkEntry], process: str | None)
     """Write what is not final and has no row yet."""
     if entries:
         tx.execute(
-            insert(WORK),
+            _INSERT_WORK,
             [
                 {
                     "run": entry.run,
@@ -95,12 +101,7 @@ def drop_work(tx: Transaction, devices: Sequence[tuple[int, int]]) -> None:
 def intend_work(tx: Transaction, devices: Sequence[tuple[int, int]], process: str) -> None:
     """Work rows of (run, device) are taken up: they may be sent from now on."""
     if devices:
-        tx.execute(
-            update(WORK)
-            .where(WORK.c.run == bindparam("r"), WORK.c.step == MAIN_STEP, WORK.c.device == bindparam("d"))
-            .values(state=WorkState.INTENDED.value, process=process, attempts=WORK.c.attempts + 1),
-            [{"r": run, "d": device} for run, device in devices],
-        )
+        tx.execute(_INTEND_WORK, [{"r": run, "d": device, "by": process} for run, device in devices])
 
 
 def due_work(tx: Transaction, runs: Sequence[int], now: datetime, *, limit: int) -> dict[int, list[WorkEntry]]:

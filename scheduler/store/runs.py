@@ -144,12 +144,17 @@ def latest(tx: Transaction, limit: int, rule: str | None = None) -> list[Run]:
     return _runs(tx, tx.execute(query).all())
 
 
+_IN_STATE = select(RUNS.c.seq).where(
+    RUNS.c.seq.in_(bindparam("numbers", expanding=True)), RUNS.c.state.in_(bindparam("states", expanding=True))
+)
+
+
 def in_state(tx: Transaction, numbers: Sequence[int], *states: RunState) -> set[int]:
     """Which of these runs are in one of these states now."""
     found: set[int] = set()
     for start in range(0, len(numbers), 500):
-        query = select(RUNS.c.seq).where(RUNS.c.seq.in_(numbers[start : start + 500]), RUNS.c.state.in_(states))
-        found.update(tx.execute(query).scalars())
+        asked = {"numbers": numbers[start : start + 500], "states": [state.value for state in states]}
+        found.update(tx.execute(_IN_STATE, asked).scalars())
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from scheduler.apns.results import ACCEPTED_ANSWER, Answer
 from scheduler.planning.experiments import Holdout, drawn_variants, held_out
 from scheduler.runs.preparing import Preparation
 from scheduler.store.registry_changes import DeviceChange
-from scheduler.store.tables import LEDGER
+from scheduler.store.tables import LEDGER, RUNS
 
 Make = Callable[..., World]
 TEMPLATES = {
@@ -211,6 +212,32 @@ def test_a_run_that_is_opened_at_once_draws_too(make_world: Make, named: list[st
     register(world.store, [DeviceChange(app=APP, token=token_of(1), user="ann")])
     (window,) = world.ingest(event("a"), room={APP: 100}).windows
     assert [recipient.held_out for recipient in window.recipients] == [True]
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_what_one_rule_draws_for_a_user_is_not_what_another_one_drew(tmp_path: Path, at_once: bool) -> None:
+    """Two rules meet the same user in one transaction: at the event, or when both runs begin."""
+    users = {"users": ["{{ event.data.user_id }}"]}
+    everybody_held_out = {"holdout": "100%", "variants": [{"name": "other", "weight": 1, "template": "short"}]}
+    rules = {
+        "a-nobody-gets": rule_text(audience=users, experiment=everybody_held_out),
+        "b-everybody-gets": rule_text(audience=users, experiment={"variants": VARIANTS[:1]}),
+        "c-without": rule_text(audience=users),
+    }
+    world = World.make(tmp_path, rules, templates=TEMPLATES)
+    register(world.store, [DeviceChange(app=APP, token=token_of(1), user="ann")])
+    provider = Provider(world)
+    provider.adopt(world.ingest(event("e1", user_id="ann"), room={APP: 10} if at_once else None).windows)
+    provider.finish_everything()
+    with world.store.read() as tx:
+        columns = (RUNS.c.rule, LEDGER.c.outcome, LEDGER.c.variant)
+        rows = tx.execute(select(*columns).join(RUNS, RUNS.c.seq == LEDGER.c.run))
+        assert sorted(map(tuple, rows)) == [
+            ("a-nobody-gets", "suppressed", None),
+            ("b-everybody-gets", "accepted", "short"),
+            ("c-without", "accepted", None),
+        ]
+    world.store.close()
 
 
 def test_a_rule_that_was_renamed_draws_by_its_first_name(make_world: Make) -> None:
