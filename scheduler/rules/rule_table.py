@@ -91,6 +91,14 @@ _MESSAGE = (
           example='{headline: {en: Goal, de: Tor}}',
           meaning="Values for the template: texts or templates; a mapping whose keys are all locales is localised."),
 )  # fmt: skip
+_CANARY = record(
+    "delivery.canary",
+    Field(path="share", kind=PERCENT, required=True, meaning="How many of the people go first.", example="0.5%"),
+    Field(path="wait", kind=DURATION, required=True, meaning="How long the rest waits once these are sent.",
+          example="5 minutes"),
+    Field(path="max_rejects", kind=PERCENT, required=True, example="2%",
+          meaning="A larger share of rejects among their answers pauses the run."),
+)  # fmt: skip
 _DELIVERY = (
     Field(path="delivery.type", kind=one_of(PushType, _PUSH_WORDS), default="alert",
           example="background", meaning="The push type."),
@@ -114,6 +122,9 @@ _DELIVERY = (
     Field(path="delivery.on_unknown", kind=one_of(OnUnknown, _UNKNOWN_WORDS),
           default="resend; voip, pushtotalk and location drop",
           example="drop", meaning="What is done with what may or may not have been sent."),
+    Field(path="delivery.canary", kind=_CANARY,
+          meaning="First a share of the people, drawn by a hash; then the rest, unless too many were rejected.",
+          example="{share: 0.5%, wait: 5 minutes, max_rejects: 2%}"),
 )  # fmt: skip
 _UNLESS = record(
     "timing.unless",
@@ -165,14 +176,6 @@ _VARIANT = record(
     Field(path="template", kind=NAME, default="the rule's", meaning="A template of its own.", example="basket-short"),
     Field(path="with", kind=MAPPING, default="the rule's", meaning="Values of its own.", example="{headline: Hello}"),
 )  # fmt: skip
-_CANARY = record(
-    "delivery.canary",
-    Field(path="share", kind=PERCENT, required=True, meaning="How many of the people go first.", example="0.5%"),
-    Field(path="wait", kind=DURATION, required=True, meaning="How long the rest waits once these are sent.",
-          example="5 minutes"),
-    Field(path="max_rejects", kind=PERCENT, required=True, example="2%",
-          meaning="A larger share of rejects among their answers pauses the run."),
-)  # fmt: skip
 _IGNORED = record(
     "ignore",
     Field(path="check", kind=WORD, required=True, meaning="The code of a warning or note.", example="overlay-texts"),
@@ -180,10 +183,7 @@ _IGNORED = record(
         path="because", kind=TEXT, required=True, meaning="Why it is all right here.", example="the picture says it all"
     ),
 )
-_LATER = (
-    Field(path="delivery.canary", kind=_CANARY,
-          meaning="First a share of the people, drawn by a hash; then the rest, unless too many were rejected.",
-          example="{share: 0.5%, wait: 5 minutes, max_rejects: 2%}"),
+_TIMING = (
     Field(path="timing.delay", kind=DURATION, default="none", example="2 hours",
           meaning="Wait so long after the event's time."),
     Field(path="timing.unless", kind=one_or_list(_UNLESS, "a list of events that call it off"),
@@ -193,6 +193,8 @@ _LATER = (
     Field(path="timing.quiet_hours", kind=either(one_of(QuietAction), _QUIET), default="the category's",
           meaning="What is done with what falls into the quiet hours.",
           example="{from: 22:00, to: 08:00}"),
+)  # fmt: skip
+_LIMITS = (
     Field(path="limits.reentry", kind=either(choice(("always", "never")), _REENTRY), default="always; `at`: never",
           meaning="How often one person gets it: `always`, `never` again, or again after a time, by a key.",
           example="never"),
@@ -204,12 +206,16 @@ _LATER = (
           meaning="`ignore`: it may suddenly select far more devices than ever, and goes on."),
     Field(path="limits.per_user", kind=choice(("all", "latest")), default="all",
           meaning="All devices of a person that match, or the one used last.", example="latest"),
+)  # fmt: skip
+_EXPERIMENT = (
     Field(path="experiment.holdout", kind=PERCENT, meaning="The share of people that gets nothing (`held_out`).",
           example="5%"),
     Field(path="experiment.salt", kind=TEXT, default="the rule's first name", example="autumn",
           meaning="Rules with the same salt hold out the same people."),
     Field(path="experiment.variants", kind=list_of(_VARIANT, "a list of variants"),
           meaning="Several messages, shared out by weight.", example="[{name: a, weight: 50}, {name: b, weight: 50}]"),
+)  # fmt: skip
+_IGNORE = (
     Field(path="ignore", kind=list_of(_IGNORED, "a list of checks"), meaning="Warnings to silence in this file.",
           example="[{check: overlay-texts, because: the picture says it all}]"),
 )  # fmt: skip
@@ -226,7 +232,7 @@ _RESERVED = tuple(
 )
 
 RULE_TABLE = Table(
-    (*_IDENTITY, *_TRIGGER, *_AUDIENCE, *_MESSAGE, *_DELIVERY, *_LATER, *_RESERVED),
+    (*_IDENTITY, *_TRIGGER, *_AUDIENCE, *_MESSAGE, *_DELIVERY, *_TIMING, *_LIMITS, *_EXPERIMENT, *_IGNORE, *_RESERVED),
     hints={
         "on": "a rule listens with `trigger: {event: …}`",
         "name": "a rule is called like its file: rules/NAME.yaml",

@@ -48,16 +48,14 @@ def reference(text: str) -> str:
     """The text of docs/rules.md with its tables made anew."""
     tables = {
         name: built_rows(RULE_TABLE, name)
-        for name in ("trigger", "audience", "message", "delivery", "timing", "experiment")
+        for name in ("trigger", "audience", "message", "delivery", "timing", "limits", "experiment")
     }
-    tables["timing-parts"] = part_rows(RULE_TABLE, "timing")
-    tables["experiment-parts"] = part_rows(RULE_TABLE, "experiment")
+    for name in ("delivery", "timing", "limits", "experiment"):
+        tables[f"{name}-parts"] = part_rows(RULE_TABLE, name)
     tables["identity"] = built_rows(RULE_TABLE, "")
-    tables["unbuilt"] = unbuilt_rows(RULE_TABLE)
-    tables["parts"] = part_rows(RULE_TABLE)
     tables["reserved"] = reserved_words(RULE_TABLE)
     tables["settings"] = built_rows(SETTINGS_TABLE, "store", "apps", "categories", "limits", "api", "defaults", "")
-    tables["limits-parts"] = part_rows(SETTINGS_TABLE, "limits")
+    tables["settings-limits-parts"] = part_rows(SETTINGS_TABLE, "limits")
     tables["settings-unbuilt"] = unbuilt_rows(SETTINGS_TABLE)
     tables["settings-parts"] = part_rows(SETTINGS_TABLE)
     tables |= {name: markdown(rows()) for name, rows in _LANGUAGE.items()}

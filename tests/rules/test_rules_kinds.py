@@ -112,16 +112,8 @@ def test_all_problems_come_at_once() -> None:
     ["limits: {caps: ignore, fuse: ignore, reentry: always, per_user: all}",
      "timing: {quiet_hours: ignore, recheck: true, delay: 0 s}"],
 )  # fmt: skip
-def test_values_that_switch_an_unbuilt_thing_off_are_accepted(switched_off: str) -> None:
+def test_values_that_switch_a_thing_off_are_accepted(switched_off: str) -> None:
     assert messages(SMALLEST + switched_off) == []
-
-
-@pytest.mark.parametrize(
-    "one", [one for one in RULE_TABLE.fields if not one.built and one.example not in one.off], ids=lambda one: one.path
-)
-def test_every_unbuilt_field_is_refused_as_not_yet(one: Field) -> None:
-    _, findings = RULE_TABLE.read(root_of(rule_with(one, one.example)))
-    assert [(finding.severity, finding.code) for finding in findings] == [("warning", "not-yet")]
 
 
 @pytest.mark.parametrize("one", [one for one in RULE_TABLE.fields if not one.reserved], ids=lambda one: one.path)
