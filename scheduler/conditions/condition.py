@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from scheduler.conditions.binding import bound
 from scheduler.conditions.evaluation import Evaluate, Scope, compiled
@@ -40,8 +41,11 @@ class Condition:
     def bind(self, known: Mapping[str, object]) -> Condition:
         """What is left once these roots are known: `bind(known).evaluate(rest)` is `evaluate(known and rest)`.
 
-        A known root that is None is missing with everything in it. The zone may be known too.
+        A known root that is None is missing with everything in it. The zone may be known too. Where it reads nothing
+        that is known, what is left is one and the same condition each time.
         """
+        if not (self.reads_zone and "zone" in known) and not any(_root(name) in known for name in self.names):
+            return _folded(self)
         return Condition(bound(self.expression, known), self.source_text)
 
     @property
@@ -58,3 +62,12 @@ class Condition:
         """The names that it reads and `scope` does not have: why a result is unknown."""
         missing = (str(name) for name in names_in(self.expression) if compiled(name)(scope) is None)
         return tuple(dict.fromkeys(missing))
+
+
+def _root(name: str) -> str:
+    return name.partition(".")[0]
+
+
+@lru_cache(maxsize=1_024)
+def _folded(condition: Condition) -> Condition:
+    return Condition(bound(condition.expression, {}), condition.source_text)

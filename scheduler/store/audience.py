@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import ColumnElement, Row, Select, Subquery, and_, func, or_, select, true, union
+from sqlalchemy import ColumnElement, Row, Select, Subquery, and_, bindparam, func, or_, select, true, union
 
 from scheduler.conditions.condition import Condition
 from scheduler.domain.runs import Recipient
@@ -42,7 +42,22 @@ _RECIPIENT_COLUMNS = (
     USERS.c.time_zone.label("user_time_zone"),
     USERS.c.opt_outs,
 )
+_WIDTH = len(_RECIPIENT_COLUMNS)
 _WITH_USERS = DEVICES.outerjoin(USERS, USERS.c.id == DEVICES.c.user)
+# Statements are made once, of each shape, and run with their values: to make one costs more than to run it.
+_AFTER, _LAST, _LIMIT = bindparam("after"), bindparam("last"), bindparam("limit")
+_WANTED = and_(DEVICES.c.app == bindparam("app"), DEVICES.c.active)
+_IN_RANGE = and_(DEVICES.c.id > _AFTER, DEVICES.c.id <= _LAST)
+_OF_USERS = DEVICES.c.user.in_(bindparam("users", expanding=True))
+_DEVICES = select(*_RECIPIENT_COLUMNS).select_from(_WITH_USERS).where(_WANTED).order_by(DEVICES.c.id)
+_DEVICES_OF_USERS = _DEVICES.where(_OF_USERS)
+_DEVICES_BY_ID = _DEVICES.where(DEVICES.c.id.in_(bindparam("devices", expanding=True)))
+_HIGHEST = select(func.coalesce(func.max(DEVICES.c.id), 0))
+_TOPIC_IDS = (
+    select(TOPICS.c.id)
+    .where(TOPICS.c.app == bindparam("app"), TOPICS.c.name.in_(bindparam("names", expanding=True)))
+    .order_by(TOPICS.c.id)
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +93,7 @@ class Page:
 
 def highest_device(tx: Transaction) -> int:
     """The highest device id there is: a run's audience is fixed at its start by it."""
-    return int(tx.execute(select(func.coalesce(func.max(DEVICES.c.id), 0))).scalar_one())
+    return int(tx.execute(_HIGHEST).scalar_one())
 
 
 def page(
@@ -92,18 +107,19 @@ def page(
 ) -> Page:
     """Up to `limit` active devices with after < id ≤ last; given zones, only those that are there. The residual
     condition is the caller's to evaluate."""
-    statement = page_statement(tx, audience, after=after, last=last, limit=limit, zones=zones)
-    if statement is None:
+    asked = page_statement(tx, audience, after=after, last=last, limit=limit, zones=zones)
+    if asked is None:
         return Page([], last)
+    rows = tx.execute(*asked).all()
     if audience.topics is not None and audience.users is None:
-        return _page_of_members(tx, audience, statement, last=last, limit=limit)
-    rows = tx.execute(statement).all()
+        passing = [row for row in rows if row.id is not None and row.passes]
+        return Page(_recipients(tx, audience, passing), rows[-1].member if len(rows) == limit else last)
     return Page(_recipients(tx, audience, rows), rows[-1].id if len(rows) == limit else last)
 
 
 def count_up_to(tx: Transaction, audience: Audience, *, last: int, limit: int) -> int:
     """How many devices up to `last` the SQL lets through, counted no further than `limit`. No fewer than match."""
-    wanted = select(DEVICES.c.id).select_from(_WITH_USERS).where(_wanted(audience), DEVICES.c.id <= last)
+    wanted = select(DEVICES.c.id).select_from(_WITH_USERS).where(_WANTED, DEVICES.c.id <= last)
     if audience.where is not None:
         wanted = wanted.where(_prefilter(tx, audience))
     if audience.users is not None:
@@ -115,7 +131,7 @@ def count_up_to(tx: Transaction, audience: Audience, *, last: int, limit: int) -
         of_topics = select(MEMBERSHIPS.c.device).where(MEMBERSHIPS.c.topic.in_(topics)).distinct().subquery("members")
         wanted = wanted.where(DEVICES.c.id.in_(select(of_topics.c.device)))
     counted = select(func.count()).select_from(wanted.limit(limit).subquery("counted"))
-    return int(tx.execute(counted).scalar_one())
+    return int(tx.execute(counted, {"app": audience.app}).scalar_one())
 
 
 def counts_exactly(tx: Transaction, audience: Audience) -> bool:
@@ -131,37 +147,65 @@ def page_statement(
     last: int,
     limit: int,
     zones: tuple[str, ...] | None = None,
-) -> Select[Any] | None:
-    """The query of a page, or None where no such topic exists. Public for EXPLAIN QUERY PLAN."""
-    in_range = and_(DEVICES.c.id > after, DEVICES.c.id <= last)
-    wanted = _prefilter(tx, audience) if zones is None else and_(_in_zones(zones), _prefilter(tx, audience))
-    if audience.topics is None:
-        query = _devices(audience).where(in_range, wanted).limit(limit)
-        return query.where(DEVICES.c.user.in_(audience.users)) if audience.users is not None else query
-    topics = _topic_ids(tx, audience.app, audience.topics)
-    if not topics:
-        return None
+) -> tuple[Select[Any], dict[str, object]] | None:
+    """The query of a page and its values, or None where no such topic exists. Public for EXPLAIN QUERY PLAN."""
+    values: dict[str, object] = {"app": audience.app, "after": after, "last": last, "limit": limit}
+    topics: list[int] | None = None
+    if audience.topics is not None:
+        topics = _topic_ids(tx, audience.app, audience.topics)
+        if not topics:
+            return None
+    number = None
     if audience.users is not None:
-        query = _devices(audience).where(in_range, wanted).limit(limit)
-        return query.where(DEVICES.c.user.in_(audience.users), _is_member(topics))
+        values["users"] = audience.users
+        if topics is not None:
+            values["topics"] = topics
+    elif topics is not None:
+        number = len(topics)
+        values.update((f"topic_{place}", topic) for place, topic in enumerate(topics))
+    by = _By(users=audience.users is not None, topics=topics is not None, merged=number)
+    return _page_query(by, audience.where, zones, tx.dialect.name), values
+
+
+class _By(NamedTuple):
+    """How an audience is given: by users, by topics, and of how many topics the ranges are merged."""
+
+    users: bool
+    topics: bool
+    merged: int | None
+
+
+@lru_cache(maxsize=256)  # the pages of a run ask the same again, and mostly the runs of a rule
+def _page_query(by: _By, where: Condition | None, zones: tuple[str, ...] | None, database: str) -> Select[Any]:
+    wanted = true() if where is None else _lowered(where, database)
+    if zones is not None:
+        wanted = and_(_in_zones(zones), wanted)
+    if by.merged is None:
+        query = _DEVICES.where(_IN_RANGE, wanted).limit(_LIMIT)
+        if by.users:
+            query = query.where(_OF_USERS)
+        return query.where(_is_member()) if by.topics else query
     bounded = _merged(
         [
             select(MEMBERSHIPS.c.device)
-            .where(MEMBERSHIPS.c.topic == topic, MEMBERSHIPS.c.device > after, MEMBERSHIPS.c.device <= last)
+            .where(
+                MEMBERSHIPS.c.topic == bindparam(f"topic_{place}"),
+                MEMBERSHIPS.c.device > _AFTER,
+                MEMBERSHIPS.c.device <= _LAST,
+            )
             .order_by(MEMBERSHIPS.c.device)
-            .limit(limit)
-            .subquery(f"topic_{number}")
-            for number, topic in enumerate(topics)
+            .limit(_LIMIT)
+            .subquery(f"topic_{place}")
+            for place in range(by.merged)
         ],
-        limit=limit,
         name="members",
     )
     # The outer join keeps every member, so that the page knows how far it has looked.
-    joined = bounded.outerjoin(DEVICES, and_(DEVICES.c.id == bounded.c.device, _wanted(audience))).outerjoin(
+    joined = bounded.outerjoin(DEVICES, and_(DEVICES.c.id == bounded.c.device, _WANTED)).outerjoin(
         USERS, USERS.c.id == DEVICES.c.user
     )
     return (
-        select(bounded.c.device.label("member"), wanted.label("passes"), *_RECIPIENT_COLUMNS)
+        select(*_RECIPIENT_COLUMNS, bounded.c.device.label("member"), wanted.label("passes"))
         .select_from(joined)
         .order_by(bounded.c.device)
     )
@@ -180,8 +224,7 @@ def recipients_named(tx: Transaction, audiences: Sequence[Audience]) -> list[lis
         )
         users = list(dict.fromkeys(user for audience in of_app for user in audience.users or ()))
         for start in range(0, len(users), 500):
-            query = _devices(shared).where(DEVICES.c.user.in_(users[start : start + 500]))
-            rows = tx.execute(query).all()
+            rows = tx.execute(_DEVICES_OF_USERS, {"app": app, "users": users[start : start + 500]}).all()
             for row, recipient in zip(rows, _recipients(tx, shared, rows), strict=True):
                 by_user.setdefault((app, row.user), []).append(recipient)
     given: set[tuple[str, str]] = set()
@@ -200,8 +243,8 @@ def recipients_by_id(tx: Transaction, audience: Audience, devices: Sequence[int]
     """These devices, as far as they are still active: for work rows that are taken up."""
     found: dict[int, Recipient] = {}
     for start in range(0, len(devices), 500):
-        query = _devices(audience).where(DEVICES.c.id.in_(devices[start : start + 500]))
-        for recipient in _recipients(tx, audience, tx.execute(query).all()):
+        asked = {"app": audience.app, "devices": devices[start : start + 500]}
+        for recipient in _recipients(tx, audience, tx.execute(_DEVICES_BY_ID, asked).all()):
             found[recipient.id] = recipient
     return found
 
@@ -209,41 +252,37 @@ def recipients_by_id(tx: Transaction, audience: Audience, devices: Sequence[int]
 def recipients_of(tx: Transaction, audience: Audience, users: Sequence[str], *, last: int | None) -> list[Recipient]:
     """The active devices of these users that the SQL of an audience lets through, with device ids up to `last`.
     Found by user; the residual condition is the caller's to evaluate."""
-    query = _devices(audience).where(_prefilter(tx, audience))
+    query = _DEVICES_OF_USERS.where(_prefilter(tx, audience))
+    asked: dict[str, object] = {"app": audience.app}
     if audience.topics is not None:
-        topics = _topic_ids(tx, audience.app, audience.topics)
-        query = query.where(_is_member(topics))
+        query = query.where(_is_member())
+        asked["topics"] = _topic_ids(tx, audience.app, audience.topics)
     found: list[Recipient] = []
     for start in range(0, len(users), 500):
-        rows = tx.execute(query.where(DEVICES.c.user.in_(users[start : start + 500]))).all()
+        rows = tx.execute(query, {**asked, "users": users[start : start + 500]}).all()
         found += _recipients(tx, audience, [row for row in rows if last is None or row.id <= last])
     return found
 
 
-def _is_member(topics: Sequence[int]) -> ColumnElement[bool]:
+def _is_member() -> ColumnElement[bool]:
     return (
         select(MEMBERSHIPS.c.device)
-        .where(MEMBERSHIPS.c.topic.in_(topics), MEMBERSHIPS.c.device == DEVICES.c.id)
+        .where(
+            MEMBERSHIPS.c.topic.in_(bindparam("topics", expanding=True)),
+            MEMBERSHIPS.c.device == DEVICES.c.id,
+        )
         .exists()
     )
 
 
-def _merged(ranges: Sequence[Subquery], *, limit: int, name: str) -> Subquery:
-    """The first `limit` devices of these ranges together, each once and in order. Too many are merged in groups."""
+def _merged(ranges: Sequence[Subquery], *, name: str) -> Subquery:
+    """The first devices of these ranges together, each once and in order. Too many are merged in groups."""
     if len(ranges) > _MAX_TERMS:
         ranges = [
-            _merged(ranges[start : start + _MAX_TERMS], limit=limit, name=f"{name}_{start}")
+            _merged(ranges[start : start + _MAX_TERMS], name=f"{name}_{start}")
             for start in range(0, len(ranges), _MAX_TERMS)
         ]
-    return union(*(select(one.c.device) for one in ranges)).order_by("device").limit(limit).subquery(name)
-
-
-def _devices(audience: Audience) -> Select[Any]:
-    return select(*_RECIPIENT_COLUMNS).select_from(_WITH_USERS).where(_wanted(audience)).order_by(DEVICES.c.id)
-
-
-def _wanted(audience: Audience) -> ColumnElement[bool]:
-    return and_(DEVICES.c.app == audience.app, DEVICES.c.active)
+    return union(*(select(one.c.device) for one in ranges)).order_by("device").limit(_LIMIT).subquery(name)
 
 
 @lru_cache(maxsize=128)
@@ -267,14 +306,7 @@ def _lowered(where: Condition, database: str) -> ColumnElement[bool]:
 
 
 def _topic_ids(tx: Transaction, app: str, names: Sequence[str]) -> list[int]:
-    query = select(TOPICS.c.id).where(TOPICS.c.app == app, TOPICS.c.name.in_(names)).order_by(TOPICS.c.id)
-    return list(tx.execute(query).scalars())
-
-
-def _page_of_members(tx: Transaction, audience: Audience, statement: Select[Any], *, last: int, limit: int) -> Page:
-    rows = tx.execute(statement).all()
-    passing = [row for row in rows if row.id is not None and row.passes]
-    return Page(_recipients(tx, audience, passing), rows[-1].member if len(rows) == limit else last)
+    return list(tx.execute(_TOPIC_IDS, {"app": app, "names": names}).scalars())
 
 
 def _recipients(tx: Transaction, audience: Audience, rows: Sequence[Row[Any]]) -> list[Recipient]:
@@ -282,34 +314,53 @@ def _recipients(tx: Transaction, audience: Audience, rows: Sequence[Row[Any]]) -
     instants = _uses(audience, "device.registered_at") or _uses(audience, "device.last_seen_at")
     recipients = []
     for row in rows:
-        locale = row.locale or row.user_locale
+        (
+            number,
+            token,
+            user_id,
+            locale,
+            time_zone,
+            attributes,
+            registered_at,
+            last_seen_at,
+            user_attributes,
+            user_locale,
+            user_time_zone,
+            opted_out,
+        ) = row[:_WIDTH]
+        locale = locale or user_locale
         device: dict[str, Any] = {
-            "id": row.id,
+            "id": number,
             "app": audience.app,
             "environment": audience.environment,
             "locale": locale,
-            "language": locale.replace("_", "-").split("-")[0] if locale else None,
-            "time_zone": row.time_zone or row.user_time_zone,
-            "attributes": _decode(row.attributes) if row.attributes != "{}" else {},
+            "language": _language(locale) if locale else None,
+            "time_zone": time_zone or user_time_zone,
+            "attributes": _decode(attributes) if attributes != "{}" else {},
         }
         if topics is not None:
-            device["topics"] = topics.get(row.id, [])
+            device["topics"] = topics.get(number, [])
         if instants:
-            device["registered_at"] = None if row.registered_at is None else from_ms(row.registered_at)
-            device["last_seen_at"] = from_ms(row.last_seen_at)
+            device["registered_at"] = None if registered_at is None else from_ms(registered_at)
+            device["last_seen_at"] = from_ms(last_seen_at)
         user: dict[str, Any] = {}
         opt_outs = _NO_OPT_OUTS
-        if row.user is not None:
-            user = {"id": row.user, "locale": row.user_locale, "time_zone": row.user_time_zone, "attributes": {}}
-            if row.user_attributes is not None and row.user_attributes != "{}":
-                user["attributes"] = _decode(row.user_attributes)
-            if row.opt_outs is not None and row.opt_outs != "[]":
-                opt_outs = frozenset(_decode(row.opt_outs))
-        recipients.append(Recipient(row.id, row.token, locale, user, device, opt_outs))
+        if user_id is not None:
+            user = {"id": user_id, "locale": user_locale, "time_zone": user_time_zone, "attributes": {}}
+            if user_attributes is not None and user_attributes != "{}":
+                user["attributes"] = _decode(user_attributes)
+            if opted_out is not None and opted_out != "[]":
+                opt_outs = frozenset(_decode(opted_out))
+        recipients.append(Recipient(number, token, locale, user, device, opt_outs))
     if audience.zones:
         for recipient, zone in zip(recipients, person_zones(tx, rows), strict=True):
             recipient.zone = zone
     return recipients
+
+
+@lru_cache(maxsize=1024)
+def _language(locale: str) -> str:
+    return locale.replace("_", "-").split("-")[0]
 
 
 def _uses(audience: Audience, name: str) -> bool:

@@ -16,11 +16,11 @@ from sqlalchemy.dialects.sqlite import insert
 
 from scheduler.store.database import Transaction
 from scheduler.store.instants import to_ms
+from scheduler.store.prepared import Prepared
 from scheduler.store.tables import CLAIMS, RUNS
 
 _PERSONS = 500
 """In one query."""
-_TAKE = insert(CLAIMS).on_conflict_do_nothing()
 
 
 class ClaimKind(StrEnum):
@@ -49,6 +49,9 @@ class Claim(NamedTuple):
     at: int
 
 
+_TAKE = Prepared(insert(CLAIMS).on_conflict_do_nothing(), *Claim._fields)
+
+
 class Held(NamedTuple):
     """What a run holds for a person, by one of its devices. `at` is in milliseconds since 1970."""
 
@@ -61,8 +64,7 @@ class Held(NamedTuple):
 
 def take(tx: Transaction, claims: Sequence[Claim]) -> None:
     """Write claims; one that is there already stays as it is."""
-    if claims:
-        tx.execute(_TAKE, [claim._asdict() for claim in claims])
+    _TAKE.run(tx, claims)
 
 
 def give_back(tx: Transaction, devices: Sequence[tuple[int, int]]) -> None:

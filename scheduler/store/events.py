@@ -14,6 +14,7 @@ from scheduler.domain.events import Event
 from scheduler.domain.json_values import JsonObject
 from scheduler.store.database import Transaction
 from scheduler.store.instants import from_ms, to_ms
+from scheduler.store.prepared import Prepared
 from scheduler.store.tables import EVENTS
 
 _encode = msgspec.json.Encoder().encode
@@ -24,6 +25,9 @@ KNOWN = select(EVENTS.c.id).where(
 )
 """Which of these ids of a source are stored. Not asked in pairs: for those SQLite reads the whole index. Public for
 EXPLAIN QUERY PLAN."""
+_INSERT = Prepared(
+    insert(EVENTS), "seq", "id", "source", "type", "subject", "time", "arrived_at", "data", "user"
+)
 _PREVIOUS = (
     select(EVENTS)
     .where(EVENTS.c.type == bindparam("t"), EVENTS.c.subject == bindparam("s"), EVENTS.c.time < bindparam("before"))
@@ -62,21 +66,20 @@ def add(
     found by them."""
     arrived = to_ms(arrived_at)
     rows = [
-        {
-            "seq": first_seq + number,
-            "id": event.id,
-            "source": event.source,
-            "type": event.type,
-            "subject": event.subject,
-            "time": to_ms(event.time),
-            "arrived_at": arrived,
-            "data": _encode(event.data).decode(),
-            "user": users.get(first_seq + number),
-        }
-        for number, event in enumerate(events)
+        (
+            number,
+            event.id,
+            event.source,
+            event.type,
+            event.subject,
+            to_ms(event.time),
+            arrived,
+            _encode(event.data).decode(),
+            users.get(number),
+        )
+        for number, event in enumerate(events, first_seq)
     ]
-    if rows:
-        tx.execute(insert(EVENTS), rows)
+    _INSERT.run(tx, rows)
 
 
 def previous(tx: Transaction, event: Event) -> tuple[int, Event] | None:

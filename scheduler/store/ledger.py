@@ -14,15 +14,20 @@ from scheduler.domain.outcomes import OutcomeKind
 from scheduler.domain.runs import LedgerEntry, RunState, WorkEntry, WorkState
 from scheduler.store.database import Transaction
 from scheduler.store.instants import from_ms, to_ms
+from scheduler.store.prepared import Prepared
 from scheduler.store.tables import LEDGER, RUNS, WORK
 
 _WAITING = (WorkState.DEFERRED.value, WorkState.UNSENT.value, WorkState.RETRY.value)
 _MAX_RUNS = 500
 _MAX_COUNTS = 500
 """In one query. SQLite takes 2,000 columns (sqlite.org: Implementation Limits For SQLite)."""
-_INSERT_LEDGER = insert(LEDGER)
 # What is asked for each of many small runs is made once: to make a statement costs more than to run it.
-_INSERT_WORK = insert(WORK)
+_INSERT_LEDGER = Prepared(
+    insert(LEDGER), "run", "step", "device", "outcome", "reason", "at", "attempts", "maybe_repeated", "variant"
+)
+_INSERT_WORK = Prepared(
+    insert(WORK), "run", "step", "device", "state", "reason", "not_before", "attempts", "process", "maybe_repeated"
+)
 _IS_DEVICE = and_(WORK.c.run == bindparam("r"), WORK.c.step == MAIN_STEP, WORK.c.device == bindparam("d"))
 _DELETE_WORK = delete(WORK).where(_IS_DEVICE)
 _INTEND_WORK = (
@@ -43,25 +48,22 @@ class Tally:
 
 def record(tx: Transaction, entries: Sequence[LedgerEntry], now: datetime) -> None:
     """Write final outcomes. A device that has one already is a bug, and the database refuses it."""
-    if entries:
-        at = to_ms(now)
-        tx.execute(
-            _INSERT_LEDGER,
-            [
-                {
-                    "run": entry.run,
-                    "step": MAIN_STEP,
-                    "device": entry.device,
-                    "outcome": entry.outcome,
-                    "reason": entry.reason,
-                    "at": at,
-                    "attempts": entry.attempts,
-                    "maybe_repeated": entry.maybe_repeated,
-                    "variant": entry.variant,
-                }
-                for entry in entries
-            ],
+    at = to_ms(now)
+    rows = [
+        (
+            entry.run,
+            MAIN_STEP,
+            entry.device,
+            entry.outcome,
+            entry.reason,
+            at,
+            entry.attempts,
+            entry.maybe_repeated,
+            entry.variant,
         )
+        for entry in entries
+    ]
+    _INSERT_LEDGER.run(tx, rows)
 
 
 def put_work(tx: Transaction, entries: Sequence[WorkEntry], process: str | None) -> None:
@@ -72,24 +74,21 @@ def put_work(tx: Transaction, entries: Sequence[WorkEntry], process: str | None)
 
 def add_work(tx: Transaction, entries: Sequence[WorkEntry], process: str | None) -> None:
     """Write what is not final and has no row yet."""
-    if entries:
-        tx.execute(
-            _INSERT_WORK,
-            [
-                {
-                    "run": entry.run,
-                    "step": MAIN_STEP,
-                    "device": entry.device,
-                    "state": entry.state.value,
-                    "reason": entry.reason,
-                    "not_before": to_ms(entry.not_before),
-                    "attempts": entry.attempts,
-                    "process": process,
-                    "maybe_repeated": entry.maybe_repeated,
-                }
-                for entry in entries
-            ],
+    rows = [
+        (
+            entry.run,
+            MAIN_STEP,
+            entry.device,
+            entry.state.value,
+            entry.reason,
+            to_ms(entry.not_before),
+            entry.attempts,
+            process,
+            entry.maybe_repeated,
         )
+        for entry in entries
+    ]
+    _INSERT_WORK.run(tx, rows)
 
 
 def drop_work(tx: Transaction, devices: Sequence[tuple[int, int]]) -> None:

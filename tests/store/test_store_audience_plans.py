@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Select, text
+from sqlalchemy.sql.compiler import SQLCompiler
 from support.worlds import APP, NOW, new_store, register, token_of
 
 from scheduler.conditions.condition import Condition
@@ -47,11 +48,12 @@ def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     store.close()
 
 
-def _plan(tx: Transaction, statement: Select[Any]) -> list[str]:
+def _plan(tx: Transaction, statement: Select[Any], values: dict[str, object] | None = None) -> list[str]:
     """The steps of the plan, each with the steps that it is inside of before it: `CO-ROUTINE a / SEARCH b`."""
-    compiled = statement.compile(tx.engine, compile_kwargs={"render_postcompile": True})
-    names = compiled.positiontup or []
-    rows = tx.exec_driver_sql(f"EXPLAIN QUERY PLAN {compiled}", tuple(compiled.params[name] for name in names)).all()
+    compiled = statement.compile(tx.engine)
+    assert isinstance(compiled, SQLCompiler)
+    asked = compiled.construct_expanded_state(values)
+    rows = tx.exec_driver_sql(f"EXPLAIN QUERY PLAN {asked.statement}", asked.positional_parameters).all()
     steps: dict[int, str] = {}
     for row in rows:
         steps[row.id] = f"{steps[row.parent]} / {row.detail}" if row.parent in steps else row.detail
@@ -61,9 +63,9 @@ def _plan(tx: Transaction, statement: Select[Any]) -> list[str]:
 def _page_plan(store: Store, **audience: Any) -> list[str]:
     with store.read() as tx:
         whole = Audience(app=APP, environment="sandbox", **audience)
-        statement = page_statement(tx, whole, after=1000, last=9000, limit=50)
-        assert statement is not None
-        return _plan(tx, statement)
+        asked = page_statement(tx, whole, after=1000, last=9000, limit=50)
+        assert asked is not None
+        return _plan(tx, *asked)
 
 
 def _where(words: str) -> Condition:
