@@ -20,7 +20,7 @@ from scheduler.planning.canaries import canaries
 from scheduler.rehearsal.slots import PlaceCount, ShownSlot, next_slots, parts_by_slot
 from scheduler.runs.births import prospective_run
 from scheduler.runs.claiming import contest
-from scheduler.runs.context import NoAudience, RunContext, context_of, rate_bounds
+from scheduler.runs.context import NoAudience, RunContext, context_of, occasion_scope, rate_bounds
 from scheduler.runs.earlier_sends import Earlier, earlier
 from scheduler.runs.exits import called_off
 from scheduler.runs.firing import fired_occasion
@@ -194,7 +194,7 @@ def _run(
         return prospective_run(campaign, occasion, event, None, now, namespace=namespace)
     before = event_rows.previous(tx, event) if campaign.uses_previous else None
     previous = before[1] if before else None
-    match occasion_of(campaign, event, previous, now):
+    match occasion_of(campaign, event, occasion_scope(event, previous, now), now):
         case Occasion() as occasion:
             return prospective_run(campaign, occasion, event, previous, now, namespace=namespace)
         case Miss(reason, detail):

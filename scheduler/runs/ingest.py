@@ -19,7 +19,7 @@ from scheduler.domain.lanes import Lane
 from scheduler.domain.runs import Run, RunState
 from scheduler.runs.births import prospective_run
 from scheduler.runs.claiming import contest, take
-from scheduler.runs.context import NoAudience, RunContext, audience_max, context_of
+from scheduler.runs.context import NoAudience, RunContext, audience_max, context_of, occasion_scope
 from scheduler.runs.exits import called_off
 from scheduler.runs.fuse import FuseWatch
 from scheduler.runs.occasions import Miss, Occasion, occasion_of
@@ -127,9 +127,11 @@ def _births(
     for number, event in enumerate(events, first_seq):
         listening = workspace.campaigns_for(event.type)
         before = event_rows.previous(tx, event) if any(one.uses_previous for one in listening) else None
+        plain = occasion_scope(event, None, now)
+        whole = plain if before is None else occasion_scope(event, before[1], now)
         for campaign in listening:
-            previous = before if campaign.uses_previous else None
-            match occasion_of(campaign, event, previous[1] if previous else None, now):
+            previous, scope = (before, whole) if campaign.uses_previous else (None, plain)
+            match occasion_of(campaign, event, scope, now):
                 case Occasion() as occasion:
                     found.setdefault(
                         run_id(namespace, campaign.name, occasion.key), (campaign, occasion, number, event, previous)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -40,12 +41,11 @@ class Miss:
     detail: str
 
 
-def occasion_of(campaign: Campaign, event: Event, previous: Event | None, now: datetime) -> Occasion | Miss | None:
+def occasion_of(campaign: Campaign, event: Event, scope: Mapping[str, object], now: datetime) -> Occasion | Miss | None:
     """What this event means to this campaign: an occasion, a miss, or nothing (`when` is false, or it is not the time
-    between `starts` and `ends`)."""
+    between `starts` and `ends`). `scope` is the event's `occasion_scope`, made once for all that listen."""
     if not campaign.is_on(min(event.time, now)):
         return None
-    scope = occasion_scope(event, previous, now)
     if campaign.when is not None:
         truth = campaign.when.evaluate(scope)
         if truth is None:
@@ -75,7 +75,7 @@ def occasion_of_slot(campaign: Campaign, slot: Slot, now: datetime) -> Occasion 
     return reentry if isinstance(reentry, Miss) else Occasion(slot.key, supersede)
 
 
-def _key(template: TextTemplate, scope: dict[str, object]) -> str | Miss:
+def _key(template: TextTemplate, scope: Mapping[str, object]) -> str | Miss:
     match template.render(scope):
         case str(text):
             return text
@@ -85,12 +85,12 @@ def _key(template: TextTemplate, scope: dict[str, object]) -> str | Miss:
             return Miss(MissReason.RENDER_ERROR, str(failure))
 
 
-def _reentry_key(campaign: Campaign, scope: dict[str, object]) -> str | Miss:
+def _reentry_key(campaign: Campaign, scope: Mapping[str, object]) -> str | Miss:
     """Worked out again when the run is taken in hand; here to see that nothing of it is missing."""
     return "" if campaign.reentry_key is None else _key(campaign.reentry_key, scope)
 
 
-def _first_missing(names: frozenset[str], scope: dict[str, object]) -> str:
+def _first_missing(names: frozenset[str], scope: Mapping[str, object]) -> str:
     for name in sorted(names):
         value: object = scope
         for part in name.split("."):
