@@ -13,13 +13,26 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import ColumnElement, Row, Select, Subquery, and_, bindparam, func, or_, select, true, union
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Row,
+    Select,
+    Subquery,
+    and_,
+    bindparam,
+    func,
+    or_,
+    select,
+    true,
+    union,
+)
 
 from scheduler.conditions.condition import Condition
 from scheduler.domain.runs import Recipient
 from scheduler.planning.device_slots import ALL_BUT
 from scheduler.store.criteria import lower
-from scheduler.store.database import Transaction
+from scheduler.store.database import Asked, Transaction
 from scheduler.store.instants import from_ms
 from scheduler.store.person_zones import person_zones
 from scheduler.store.registry_topics import topics_of
@@ -45,13 +58,15 @@ _RECIPIENT_COLUMNS = (
 _WIDTH = len(_RECIPIENT_COLUMNS)
 _WITH_USERS = DEVICES.outerjoin(USERS, USERS.c.id == DEVICES.c.user)
 # Statements are made once, of each shape, and run with their values: to make one costs more than to run it.
-_AFTER, _LAST, _LIMIT = bindparam("after"), bindparam("last"), bindparam("limit")
+_AFTER: BindParameter[Any] = bindparam("after")
+_LAST: BindParameter[Any] = bindparam("last")
+_LIMIT: BindParameter[Any] = bindparam("limit")
 _WANTED = and_(DEVICES.c.app == bindparam("app"), DEVICES.c.active)
 _IN_RANGE = and_(DEVICES.c.id > _AFTER, DEVICES.c.id <= _LAST)
 _OF_USERS = DEVICES.c.user.in_(bindparam("users", expanding=True))
-_DEVICES = select(*_RECIPIENT_COLUMNS).select_from(_WITH_USERS).where(_WANTED).order_by(DEVICES.c.id)
-_DEVICES_OF_USERS = _DEVICES.where(_OF_USERS)
-_DEVICES_BY_ID = _DEVICES.where(DEVICES.c.id.in_(bindparam("devices", expanding=True)))
+_DEVICES: Select[Any] = select(*_RECIPIENT_COLUMNS).select_from(_WITH_USERS).where(_WANTED).order_by(DEVICES.c.id)
+_DEVICES_OF_USERS: Select[Any] = _DEVICES.where(_OF_USERS)
+_DEVICES_BY_ID: Select[Any] = _DEVICES.where(DEVICES.c.id.in_(bindparam("devices", expanding=True)))
 _HIGHEST = select(func.coalesce(func.max(DEVICES.c.id), 0))
 _TOPIC_IDS = (
     select(TOPICS.c.id)
@@ -147,7 +162,7 @@ def page_statement(
     last: int,
     limit: int,
     zones: tuple[str, ...] | None = None,
-) -> tuple[Select[Any], dict[str, object]] | None:
+) -> Asked | None:
     """The query of a page and its values, or None where no such topic exists. Public for EXPLAIN QUERY PLAN."""
     values: dict[str, object] = {"app": audience.app, "after": after, "last": last, "limit": limit}
     topics: list[int] | None = None

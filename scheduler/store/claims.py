@@ -11,10 +11,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from sqlalchemy import Select, bindparam, delete, exists, or_, select
+from sqlalchemy import BindParameter, Select, bindparam, delete, exists, or_, select
 from sqlalchemy.dialects.sqlite import insert
 
-from scheduler.store.database import Transaction
+from scheduler.store.database import Asked, Transaction
 from scheduler.store.instants import to_ms
 from scheduler.store.prepared import Prepared
 from scheduler.store.tables import CLAIMS, RUNS
@@ -31,8 +31,12 @@ class ClaimKind(StrEnum):
     LATEST = "latest"
 
 
-_GIVE_BACK = delete(CLAIMS).where(
-    CLAIMS.c.run == bindparam("r"), CLAIMS.c.device == bindparam("d"), CLAIMS.c.kind != ClaimKind.LATEST.value
+_GIVE_BACK = Prepared(
+    delete(CLAIMS).where(
+        CLAIMS.c.run == bindparam("r"), CLAIMS.c.device == bindparam("d"), CLAIMS.c.kind != ClaimKind.LATEST.value
+    ),
+    "r",
+    "d",
 )
 """Which device a user's is stays decided: another one would be a second decision to send."""
 
@@ -50,6 +54,31 @@ class Claim(NamedTuple):
 
 
 _TAKE = Prepared(insert(CLAIMS).on_conflict_do_nothing(), *Claim._fields)
+
+
+_OF_PERSONS = CLAIMS.c.person.in_(bindparam("persons", expanding=True))
+_RUNS: BindParameter[Any] = bindparam("runs", expanding=True)
+
+
+def _of(kind: ClaimKind) -> Select[Any]:
+    scopes: BindParameter[Any] = bindparam("scopes", expanding=True)
+    return select(CLAIMS.c.person, CLAIMS.c.scope, CLAIMS.c.bucket, CLAIMS.c.run, CLAIMS.c.at).where(
+        _OF_PERSONS, CLAIMS.c.kind == kind.value, CLAIMS.c.scope.in_(scopes)
+    )
+
+
+_PLACES = _of(ClaimKind.CAP).where(or_(CLAIMS.c.at >= bindparam("since"), CLAIMS.c.run.in_(_RUNS)))
+_ENTRIES = _of(ClaimKind.REENTRY)
+_CHOSEN = select(CLAIMS.c.person, CLAIMS.c.run, CLAIMS.c.device).where(
+    _OF_PERSONS,
+    CLAIMS.c.kind == ClaimKind.LATEST.value,
+    CLAIMS.c.scope == "",
+    CLAIMS.c.bucket == "",
+    (CLAIMS.c.run + 0).in_(_RUNS),  # not by the index of the runs: there are all persons of them
+)
+_WITH_CLAIMS = select(RUNS.c.seq).where(
+    RUNS.c.seq.in_(_RUNS), exists(select(CLAIMS.c.run).where(CLAIMS.c.run == RUNS.c.seq))
+)
 
 
 class Held(NamedTuple):
@@ -72,9 +101,7 @@ def give_back(tx: Transaction, devices: Sequence[tuple[int, int]]) -> None:
     if not devices:
         return
     claimed = _with_claims(tx, {run for run, _ in devices})
-    rows = [{"r": run, "d": device} for run, device in devices if run in claimed]
-    if rows:
-        tx.execute(_GIVE_BACK, rows)
+    _GIVE_BACK.run(tx, [(run, device) for run, device in devices if run in claimed])
 
 
 def forget(tx: Transaction, persons: Sequence[str]) -> None:
@@ -88,60 +115,42 @@ def places(
 ) -> Iterator[Held]:
     """What these persons have of these caps since an instant; of some runs whenever it was taken."""
     for some in _chunks(persons):
-        yield from (Held(*row) for row in tx.execute(places_statement(some, caps, since=since, runs=runs)))
+        yield from map(Held._make, tx.execute(*places_statement(some, caps, since=since, runs=runs)).all())
 
 
-def places_statement(
-    persons: Sequence[str], caps: Collection[str], *, since: datetime, runs: Collection[int]
-) -> Select[Any]:
+def places_statement(persons: Sequence[str], caps: Collection[str], *, since: datetime, runs: Collection[int]) -> Asked:
     """The query of `places`. Public for EXPLAIN QUERY PLAN."""
-    wanted = or_(CLAIMS.c.at >= to_ms(since), CLAIMS.c.run.in_(sorted(runs)))
-    return _of(persons, ClaimKind.CAP, caps).where(wanted)
+    return _PLACES, {"persons": persons, "scopes": sorted(caps), "since": to_ms(since), "runs": sorted(runs)}
 
 
 def entries(tx: Transaction, persons: Sequence[str], rules: Collection[str]) -> Iterator[Held]:
     """The occasions that these persons had of these rules."""
     for some in _chunks(persons):
-        yield from (Held(*row) for row in tx.execute(entries_statement(some, rules)))
+        yield from map(Held._make, tx.execute(*entries_statement(some, rules)).all())
 
 
-def entries_statement(persons: Sequence[str], rules: Collection[str]) -> Select[Any]:
+def entries_statement(persons: Sequence[str], rules: Collection[str]) -> Asked:
     """The query of `entries`. Public for EXPLAIN QUERY PLAN."""
-    return _of(persons, ClaimKind.REENTRY, rules)
+    return _ENTRIES, {"persons": persons, "scopes": sorted(rules)}
 
 
 def chosen_devices(tx: Transaction, persons: Sequence[str], runs: Collection[int]) -> dict[tuple[str, int], int]:
     """By (person, run), the device that was chosen."""
     found: dict[tuple[str, int], int] = {}
     for some in _chunks(persons):
-        for row in tx.execute(chosen_statement(some, runs)):
+        for row in tx.execute(*chosen_statement(some, runs)).all():
             found[row.person, row.run] = row.device
     return found
 
 
-def chosen_statement(persons: Sequence[str], runs: Collection[int]) -> Select[Any]:
+def chosen_statement(persons: Sequence[str], runs: Collection[int]) -> Asked:
     """The query of `chosen_devices`. Public for EXPLAIN QUERY PLAN."""
-    return select(CLAIMS.c.person, CLAIMS.c.run, CLAIMS.c.device).where(
-        CLAIMS.c.person.in_(persons),
-        CLAIMS.c.kind == ClaimKind.LATEST.value,
-        CLAIMS.c.scope == "",
-        CLAIMS.c.bucket == "",
-        (CLAIMS.c.run + 0).in_(sorted(runs)),  # not by the index of the runs: there are all persons of them
-    )
-
-
-def _of(persons: Sequence[str], kind: ClaimKind, scopes: Collection[str]) -> Select[Any]:
-    return select(CLAIMS.c.person, CLAIMS.c.scope, CLAIMS.c.bucket, CLAIMS.c.run, CLAIMS.c.at).where(
-        CLAIMS.c.person.in_(persons), CLAIMS.c.kind == kind.value, CLAIMS.c.scope.in_(sorted(scopes))
-    )
+    return _CHOSEN, {"persons": persons, "runs": sorted(runs)}
 
 
 def _with_claims(tx: Transaction, runs: Collection[int]) -> set[int]:
     """Those of some runs that hold anything."""
-    query = select(RUNS.c.seq).where(
-        RUNS.c.seq.in_(sorted(runs)), exists(select(CLAIMS.c.run).where(CLAIMS.c.run == RUNS.c.seq))
-    )
-    return set(tx.execute(query).scalars())
+    return set(tx.execute(_WITH_CLAIMS, {"runs": sorted(runs)}).scalars())
 
 
 def _chunks(persons: Sequence[str]) -> Iterator[Sequence[str]]:

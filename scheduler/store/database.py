@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine, create_engine, event, select, text
+from sqlalchemy import Connection, Engine, Select, create_engine, event, select, text
 from sqlalchemy.engine import make_url
 
 from scheduler.domain.errors import OperatorError
@@ -22,6 +22,9 @@ from scheduler.store.tables import META
 
 Transaction: TypeAlias = Connection
 """What the functions of the store take first: an open transaction, of a reader or of the writer."""
+
+Asked: TypeAlias = tuple[Select[Any], dict[str, object]]
+"""A query that was made once, and its values this time."""
 
 SCHEMA_REVISION = "0003"
 """The newest migration; a test holds it against the migrations folder."""

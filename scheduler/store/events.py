@@ -25,9 +25,8 @@ KNOWN = select(EVENTS.c.id).where(
 )
 """Which of these ids of a source are stored. Not asked in pairs: for those SQLite reads the whole index. Public for
 EXPLAIN QUERY PLAN."""
-_INSERT = Prepared(
-    insert(EVENTS), "seq", "id", "source", "type", "subject", "time", "arrived_at", "data", "user"
-)
+_INSERT = Prepared(insert(EVENTS), "seq", "id", "source", "type", "subject", "time", "arrived_at", "data", "user")
+_BY_SEQ = select(EVENTS).where(EVENTS.c.seq.in_(bindparam("numbers", expanding=True)))
 _PREVIOUS = (
     select(EVENTS)
     .where(EVENTS.c.type == bindparam("t"), EVENTS.c.subject == bindparam("s"), EVENTS.c.time < bindparam("before"))
@@ -105,8 +104,8 @@ def by_seq(tx: Transaction, numbers: Sequence[int]) -> dict[int, Event]:
     """Events by their numbers."""
     found: dict[int, Event] = {}
     for start in range(0, len(numbers), 500):
-        query = select(EVENTS).where(EVENTS.c.seq.in_(numbers[start : start + 500]))
-        found.update((row.seq, event_of(row)) for row in tx.execute(query))
+        rows = tx.execute(_BY_SEQ, {"numbers": numbers[start : start + 500]}).all()
+        found.update((row.seq, event_of(row)) for row in rows)
     return found
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import Row, Select, and_, bindparam, delete, func, insert, selec
 from scheduler.domain.ids import MAIN_STEP
 from scheduler.domain.outcomes import OutcomeKind
 from scheduler.domain.runs import LedgerEntry, RunState, WorkEntry, WorkState
-from scheduler.store.database import Transaction
+from scheduler.store.database import Asked, Transaction
 from scheduler.store.instants import from_ms, to_ms
 from scheduler.store.prepared import Prepared
 from scheduler.store.tables import LEDGER, RUNS, WORK
@@ -29,12 +29,23 @@ _INSERT_WORK = Prepared(
     insert(WORK), "run", "step", "device", "state", "reason", "not_before", "attempts", "process", "maybe_repeated"
 )
 _IS_DEVICE = and_(WORK.c.run == bindparam("r"), WORK.c.step == MAIN_STEP, WORK.c.device == bindparam("d"))
-_DELETE_WORK = delete(WORK).where(_IS_DEVICE)
-_INTEND_WORK = (
+_DELETE_WORK = Prepared(delete(WORK).where(_IS_DEVICE), "r", "d")
+_INTEND_WORK = Prepared(
     update(WORK)
     .where(_IS_DEVICE)
-    .values(state=WorkState.INTENDED.value, process=bindparam("by"), attempts=WORK.c.attempts + 1)
+    .values(state=WorkState.INTENDED.value, process=bindparam("by"), attempts=WORK.c.attempts + 1),
+    "by",
+    "r",
+    "d",
 )
+_RUNS = WORK.c.run.in_(bindparam("runs", expanding=True))
+_DUE = (
+    select(WORK)
+    .where(_RUNS, WORK.c.state.in_(_WAITING), WORK.c.not_before <= bindparam("now"))
+    .order_by(WORK.c.run, WORK.c.not_before, WORK.c.device)
+    .limit(bindparam("most"))
+)
+_NEXT = select(WORK.c.run, func.min(WORK.c.not_before)).where(_RUNS, WORK.c.state.in_(_WAITING)).group_by(WORK.c.run)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +104,12 @@ def add_work(tx: Transaction, entries: Sequence[WorkEntry], process: str | None)
 
 def drop_work(tx: Transaction, devices: Sequence[tuple[int, int]]) -> None:
     """Remove the work rows of (run, device)."""
-    if devices:
-        tx.execute(_DELETE_WORK, [{"r": run, "d": device} for run, device in devices])
+    _DELETE_WORK.run(tx, devices)
 
 
 def intend_work(tx: Transaction, devices: Sequence[tuple[int, int]], process: str) -> None:
     """Work rows of (run, device) are taken up: they may be sent from now on."""
-    if devices:
-        tx.execute(_INTEND_WORK, [{"r": run, "d": device, "by": process} for run, device in devices])
+    _INTEND_WORK.run(tx, [(process, run, device) for run, device in devices])
 
 
 def due_work(tx: Transaction, runs: Sequence[int], now: datetime, *, limit: int) -> dict[int, list[WorkEntry]]:
@@ -109,33 +118,23 @@ def due_work(tx: Transaction, runs: Sequence[int], now: datetime, *, limit: int)
     found: dict[int, list[WorkEntry]] = {}
     in_order = sorted(runs)
     for start in range(0, len(in_order), _MAX_RUNS):
-        query = due_work_statement(in_order[start : start + _MAX_RUNS], now, limit=limit)
-        for row in tx.execute(query):
+        for row in tx.execute(*due_work_statement(in_order[start : start + _MAX_RUNS], now, limit=limit)).all():
             found.setdefault(row.run, []).append(_work(row))
             limit -= 1
     return found
 
 
-def due_work_statement(runs: Sequence[int], now: datetime, *, limit: int) -> Select[Any]:
+def due_work_statement(runs: Sequence[int], now: datetime, *, limit: int) -> Asked:
     """The query of `due_work`. Public for EXPLAIN QUERY PLAN."""
-    return (
-        select(WORK)
-        .where(WORK.c.run.in_(runs), WORK.c.state.in_(_WAITING), WORK.c.not_before <= to_ms(now))
-        .order_by(WORK.c.run, WORK.c.not_before, WORK.c.device)
-        .limit(limit)
-    )
+    return _DUE, {"runs": runs, "now": to_ms(now), "most": limit}
 
 
 def next_work_of(tx: Transaction, runs: Sequence[int]) -> dict[int, datetime]:
     """By run, when its next waiting work row may be taken up; without those that have none."""
     found: dict[int, datetime] = {}
     for start in range(0, len(runs), _MAX_RUNS):
-        query = (
-            select(WORK.c.run, func.min(WORK.c.not_before).label("at"))
-            .where(WORK.c.run.in_(runs[start : start + _MAX_RUNS]), WORK.c.state.in_(_WAITING))
-            .group_by(WORK.c.run)
-        )
-        found.update((row.run, from_ms(row.at)) for row in tx.execute(query))
+        rows = tx.execute(_NEXT, {"runs": runs[start : start + _MAX_RUNS]}).all()
+        found.update((run, from_ms(at)) for run, at in rows)
     return found
 
 

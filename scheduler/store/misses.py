@@ -5,22 +5,29 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from sqlalchemy import and_, insert, select, update
+from sqlalchemy import select
+from sqlalchemy.dialects.sqlite import insert
 
 from scheduler.store.database import Transaction
 from scheduler.store.instants import from_ms, to_ms
+from scheduler.store.prepared import Prepared
 from scheduler.store.tables import MISSES
+
+_NEW = insert(MISSES)
+_COUNT = Prepared(
+    _NEW.on_conflict_do_update(set_={"count": MISSES.c.count + _NEW.excluded.count, "last_at": _NEW.excluded.last_at}),
+    "rule",
+    "reason",
+    "detail",
+    "count",
+    "last_at",
+)
 
 
 def count(tx: Transaction, misses: Mapping[tuple[str, str, str], int], now: datetime) -> None:
     """Add to the counts of (rule, reason, detail): events that a rule could not judge."""
     at = to_ms(now)
-    for (rule, reason, detail), count in misses.items():
-        known = and_(MISSES.c.rule == rule, MISSES.c.reason == reason, MISSES.c.detail == detail)
-        changed = tx.execute(update(MISSES).where(known).values(count=MISSES.c.count + count, last_at=at))
-        if changed.rowcount == 0:
-            row = {"rule": rule, "reason": reason, "detail": detail, "count": count, "last_at": at}
-            tx.execute(insert(MISSES), row)
+    _COUNT.run(tx, [(*key, count, at) for key, count in misses.items()])
 
 
 def all_misses(tx: Transaction) -> list[tuple[str, str, str, int, datetime]]:

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from datetime import tzinfo
 from typing import Any
 
-from sqlalchemy import Row, Select, func, select
+from sqlalchemy import Row, bindparam, func, select
 
 from scheduler.domain.wall_times import zone_called
-from scheduler.store.database import Transaction
+from scheduler.store.database import Asked, Transaction
 from scheduler.store.tables import DEVICES
 
 
@@ -22,20 +22,27 @@ def person_zones(tx: Transaction, rows: Sequence[Row[Any]]) -> list[tzinfo | Non
     users = {row.user for row in rows if row.user is not None and zone_called(row.user_time_zone) is None}
     latest: dict[str, tzinfo] = {}
     if users:
-        for user, name in tx.execute(zones_statement(sorted(users))):
-            zone = zone_called(name)
+        for row in tx.execute(*zones_statement(sorted(users))).all():
+            zone = zone_called(row.time_zone)
             if zone is not None:
-                latest[user] = zone
+                latest[row.user] = zone
     return [
         zone_called(row.time_zone) if row.user is None else zone_called(row.user_time_zone) or latest.get(row.user)
         for row in rows
     ]
 
 
-def zones_statement(users: Sequence[str]) -> Select[Any]:
-    """(user, zone) of the devices of some users, the one that was seen last at the end. For EXPLAIN QUERY PLAN too."""
-    return (
-        select(DEVICES.c.user, DEVICES.c.time_zone)
-        .where(DEVICES.c.user.in_(users), DEVICES.c.active, func.coalesce(DEVICES.c.time_zone, "") != "")
-        .order_by(DEVICES.c.last_seen_at, DEVICES.c.id)
+_ZONES = (
+    select(DEVICES.c.user, DEVICES.c.time_zone)
+    .where(
+        DEVICES.c.user.in_(bindparam("users", expanding=True)),
+        DEVICES.c.active,
+        func.coalesce(DEVICES.c.time_zone, "") != "",
     )
+    .order_by(DEVICES.c.last_seen_at, DEVICES.c.id)
+)
+
+
+def zones_statement(users: Sequence[str]) -> Asked:
+    """(user, zone) of the devices of some users, the one that was seen last at the end. For EXPLAIN QUERY PLAN too."""
+    return _ZONES, {"users": users}

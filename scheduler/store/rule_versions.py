@@ -6,16 +6,18 @@ import json
 from collections.abc import Mapping
 from datetime import datetime
 
-from sqlalchemy import insert, select
+from sqlalchemy import bindparam, insert, select
 
 from scheduler.store.database import Transaction
 from scheduler.store.instants import to_ms
 from scheduler.store.tables import RULE_VERSIONS
 
+_KNOWN = select(RULE_VERSIONS.c.hash).where(RULE_VERSIONS.c.hash == bindparam("version"))
+
 
 def keep(tx: Transaction, version: str, rule: str, sources: Mapping[str, str], now: datetime) -> None:
     """Store the sources of a rule version, once."""
-    if tx.execute(select(RULE_VERSIONS.c.hash).where(RULE_VERSIONS.c.hash == version)).first() is None:
+    if tx.execute(_KNOWN, {"version": version}).first() is None:
         row = {"hash": version, "rule": rule, "sources": json.dumps(dict(sources)), "created_at": to_ms(now)}
         tx.execute(insert(RULE_VERSIONS), row)
 

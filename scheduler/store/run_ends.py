@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import Select, bindparam, case, exists, func, or_, select, update
+from sqlalchemy import bindparam, case, exists, func, or_, select, update
 
 from scheduler.domain.lanes import Lane
 from scheduler.domain.runs import CALLED_OFF, RunState, WorkState
 from scheduler.domain.stops import Stops
-from scheduler.store.database import Transaction
+from scheduler.store.database import Asked, Transaction
 from scheduler.store.instants import from_ms, to_ms
+from scheduler.store.prepared import Prepared
 from scheduler.store.runs import in_state, is_held
 from scheduler.store.tables import RUNS, SHARDS, WORK
 
@@ -30,7 +31,7 @@ class Rest:
 
 
 _WITHOUT_WORK = ~exists(select(WORK.c.run).where(WORK.c.run == RUNS.c.seq))
-_FINISH = (
+_FINISH = Prepared(
     update(RUNS)
     .where(
         RUNS.c.seq == bindparam("run"),
@@ -39,9 +40,11 @@ _FINISH = (
         _WITHOUT_WORK,
         ~exists(select(SHARDS.c.run).where(SHARDS.c.run == RUNS.c.seq, SHARDS.c.cursor < SHARDS.c.last)),
     )
-    .values(state=RunState.FINISHED.value, finished_at=bindparam("now"))
+    .values(state=RunState.FINISHED.value, finished_at=bindparam("now")),
+    "now",
+    "run",
 )
-_END_CALLED_OFF = (
+_END_CALLED_OFF = Prepared(
     update(RUNS)
     .where(
         RUNS.c.seq == bindparam("run"),
@@ -51,7 +54,9 @@ _END_CALLED_OFF = (
         _WITHOUT_WORK,
         ~exists(select(SHARDS.c.run).where(SHARDS.c.run == RUNS.c.seq, SHARDS.c.cursor < SHARDS.c.intent)),
     )
-    .values(finished_at=bindparam("now"))
+    .values(finished_at=bindparam("now")),
+    "now",
+    "run",
 )
 _IN_DOUBT = (WorkState.INTENDED.value, WorkState.AWAITING.value)
 _NEVER = 2**62  # milliseconds: of a run that has none of the kind
@@ -63,7 +68,7 @@ _NEXT_SHARD = (
     .where(SHARDS.c.run == RUNS.c.seq, SHARDS.c.cursor < SHARDS.c.last)
     .scalar_subquery()
 )
-_WAIT = (
+_WAIT = Prepared(
     update(RUNS)
     .where(
         RUNS.c.seq == bindparam("run"),
@@ -86,9 +91,33 @@ _WAIT = (
     .values(
         state=RunState.WAITING.value,
         waits_until=case((_NEXT_WORK < _NEXT_SHARD, _NEXT_WORK), else_=_NEXT_SHARD),
-    )
+    ),
+    "run",
+    "soon",
 )
-_CLOSE_ONLY_WINDOW = update(RUNS).where(RUNS.c.seq == bindparam("run"), RUNS.c.intent.is_not(None)).values(intent=None)
+_CLOSE_ONLY_WINDOW = Prepared(
+    update(RUNS).where(RUNS.c.seq == bindparam("run"), RUNS.c.intent.is_not(None)).values(intent=None), "run"
+)
+_RUNS = RUNS.c.seq.in_(bindparam("runs", expanding=True))
+_WAITS_UNTIL = select(RUNS.c.seq, RUNS.c.waits_until).where(_RUNS, RUNS.c.waits_until.is_not(None))
+_WAKE = update(RUNS).where(_RUNS).values(state=RunState.RUNNING.value, waits_until=None)
+_OVER = select(RUNS.c.seq).where(_RUNS, RUNS.c.finished_at.is_not(None))
+_FIRST_WAITING = select(func.min(RUNS.c.waits_until)).where(
+    RUNS.c.lane == bindparam("of_lane"), RUNS.c.waits_until.is_not(None)
+)
+_FIRST_WAITING_AFTER = select(func.min(RUNS.c.waits_until)).where(
+    RUNS.c.lane == bindparam("of_lane"), RUNS.c.waits_until > bindparam("after")
+)
+_DUE_WAITING = (
+    select(RUNS.c.seq)
+    .where(
+        RUNS.c.lane == bindparam("of_lane"),
+        RUNS.c.waits_until <= bindparam("now"),
+        RUNS.c.app.in_(bindparam("apps", expanding=True)),
+    )
+    .order_by(RUNS.c.waits_until)
+    .limit(bindparam("most"))
+)
 
 
 def finish(tx: Transaction, runs: Sequence[int], now: datetime) -> Rest:
@@ -101,12 +130,12 @@ def finish(tx: Transaction, runs: Sequence[int], now: datetime) -> Rest:
     if not runs:
         return Rest()
     at = to_ms(now)
-    tx.execute(_FINISH, [{"run": run, "now": at} for run in runs])
+    _FINISH.run(tx, [(at, run) for run in runs])
     over = in_state(tx, runs, RunState.FINISHED)
     left = [run for run in runs if run not in over]
     if not left:
         return Rest(over)
-    tx.execute(_CLOSE_ONLY_WINDOW, [{"run": run} for run in left])
+    _CLOSE_ONLY_WINDOW.run(tx, [(run,) for run in left])
     return Rest(over | end_called_off(tx, left, now), put_to_wait(tx, left, now))
 
 
@@ -116,55 +145,45 @@ def put_to_wait(tx: Transaction, runs: Sequence[int], now: datetime) -> dict[int
     if not runs:
         return {}
     soon = to_ms(now + AT_ONCE)
-    tx.execute(_WAIT, [{"run": run, "soon": soon} for run in runs])
+    _WAIT.run(tx, [(run, soon) for run in runs])
     waiting: dict[int, datetime] = {}
     for start in range(0, len(runs), 500):
-        query = select(RUNS.c.seq, RUNS.c.waits_until).where(
-            RUNS.c.seq.in_(runs[start : start + 500]), RUNS.c.waits_until.is_not(None)
-        )
-        waiting.update((run, from_ms(until)) for run, until in tx.execute(query))
+        rows = tx.execute(_WAITS_UNTIL, {"runs": runs[start : start + 500]}).all()
+        waiting.update((run, from_ms(until)) for run, until in rows)
     return waiting
 
 
 def first_waiting(tx: Transaction, lane: Lane, after: datetime | None = None) -> datetime | None:
     """When the first of the waiting runs of a lane is due, of those that are due after an instant."""
-    at = tx.execute(first_waiting_statement(lane, after)).scalar_one()
+    at = tx.execute(*first_waiting_statement(lane, after)).scalar_one()
     return None if at is None else from_ms(at)
 
 
-def first_waiting_statement(lane: Lane, after: datetime | None) -> Select[Any]:
+def first_waiting_statement(lane: Lane, after: datetime | None) -> Asked:
     """The query of `first_waiting`. Public for EXPLAIN QUERY PLAN."""
-    later = RUNS.c.waits_until.is_not(None) if after is None else RUNS.c.waits_until > to_ms(after)
-    return select(func.min(RUNS.c.waits_until)).where(RUNS.c.lane == lane.value, later)
+    if after is None:
+        return _FIRST_WAITING, {"of_lane": lane.value}
+    return _FIRST_WAITING_AFTER, {"of_lane": lane.value, "after": to_ms(after)}
 
 
 def due_waiting(
     tx: Transaction, lane: Lane, apps: Sequence[str], stops: Stops, now: datetime, *, limit: int
 ) -> list[int]:
     """The numbers of the waiting runs of a lane that are due, the longest first, without those that `stops` hold."""
-    return list(tx.execute(due_waiting_statement(lane, apps, stops, now, limit=limit)).scalars())
+    return list(tx.execute(*due_waiting_statement(lane, apps, stops, now, limit=limit)).scalars())
 
 
-def due_waiting_statement(lane: Lane, apps: Sequence[str], stops: Stops, now: datetime, *, limit: int) -> Select[Any]:
+def due_waiting_statement(lane: Lane, apps: Sequence[str], stops: Stops, now: datetime, *, limit: int) -> Asked:
     """The query of `due_waiting`. Public for EXPLAIN QUERY PLAN."""
-    query = (
-        select(RUNS.c.seq)
-        .where(RUNS.c.lane == lane.value, RUNS.c.waits_until <= to_ms(now), RUNS.c.app.in_(apps))
-        .order_by(RUNS.c.waits_until)
-        .limit(limit)
-    )
-    return query.where(~is_held(stops)) if stops.in_force else query
+    query = _DUE_WAITING.where(~is_held(stops)) if stops.in_force else _DUE_WAITING
+    return query, {"of_lane": lane.value, "now": to_ms(now), "apps": apps, "most": limit}
 
 
 def wake(tx: Transaction, lane: Lane, apps: Sequence[str], stops: Stops, now: datetime, *, limit: int) -> list[int]:
     """Let waiting runs go on that are due; returns their numbers."""
     due = due_waiting(tx, lane, apps, stops, now, limit=limit)
     for start in range(0, len(due), 500):
-        tx.execute(
-            update(RUNS)
-            .where(RUNS.c.seq.in_(due[start : start + 500]))
-            .values(state=RunState.RUNNING.value, waits_until=None)
-        )
+        tx.execute(_WAKE, {"runs": due[start : start + 500]})
     return due
 
 
@@ -175,6 +194,5 @@ def end_called_off(tx: Transaction, runs: Sequence[int], now: datetime) -> set[i
     if not called_off:
         return set()
     at = to_ms(now)
-    tx.execute(_END_CALLED_OFF, [{"run": run, "now": at} for run in sorted(called_off)])
-    query = select(RUNS.c.seq).where(RUNS.c.seq.in_(sorted(called_off)), RUNS.c.finished_at.is_not(None))
-    return set(tx.execute(query).scalars())
+    _END_CALLED_OFF.run(tx, [(at, run) for run in sorted(called_off)])
+    return set(tx.execute(_OVER, {"runs": sorted(called_off)}).scalars())

@@ -17,6 +17,7 @@ from scheduler.domain.stops import StopKind, Stops
 from scheduler.store import events
 from scheduler.store.database import Transaction
 from scheduler.store.instants import from_ms, to_ms
+from scheduler.store.prepared import Prepared
 from scheduler.store.tables import RUNS
 
 
@@ -29,12 +30,15 @@ class NewRun:
     previous: int | None
 
 
+_EXISTING = select(RUNS.c.id).where(RUNS.c.id.in_(bindparam("keys", expanding=True)))
+
+
 def existing(tx: Transaction, ids: Sequence[UUID]) -> set[UUID]:
     """Which of these runs exist already: their occasions were had."""
     found: set[UUID] = set()
     for start in range(0, len(ids), 500):
         keys = [run_id.bytes for run_id in ids[start : start + 500]]
-        found.update(UUID(bytes=key) for key in tx.execute(select(RUNS.c.id).where(RUNS.c.id.in_(keys))).scalars())
+        found.update(UUID(bytes=key) for key in tx.execute(_EXISTING, {"keys": keys}).scalars())
     return found
 
 
@@ -119,11 +123,14 @@ def count_open(tx: Transaction, stops: Stops | None = None) -> int:
     return int(tx.execute(query if stops is None else query.where(is_held(stops))).scalar_one())
 
 
+_BY_SEQ = select(RUNS).where(RUNS.c.seq.in_(bindparam("numbers", expanding=True)))
+
+
 def by_seq(tx: Transaction, numbers: Sequence[int]) -> dict[int, Run]:
     """Runs by their numbers."""
     found: dict[int, Run] = {}
     for start in range(0, len(numbers), 500):
-        rows = tx.execute(select(RUNS).where(RUNS.c.seq.in_(numbers[start : start + 500]))).all()
+        rows = tx.execute(_BY_SEQ, {"numbers": numbers[start : start + 500]}).all()
         found.update((run.seq, run) for run in _runs(tx, rows))
     return found
 
@@ -188,29 +195,31 @@ class Standing:
     past_canary: bool
 
 
+_STANDING = select(RUNS.c.state, RUNS.c.past_fuse, RUNS.c.past_canary).where(RUNS.c.seq == bindparam("run"))
+
+
 def standing(tx: Transaction, run: int) -> Standing:
     """How a run stands in this transaction."""
-    query = select(RUNS.c.state, RUNS.c.past_fuse, RUNS.c.past_canary).where(RUNS.c.seq == run)
-    state, past_fuse, past_canary = tx.execute(query).one()
+    state, past_fuse, past_canary = tx.execute(_STANDING, {"run": run}).one()
     return Standing(state == RunState.RUNNING.value, past_fuse, past_canary)
+
+
+_SET_STATES = (
+    update(RUNS)
+    .where(RUNS.c.seq.in_(bindparam("numbers", expanding=True)))
+    .values(state=bindparam("to"), note=bindparam("why"), finished_at=bindparam("at"), waits_until=None)
+)
 
 
 def set_states(tx: Transaction, numbers: Sequence[int], state: RunState, *, note: str | None, now: datetime) -> None:
     """Write a transition that `runs/lifecycle.py` has allowed. When a cancelled run is over, `finish` says."""
+    at = to_ms(now) if state is RunState.FINISHED else None
     for start in range(0, len(numbers), 500):
-        tx.execute(
-            update(RUNS)
-            .where(RUNS.c.seq.in_(numbers[start : start + 500]))
-            .values(
-                state=state.value,
-                note=note,
-                finished_at=to_ms(now) if state is RunState.FINISHED else None,
-                waits_until=None,
-            )
-        )
+        part = {"numbers": numbers[start : start + 500], "to": state.value, "why": note, "at": at}
+        tx.execute(_SET_STATES, part)
 
 
-_OPEN_ONE_WINDOW = (
+_OPEN_ONE_WINDOW = Prepared(
     update(RUNS)
     .where(RUNS.c.seq == bindparam("run"))
     .values(
@@ -219,17 +228,18 @@ _OPEN_ONE_WINDOW = (
         last_device=bindparam("end"),
         intent=bindparam("end"),
         selected=bindparam("count"),
-    )
+    ),
+    "now",
+    "end",
+    "count",
+    "run",
 )
 
 
 def open_single_windows(tx: Transaction, windows: Sequence[tuple[int, int, int]], now: datetime) -> None:
     """Commit the intent of runs of one window: (run, last device, devices selected) each."""
-    if windows:
-        at = to_ms(now)
-        tx.execute(
-            _OPEN_ONE_WINDOW, [{"run": run, "end": end, "count": count, "now": at} for run, end, count in windows]
-        )
+    at = to_ms(now)
+    _OPEN_ONE_WINDOW.run(tx, [(at, end, count, run) for run, end, count in windows])
 
 
 def is_held(stops: Stops) -> ColumnElement[bool]:

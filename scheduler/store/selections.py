@@ -10,24 +10,50 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, delete, func, insert, select, update
+from sqlalchemy import and_, bindparam, delete, func, insert, select, update
 
 from scheduler.store.database import Transaction
+from scheduler.store.prepared import Prepared
 from scheduler.store.tables import SELECTIONS
 
-_ADD = (
-    update(SELECTIONS)
-    .where(
-        SELECTIONS.c.rule == bindparam("of_rule"),
-        SELECTIONS.c.span == bindparam("of_span"),
-        SELECTIONS.c.minute == bindparam("of_minute"),
-    )
-    .values(devices=SELECTIONS.c.devices + bindparam("added"), total=bindparam("now_total"))
-)
-_FORGET = delete(SELECTIONS).where(
+_IS_MINUTE = and_(
     SELECTIONS.c.rule == bindparam("of_rule"),
     SELECTIONS.c.span == bindparam("of_span"),
     SELECTIONS.c.minute == bindparam("of_minute"),
+)
+_BEGIN = Prepared(insert(SELECTIONS), "rule", "span", "minute", "devices", "total", "since")
+_ADD = Prepared(
+    update(SELECTIONS)
+    .where(_IS_MINUTE)
+    .values(devices=SELECTIONS.c.devices + bindparam("added"), total=bindparam("now_total")),
+    "added",
+    "now_total",
+    "of_rule",
+    "of_span",
+    "of_minute",
+)
+_FORGET = Prepared(delete(SELECTIONS).where(_IS_MINUTE), "of_rule", "of_span", "of_minute")
+_OF_RULES = and_(SELECTIONS.c.rule.in_(bindparam("rules", expanding=True)), SELECTIONS.c.span == bindparam("span"))
+_RECENT = (
+    select(
+        SELECTIONS.c.rule,
+        func.sum(SELECTIONS.c.devices),
+        func.max(SELECTIONS.c.minute),
+        func.min(SELECTIONS.c.since),
+    )
+    .where(_OF_RULES, SELECTIONS.c.minute > bindparam("before"))
+    .group_by(SELECTIONS.c.rule)
+)
+_PAST = (
+    select(
+        SELECTIONS.c.rule,
+        SELECTIONS.c.minute,
+        SELECTIONS.c.devices,
+        SELECTIONS.c.total,
+        SELECTIONS.c.since,
+    )
+    .where(_OF_RULES, SELECTIONS.c.minute <= bindparam("before"))
+    .order_by(SELECTIONS.c.rule, SELECTIONS.c.minute)
 )
 
 
@@ -55,79 +81,33 @@ def recent(tx: Transaction, rules: Sequence[str], *, span: int, minute: int) -> 
     """By rule, what those of them selected that selected anything in the `span` minutes that end with `minute`."""
     found: dict[str, Recent] = {}
     for start in range(0, len(rules), 500):
-        query = (
-            select(
-                SELECTIONS.c.rule,
-                func.sum(SELECTIONS.c.devices),
-                func.max(SELECTIONS.c.minute),
-                func.min(SELECTIONS.c.since),
-            )
-            .where(
-                SELECTIONS.c.rule.in_(rules[start : start + 500]),
-                SELECTIONS.c.span == span,
-                SELECTIONS.c.minute > minute - span,
-            )
-            .group_by(SELECTIONS.c.rule)
-        )
-        found.update((rule, Recent(*row)) for rule, *row in tx.execute(query))
+        asked = {"rules": rules[start : start + 500], "span": span, "before": minute - span}
+        found.update((rule, Recent(*row)) for rule, *row in tx.execute(_RECENT, asked).all())
     return found
 
 
 def past(tx: Transaction, rules: Sequence[str], *, span: int, minute: int) -> list[Minute]:
     """The minutes that are kept of these rules from before the last `span` minutes, in order."""
     found: list[Minute] = []
-    columns = (
-        SELECTIONS.c.rule,
-        SELECTIONS.c.minute,
-        SELECTIONS.c.devices,
-        SELECTIONS.c.total,
-        SELECTIONS.c.since,
-    )
     for start in range(0, len(rules), 500):
-        query = select(*columns).where(
-            SELECTIONS.c.rule.in_(rules[start : start + 500]),
-            SELECTIONS.c.span == span,
-            SELECTIONS.c.minute <= minute - span,
-        )
-        found.extend(Minute(*row) for row in tx.execute(query.order_by(SELECTIONS.c.rule, SELECTIONS.c.minute)))
+        asked = {"rules": rules[start : start + 500], "span": span, "before": minute - span}
+        found.extend(Minute(*row) for row in tx.execute(_PAST, asked).all())
     return found
 
 
 def begin(tx: Transaction, minutes: Sequence[Minute], *, span: int) -> None:
     """Write minutes that have no row yet."""
-    if minutes:
-        tx.execute(
-            insert(SELECTIONS),
-            [
-                {
-                    "rule": one.rule,
-                    "span": span,
-                    "minute": one.minute,
-                    "devices": one.devices,
-                    "total": one.total,
-                    "since": one.since,
-                }
-                for one in minutes
-            ],
-        )
+    _BEGIN.run(tx, [(one.rule, span, one.minute, one.devices, one.total, one.since) for one in minutes])
 
 
 def add(tx: Transaction, added: Sequence[tuple[str, int, int]], *, span: int, minute: int) -> None:
     """Add to the rows of a minute: (rule, devices more, total now) each."""
-    if added:
-        tx.execute(
-            _ADD,
-            [
-                {"of_rule": rule, "of_span": span, "of_minute": minute, "added": devices, "now_total": total}
-                for rule, devices, total in added
-            ],
-        )
+    _ADD.run(tx, [(devices, total, rule, span, minute) for rule, devices, total in added])
 
 
 def forget(tx: Transaction, minutes: Collection[tuple[str, int]], *, span: int) -> None:
     """Remove the rows of (rule, minute)."""
-    if minutes:
-        tx.execute(_FORGET, [{"of_rule": rule, "of_span": span, "of_minute": minute} for rule, minute in minutes])
+    _FORGET.run(tx, [(rule, span, minute) for rule, minute in minutes])
 
 
 def forget_before(tx: Transaction, minute: int) -> None:

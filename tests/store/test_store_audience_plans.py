@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import Select, text
-from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy import text
+from support.plans import plan_rows
 from support.worlds import APP, NOW, new_store, register, token_of
 
 from scheduler.conditions.condition import Condition
@@ -20,7 +20,7 @@ from scheduler.domain.lanes import Lane
 from scheduler.domain.runs import RunState
 from scheduler.domain.stops import Stop, StopKind, Stops
 from scheduler.store.audience import Audience, page_statement
-from scheduler.store.database import Store, Transaction
+from scheduler.store.database import Asked, Store, Transaction
 from scheduler.store.registry_changes import DeviceChange
 from scheduler.store.run_ends import due_waiting_statement, first_waiting_statement
 from scheduler.store.runs import open_runs_statement
@@ -48,14 +48,10 @@ def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     store.close()
 
 
-def _plan(tx: Transaction, statement: Select[Any], values: dict[str, object] | None = None) -> list[str]:
+def _plan(tx: Transaction, asked: Asked) -> list[str]:
     """The steps of the plan, each with the steps that it is inside of before it: `CO-ROUTINE a / SEARCH b`."""
-    compiled = statement.compile(tx.engine)
-    assert isinstance(compiled, SQLCompiler)
-    asked = compiled.construct_expanded_state(values)
-    rows = tx.exec_driver_sql(f"EXPLAIN QUERY PLAN {asked.statement}", asked.positional_parameters).all()
     steps: dict[int, str] = {}
-    for row in rows:
+    for row in plan_rows(tx, asked):
         steps[row.id] = f"{steps[row.parent]} / {row.detail}" if row.parent in steps else row.detail
     return list(steps.values())
 
@@ -65,7 +61,7 @@ def _page_plan(store: Store, **audience: Any) -> list[str]:
         whole = Audience(app=APP, environment="sandbox", **audience)
         asked = page_statement(tx, whole, after=1000, last=9000, limit=50)
         assert asked is not None
-        return _plan(tx, *asked)
+        return _plan(tx, asked)
 
 
 def _where(words: str) -> Condition:
@@ -128,7 +124,7 @@ def test_users_in_topics_are_found_by_user(store: Store) -> None:
 @pytest.mark.parametrize("lane", [None, Lane.URGENT])
 def test_open_runs_are_found_in_their_partial_index(store: Store, state: RunState, lane: Lane | None) -> None:
     with store.read() as tx:
-        plan = _plan(tx, open_runs_statement(state, app=APP if lane else None, lane=lane, limit=-1))
+        plan = _plan(tx, (open_runs_statement(state, app=APP if lane else None, lane=lane, limit=-1), {}))
     assert plan[0] == f"SEARCH runs USING INDEX runs_open (state=?{' AND app=? AND lane=?' if lane else ''})"
     assert ("USE TEMP B-TREE FOR ORDER BY" in plan) == (lane is None)  # read once, at the start, over the three lanes
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import event
-from sqlalchemy.dialects import sqlite
+from support.plans import plan_of
 from support.worlds import APP, NOW, new_store, register, set_user, token_of
 
 from scheduler.store.audience import Audience, page, recipients_by_id, recipients_named
@@ -138,10 +138,8 @@ def test_zones_cost_a_query_only_where_they_are_asked_for_and_not_said_by_users(
 
 def test_zones_of_users_are_found_by_the_index_of_users(store: Store) -> None:
     seen(store, 1, "ann", BERLIN, days_ago=1)
-    dialect = sqlite.dialect()  # type: ignore[no-untyped-call]
     for users in (["ann"], [f"u{n}" for n in range(1000)]):
-        statement = zones_statement(users).compile(dialect=dialect, compile_kwargs={"literal_binds": True})
         with store.read() as tx:
-            plan = [row.detail for row in tx.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}")]
+            plan = plan_of(tx, zones_statement(users))
         assert plan[0] == "SEARCH devices USING INDEX devices_by_user (user=?)"
         assert plan[1:] == ["USE TEMP B-TREE FOR ORDER BY"]  # the few devices of these users

@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import Select, select, text
+from sqlalchemy import select, text
+from support.plans import plan_of
 from support.worlds import NOW, new_store
 
 from scheduler.store import claims
 from scheduler.store.claims import Claim, ClaimKind
-from scheduler.store.database import Store
+from scheduler.store.database import Asked, Store
 from scheduler.store.instants import to_ms
 from scheduler.store.tables import CLAIMS
 
@@ -35,7 +36,7 @@ def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.mark.parametrize(
-    "statement",
+    "asked",
     [
         claims.places_statement(PERSONS, ["day", "week"], since=NOW, runs=[1, 2]),
         claims.entries_statement(PERSONS, ["goal", "old-goal"]),
@@ -43,12 +44,10 @@ def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     ],
     ids=["places", "entries", "chosen"],
 )
-def test_what_persons_hold_is_found_by_the_primary_key(store: Store, statement: Select[Any]) -> None:
+def test_what_persons_hold_is_found_by_the_primary_key(store: Store, asked: Asked) -> None:
     """With statistics SQLite may leave the scope to a look at the few rows of a person."""
     with store.read() as tx:
-        compiled = statement.compile(tx.engine, compile_kwargs={"render_postcompile": True})
-        values = tuple(compiled.params[name] for name in compiled.positiontup or [])
-        plan = [row.detail for row in tx.exec_driver_sql(f"EXPLAIN QUERY PLAN {compiled}", values)]
+        plan = plan_of(tx, asked)
     (step,) = plan
     assert step.startswith(BY_PERSON)
 

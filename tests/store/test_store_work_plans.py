@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any
 
 import pytest
-from sqlalchemy import Select, text
+from sqlalchemy import text
+from support.plans import plan_of
 from support.worlds import NOW, new_store
 
 from scheduler.domain.runs import WorkEntry, WorkState
 from scheduler.store import ledger
-from scheduler.store.database import Store
+from scheduler.store.database import Asked, Store
 
 COUNT = 5_000
 
@@ -35,7 +35,7 @@ def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.mark.parametrize(
-    ("statement", "step"),
+    ("asked", "step"),
     [
         (
             ledger.due_work_statement([1], NOW, limit=1_000),
@@ -45,15 +45,13 @@ def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             ledger.due_work_statement([1, 2, 3], NOW, limit=1_000),
             "SEARCH work USING INDEX work_by_time (run=? AND not_before<?)",
         ),
-        (ledger.next_work_statement(1), "SEARCH work USING INDEX work_by_time (run=?)"),
+        ((ledger.next_work_statement(1), {}), "SEARCH work USING INDEX work_by_time (run=?)"),
     ],
     ids=["due", "due of several", "next"],
 )
-def test_work_that_is_due_is_found_in_order_by_its_index(store: Store, statement: Select[Any], step: str) -> None:
+def test_work_that_is_due_is_found_in_order_by_its_index(store: Store, asked: Asked, step: str) -> None:
     with store.read() as tx:
-        compiled = statement.compile(tx.engine, compile_kwargs={"render_postcompile": True})
-        values = tuple(compiled.params[name] for name in compiled.positiontup or [])
-        plan = [row.detail for row in tx.exec_driver_sql(f"EXPLAIN QUERY PLAN {compiled}", values)]
+        plan = plan_of(tx, asked)
     assert plan == [step]
 
 
