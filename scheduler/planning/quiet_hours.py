@@ -8,7 +8,8 @@ put back, nothing goes at a time that it shows as quiet, and the quiet hours of 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta, tzinfo
+from datetime import date, datetime, timedelta, tzinfo
+from functools import lru_cache
 
 from scheduler.domain.quiet_hours import QuietAction, QuietHours, QuietOverride
 from scheduler.domain.wall_times import instant_of, local_date
@@ -58,14 +59,20 @@ def quiet_until(hours: QuietHours, zone: tzinfo, instant: datetime) -> datetime 
 def _end_of_night(hours: QuietHours, zone: tzinfo, instant: datetime) -> datetime | None:
     """The end of a night that holds this instant. A night is dated by its evening; when the clock is put back over
     midnight, the next date's may have begun already."""
-    date = local_date(instant, zone)
-    for evening in (date - _ONE_DAY, date, date + _ONE_DAY):
-        morning = evening + _ONE_DAY if hours.end < hours.start else evening
-        begins = instant_of(datetime.combine(evening, hours.start), zone)
-        ends = _last_before(datetime.combine(morning, hours.end), zone)
+    today = local_date(instant, zone)
+    for evening in (today - _ONE_DAY, today, today + _ONE_DAY):
+        begins, ends = _night(hours, zone, evening)
         if begins <= instant < ends:
             return ends
     return None
+
+
+@lru_cache(maxsize=4_096)  # runs by the thousand ask for the nights of this date, in every zone
+def _night(hours: QuietHours, zone: tzinfo, evening: date) -> tuple[datetime, datetime]:
+    """When the night of an evening begins and ends in a zone."""
+    morning = evening + _ONE_DAY if hours.end < hours.start else evening
+    begins = instant_of(datetime.combine(evening, hours.start), zone)
+    return begins, _last_before(datetime.combine(morning, hours.end), zone)
 
 
 def _last_before(wall: datetime, zone: tzinfo) -> datetime:

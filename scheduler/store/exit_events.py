@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy import ColumnElement, Select, bindparam, func, select
 
 from scheduler.domain.events import Event
-from scheduler.store.database import Transaction
+from scheduler.store.database import Asked, Transaction
 from scheduler.store.events import event_of
 from scheduler.store.instants import to_ms
 from scheduler.store.tables import EVENTS
@@ -42,19 +42,30 @@ def of_subjects(
     return _found(tx, EVENTS.c.subject, subjects, type_, since, until)
 
 
+_NUMBER = select(EVENTS.c.seq).where(EVENTS.c.source == bindparam("of_source"), EVENTS.c.id == bindparam("its_id"))
+
+
 def number_of(tx: Transaction, event: Event) -> int | None:
     """The number of a stored event; None: it is not stored."""
-    query = select(EVENTS.c.seq).where(EVENTS.c.source == event.source, EVENTS.c.id == event.id)
-    return tx.execute(query).scalar_one_or_none()
+    return tx.execute(_NUMBER, {"of_source": event.source, "its_id": event.id}).scalar_one_or_none()
+
+
+_IN_TIME = (
+    EVENTS.c.type.in_(bindparam("types", expanding=True)),
+    EVENTS.c.time >= bindparam("since"),
+    EVENTS.c.time <= bindparam("until"),
+)
+_OF_KEYS: dict[ColumnElement[Any], Select[Any]] = {
+    column: select(EVENTS).where(column.in_(bindparam("keys", expanding=True)), *_IN_TIME)
+    for column in (EVENTS.c.user, EVENTS.c.subject)
+}
 
 
 def statement(
     column: ColumnElement[Any], keys: Sequence[str], types: Sequence[str], since: datetime, until: datetime
-) -> Select[Any]:
+) -> Asked:
     """The query for the events of some users or subjects. Public for EXPLAIN QUERY PLAN."""
-    return select(EVENTS).where(
-        column.in_(keys), EVENTS.c.type.in_(types), EVENTS.c.time >= to_ms(since), EVENTS.c.time <= to_ms(until)
-    )
+    return _OF_KEYS[column], {"keys": keys, "types": types, "since": to_ms(since), "until": to_ms(until)}
 
 
 def _found(
@@ -71,7 +82,7 @@ def _found(
         return found
     asked = sorted(set(keys))
     for start in range(0, len(asked), MAX_ASKED):
-        for row in tx.execute(statement(column, asked[start : start + MAX_ASKED], types, since, until)):
+        for row in tx.execute(*statement(column, asked[start : start + MAX_ASKED], types, since, until)).all():
             key = row.user if column is EVENTS.c.user else row.subject
             found.setdefault(key, []).append(StoredEvent(row.seq, event_of(row)))
     return found

@@ -183,15 +183,22 @@ def deferred_tallies(tx: Transaction, run: int) -> dict[str, int]:
     return {row.reason: row.devices for row in tx.execute(query)}
 
 
+_WITH_ROWS = [
+    select(table.c.device).where(
+        table.c.run == bindparam("r"),
+        table.c.step == MAIN_STEP,
+        table.c.device.in_(bindparam("devices", expanding=True)),
+    )
+    for table in (LEDGER, WORK)
+]
+
+
 def with_rows(tx: Transaction, run: int, devices: Sequence[int]) -> set[int]:
     """Which of these devices have a ledger row or a work row in the run."""
     found: set[int] = set()
-    for table in (LEDGER, WORK):
+    for query in _WITH_ROWS:
         for start in range(0, len(devices), 500):
-            query = select(table.c.device).where(
-                table.c.run == run, table.c.step == MAIN_STEP, table.c.device.in_(devices[start : start + 500])
-            )
-            found.update(tx.execute(query).scalars())
+            found.update(tx.execute(query, {"r": run, "devices": devices[start : start + 500]}).scalars())
     return found
 
 

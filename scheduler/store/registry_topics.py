@@ -26,6 +26,12 @@ _LEAVE = Prepared(
     "of",
     "who",
 )
+_TOPICS_OF = (
+    select(MEMBERSHIPS.c.device, TOPICS.c.name)
+    .join_from(MEMBERSHIPS, TOPICS, TOPICS.c.id == MEMBERSHIPS.c.topic)
+    .where(MEMBERSHIPS.c.device.in_(bindparam("devices", expanding=True)))
+    .order_by(MEMBERSHIPS.c.device, TOPICS.c.name)
+)
 _REMEMBERED = 100_000
 
 
@@ -54,14 +60,8 @@ def topics_of(tx: Transaction, devices: Collection[int]) -> dict[int, list[str]]
     """The names of the topics of these devices, sorted. A device without topics is left out."""
     if not devices:
         return {}
-    query = (
-        select(MEMBERSHIPS.c.device, TOPICS.c.name)
-        .join_from(MEMBERSHIPS, TOPICS, TOPICS.c.id == MEMBERSHIPS.c.topic)
-        .where(MEMBERSHIPS.c.device.in_(sorted(devices)))
-        .order_by(MEMBERSHIPS.c.device, TOPICS.c.name)
-    )
     names: defaultdict[int, list[str]] = defaultdict(list)
-    for device, name in tx.execute(query):
+    for device, name in tx.execute(_TOPICS_OF, {"devices": sorted(devices)}).all():
         names[device].append(name)
     return names
 

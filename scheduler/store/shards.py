@@ -7,12 +7,13 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Row, and_, func, insert, select, update
+from sqlalchemy import Row, and_, bindparam, func, insert, select, update
 
 from scheduler.domain.ids import MAIN_STEP
 from scheduler.domain.runs import RunState, Shard
 from scheduler.store.database import Transaction
 from scheduler.store.instants import from_ms, to_ms
+from scheduler.store.prepared import Prepared
 from scheduler.store.tables import LEDGER, RUNS, SHARDS, WORK
 
 
@@ -48,28 +49,47 @@ def add(tx: Transaction, shards: Sequence[Shard]) -> None:
         )
 
 
+_UNFINISHED = (
+    select(SHARDS)
+    .where(SHARDS.c.run.in_(bindparam("runs", expanding=True)), SHARDS.c.cursor < SHARDS.c.last)
+    .order_by(SHARDS.c.run, SHARDS.c.number)
+)
+
+
 def shards_of(tx: Transaction, runs: Sequence[int]) -> list[Shard]:
     """The unfinished shards of these runs, in order."""
-    query = (
-        select(SHARDS)
-        .where(SHARDS.c.run.in_(runs), SHARDS.c.cursor < SHARDS.c.last)
-        .order_by(SHARDS.c.run, SHARDS.c.number)
-    )
-    return [_shard(row) for row in tx.execute(query)]
+    return [_shard(row) for row in tx.execute(_UNFINISHED, {"runs": runs}).all()]
+
+
+_NEW_INTENT = (
+    update(SHARDS)
+    .where(SHARDS.c.run == bindparam("of"), SHARDS.c.number == bindparam("which"))
+    .values(intent=bindparam("to"), selected=SHARDS.c.selected + bindparam("more"))
+)
+_COMMIT = Prepared(_NEW_INTENT, "to", "more", "of", "which")
+_COMMIT_AND_BEGIN = Prepared(_NEW_INTENT.values(not_before=None), "to", "more", "of", "which")
+"""It has begun, whoever looks."""
 
 
 def commit_intent(tx: Transaction, shard: Shard, *, intent: int, selected: int) -> None:
     """Devices up to `intent` may be sent from now on; `selected` more of them are in the run."""
-    values: dict[str, object] = {"intent": intent, "selected": SHARDS.c.selected + selected}
-    if shard.zones is not None:
-        values["not_before"] = None  # it has begun, whoever looks
-    tx.execute(update(SHARDS).where(SHARDS.c.run == shard.run, SHARDS.c.number == shard.number).values(values))
+    commit = _COMMIT if shard.zones is None else _COMMIT_AND_BEGIN
+    commit.run(tx, [(intent, selected, shard.run, shard.number)])
+
+
+_ADVANCE = Prepared(
+    update(SHARDS)
+    .where(SHARDS.c.run == bindparam("of"), SHARDS.c.number == bindparam("which"))
+    .values(cursor=bindparam("to")),
+    "to",
+    "of",
+    "which",
+)
 
 
 def advance(tx: Transaction, cursors: Mapping[tuple[int, int], int]) -> None:
     """Every selected device of (run, shard number) up to the cursor has a ledger row or a work row."""
-    for (run, number), cursor in cursors.items():
-        tx.execute(update(SHARDS).where(SHARDS.c.run == run, SHARDS.c.number == number).values(cursor=cursor))
+    _ADVANCE.run(tx, [(cursor, run, number) for (run, number), cursor in cursors.items()])
 
 
 def close_range(tx: Transaction, shard: Shard) -> None:

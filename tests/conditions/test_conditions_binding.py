@@ -88,3 +88,11 @@ def test_single_name_left_of_an_and_is_not_taken_for_a_truth() -> None:
     text_is_text = Compare(Comparison.EQUAL, And((Constant(True), SPEND)), Constant("x"))
     assert condition(text_is_text).evaluate({"user": {"attributes": {"spend": "x"}}}) is None
     assert condition(text_is_text).bind({}).evaluate({"user": {"attributes": {"spend": "x"}}}) is None
+
+
+def test_condition_that_reads_nothing_known_is_one_and_the_same_after_each_bind() -> None:
+    whole = condition(And((MATCHES, Compare(Comparison.EQUAL, Constant(1), Constant(1)))))
+    first, second = whole.bind({"event": {"data": {}}, "now": 1}), whole.bind({"event": None, "zone": None})
+    assert first is second
+    assert first.expression == MATCHES
+    assert first.bind({"now": 2}).bind({"now": 3}).expression == MATCHES
