@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from random import Random
 import pytest
 from support.week_laws import check_laws
 from support.week_records import People, Records, read_records
-from support.week_rules import END, START
+from support.week_rules import END, START, make_rules
 from support.weeks import FULL, SMALL, Killed, Provider, Size, Week, digest, dump, live, make_week, settle_in
 
 from scheduler.domain.outcomes import OutcomeKind
@@ -66,6 +67,13 @@ def _ends(records: Records) -> dict[tuple[str, str, int], tuple[str, str | None]
         for run in records.runs
         for one in run.outcomes
     }
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_rules_of_a_week_have_a_key_of_reentry_exactly_where_their_file_has_one(seed: int) -> None:
+    for rule in make_rules(Random(seed), FULL.rules):
+        reentry = json.loads(rule.text()).get("limits", {}).get("reentry")
+        assert rule.reentry_key == (isinstance(reentry, dict) and "key" in reentry), rule.text()
 
 
 @pytest.mark.slow

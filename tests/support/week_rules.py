@@ -417,7 +417,8 @@ def _with_terms(chance: Random, rule: WeekRule) -> WeekRule:
         cut = cut or ("delay" in words and bool(rule.canary))
         if not starts_late and not never_comes and fits and not cut:
             rule = replace(rule, **words)
-    return replace(rule, enabled=chance.random() > 1 / 30)
+    has_key = rule.reentry_key and rule.reentry != NEVER  # a word may take back what another one said
+    return replace(rule, reentry_key=has_key, enabled=chance.random() > 1 / 30)
 
 
 def _cap(cap: Cap) -> dict[str, Any]:
