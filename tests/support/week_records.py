@@ -57,6 +57,7 @@ class StoredRun:
     event: StoredEvent | None
     outcomes: list[Outcome] = field(default_factory=list)
     waits_until: datetime | None = None
+    started_at: datetime | None = None
     waiting: dict[int, datetime] = field(default_factory=dict)
     """Devices that have a work row, and when it is due."""
     claims: list[Claim] = field(default_factory=list)
@@ -117,6 +118,7 @@ def read_records(week: Week, store: Store) -> Records:
                 _at(row.created_at), row.state, row.note, row.supersede,
                 of_shards.get(row.seq, 0) if row.sharded else row.selected, events.get(row.event),
                 waits_until=None if row.waits_until is None else _at(row.waits_until),
+                started_at=None if row.started_at is None else _at(row.started_at),
             )
             for row in tx.execute(select(RUNS).order_by(RUNS.c.seq))
         }  # fmt: skip
