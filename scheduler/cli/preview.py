@@ -70,7 +70,7 @@ def preview_rule(
         remark(f"{finding.span}: {finding.message}: not heeded here, and refused by 'run'")
     now = session.clock.now() if at is None else at.astimezone(UTC)
     with session.store() as store:
-        given = latest_event(store, campaign) if event is None else read_one_event(event, session)
+        given = latest_event(store, campaign) if event is None else read_one_event(event, session, now)
         with store.read() as tx:
             last = highest_device(tx)
         with progress_bar(f"preview {rule}", last) as show_progress:

@@ -208,8 +208,9 @@ def test_a_time_that_is_none_is_told_with_how_one_is_written(registry: Path, cla
 
 def test_a_preview_stands_at_the_instant_that_is_asked_for(registry: Path, clarion: Clarion) -> None:
     words = ("preview", "breaking-news", "--event", "-", "--at", "2100-01-01T12:00", "--format", "json")
-    late = clarion(*words, stdin=ndjson(article()))
-    shown = json.loads(late.out)
+    at_once = json.loads(clarion(*words, stdin=ndjson(article())).out)
+    assert at_once["counts"]["would_send"] == 2, "an event that does not say its time comes at that instant"
+    shown = json.loads(clarion(*words, stdin=ndjson({**article(), "time": "2099-12-31T10:00:00Z"})).out)
     assert shown["counts"]["would_send"] == 0
     assert shown["counts"]["selected"] == sum(shown["reasons"].values()) == 2
 
