@@ -260,8 +260,8 @@ def _show_next_slot(shown: Preview) -> None:
 
 
 def _show_reports(reports: list[RunReport], log: Path) -> None:
-    columns = ("rule", "runs", "selected", "accepted", "retired", "suppressed", "duration", "rate", "why not")
-    rows = []
+    columns = ("rule", "runs", "selected", "accepted", "retired", "suppressed", "time", "rate")
+    rows, unsent = [], list[str]()
     for rule, runs in _by_rule(reports).items():
         started = min((one.run.started_at for one in runs if one.run.started_at), default=None)
         finished = max((one.run.finished_at for one in runs if one.run.finished_at), default=None)
@@ -273,9 +273,11 @@ def _show_reports(reports: list[RunReport], log: Path) -> None:
             why.update(one.reasons.get("suppressed", {}))
         counts = [_sum(runs, outcome) for outcome in ("selected", "accepted")]
         retired = sum(one.reasons.get("rejected", {}).get("Unregistered", 0) for one in runs)
-        reasons = ", ".join(f"{count} {reason}" for reason, count in why.most_common())
-        rows.append((rule, len(runs), *counts, retired, why.total(), f"{seconds:.2f} s", rate, reasons))
-    print_table(columns, rows, right=columns[1:-1])
+        if why:
+            unsent.append(f"{rule}: {', '.join(f'{count} {reason}' for reason, count in why.most_common())}")
+        rows.append((rule, len(runs), *counts, retired, why.total(), f"{seconds:.2f} s", rate))
+    print_table(columns, rows, right=columns[1:])
+    print("Suppressed, because:", *unsent, sep="\n   ")
     with log.open() as lines:
         print(f"The simulator logged {sum(1 for _ in lines):,} requests: {log}")
 
