@@ -112,8 +112,8 @@ class Shard:
 
     @property
     def shares_its_range(self) -> bool:
-        """Whether others of the run are about the same range in other zones, from which devices may move into its."""
-        return self.zones is not None
+        """Whether other shards of the run are about other devices of the same range, which may come into its part."""
+        return self.zones is not None or self.part is not None
 
 
 class Part(StrEnum):

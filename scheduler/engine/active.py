@@ -110,7 +110,7 @@ class ActiveRun:
     @property
     def shares_ranges(self) -> bool:
         """Whether its shards share ranges of device ids: then the devices that are in flight are asked for."""
-        return self.context.run.wall is not None
+        return self.context.run.wall is not None or self.context.campaign.canary is not None
 
     @property
     def key(self) -> tuple[str, str] | None:

@@ -27,7 +27,8 @@ from scheduler.engine.precedence import Precedence
 from scheduler.engine.sender import Sender
 from scheduler.engine.settler import Settler
 from scheduler.runs.context import NoAudience, RunContext, context_of, under
-from scheduler.runs.opening import Opened, open_window, start_runs, take_up_work
+from scheduler.runs.opening import Opened, open_window, start_runs
+from scheduler.runs.taking_up import take_up_work
 from scheduler.runs.versions import Versions
 from scheduler.runs.waiting import Begun
 from scheduler.runs.windows import Window

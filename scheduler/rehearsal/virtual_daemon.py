@@ -30,10 +30,11 @@ from scheduler.runs.calling_off import clear_superseded
 from scheduler.runs.canary import Postponed
 from scheduler.runs.context import NoAudience, RunContext, context_of, rate_bounds, under
 from scheduler.runs.ingest import MAX_EVENTS, ingest
-from scheduler.runs.opening import open_window, start_runs, take_up_work
+from scheduler.runs.opening import open_window, start_runs
 from scheduler.runs.pausing import pause_what_cannot_run
 from scheduler.runs.recovery import recover
 from scheduler.runs.schedules import open_due, watch
+from scheduler.runs.taking_up import take_up_work
 from scheduler.runs.versions import Versions
 from scheduler.runs.waiting import Begun, begun, first_waking, wake_due
 from scheduler.runs.windows import MAX_WINDOW, Window

@@ -1,7 +1,7 @@
-"""The devices that a shard is about, where several shards share a range of ids: the canary first, then the rest.
+"""The devices that a shard is about, where several shards share a range of ids: zones, or the canary and then the rest.
 
-The canary is drawn by a hash. The rest are those who have no row in the run: so nobody is in both parts or in neither,
-also where somebody logged in on a device in between and the hash says something else of it now.
+Who has a row in the run or is on its way was in another part already: nobody is selected twice who has moved to
+another zone or on whose device somebody has logged in since. So the rest need not ask who is a canary.
 """
 
 from __future__ import annotations
@@ -24,37 +24,29 @@ MAX_LOOKED_AT = 20_000
 def next_page(
     tx: Transaction, context: RunContext, shard: Shard, *, limit: int, in_flight: Collection[int] = ()
 ) -> Page:
-    """Up to `limit` of the devices that a shard is about, from its intent on; of those in some zones, who was in others
-    and has a row in the run or is in flight is left out."""
+    """Up to `limit` of the devices that a shard is about, from its intent on. `in_flight` are those of the run that
+    were given out and have no row yet."""
     limit = min(limit, MAX_WINDOW)
-    if shard.zones is not None:
+    if shard.part == Part.CANARY:
+        page = _page_of_canaries(tx, context, shard, limit)
+    else:
         page = audiences.page(tx, context.audience, after=shard.intent, last=shard.last, limit=limit, zones=shard.zones)
-        had = ledger.with_rows(tx, shard.run, [one.id for one in page.recipients]).union(in_flight)
-        return Page([one for one in page.recipients if one.id not in had], page.end)
-    if shard.part != Part.CANARY:
-        page = audiences.page(tx, context.audience, after=shard.intent, last=shard.last, limit=limit)
-        return Page(of_shard(tx, context, shard, page.recipients), page.end)
+    if not shard.shares_its_range:
+        return page
+    had = ledger.with_rows(tx, shard.run, [one.id for one in page.recipients]).union(in_flight)
+    return Page([one for one in page.recipients if one.id not in had], page.end)
+
+
+def _page_of_canaries(tx: Transaction, context: RunContext, shard: Shard, limit: int) -> Page:
+    canary = context.campaign.canary
+    assert canary is not None
     found: list[Recipient] = []
     end, until = shard.intent, shard.intent + MAX_LOOKED_AT
     while end < shard.last and end < until:
         page = audiences.page(tx, context.audience, after=end, last=shard.last, limit=MAX_WINDOW)
-        found += of_shard(tx, context, shard, page.recipients)
+        drawn = canaries(canary.share, context.run.id, [recipient.person for recipient in page.recipients])
+        found += [recipient for recipient, is_canary in zip(page.recipients, drawn, strict=True) if is_canary]
         if len(found) > limit:
             return Page(found[:limit], found[limit - 1].id)
         end = page.end
     return Page(found, end)
-
-
-def of_shard(tx: Transaction, context: RunContext, shard: Shard, recipients: list[Recipient]) -> list[Recipient]:
-    """Of some devices in the range of a shard, those that it is about."""
-    match shard.part:
-        case None:
-            return recipients
-        case Part.CANARY:
-            canary = context.campaign.canary
-            assert canary is not None
-            drawn = canaries(canary.share, context.run.id, [recipient.person for recipient in recipients])
-            return [recipient for recipient, is_canary in zip(recipients, drawn, strict=True) if is_canary]
-        case _:
-            known = ledger.with_rows(tx, shard.run, [recipient.id for recipient in recipients])
-            return [recipient for recipient in recipients if recipient.id not in known]

@@ -17,7 +17,6 @@ from scheduler.domain.runs import CALLED_OFF, LedgerEntry, Run, RunState, Shard,
 from scheduler.rules.rule import OnUnknown
 from scheduler.runs.canary import open_rest
 from scheduler.runs.context import NoAudience, RunContext, context_of
-from scheduler.runs.parts import of_shard
 from scheduler.runs.versions import Versions
 from scheduler.runs.windows import MAX_WINDOW, matching
 from scheduler.store import audience as audiences
@@ -98,7 +97,7 @@ def _unknown_devices(tx: Transaction, context: RunContext, shard: Shard, now: da
     after = shard.cursor
     while after < shard.intent:
         page = audiences.page(tx, context.audience, after=after, last=shard.intent, limit=MAX_WINDOW)
-        selected = matching(context, of_shard(tx, context, shard, page.recipients))
+        selected = matching(context, page.recipients)
         found.extend(_without_rows(tx, shard.run, [recipient.id for recipient in selected], now))
         after = page.end
     return found

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Row, and_, func, insert, select, update
+from sqlalchemy import Row, func, insert, select, update
 
 from scheduler.domain.ids import MAIN_STEP
 from scheduler.domain.runs import RunState, Shard
@@ -74,27 +74,21 @@ def advance(tx: Transaction, cursors: Mapping[tuple[int, int], int]) -> None:
 
 def close_range(tx: Transaction, shard: Shard) -> None:
     """After recovery: everything up to the intent has its row. What was selected is counted anew from the rows, as
-    the windows that were open were decided again.
-
-    Where several shards share a range (the parts of a canary), its rows are those of all of them: what the others
-    have selected is taken off. So the sum is right when the last of them is closed.
-    """
-    if shard.shares_its_range and shard.number is not None:  # what was in flight was written: nobody is decided again
-        advance(tx, {(shard.run, shard.number): shard.intent})
-        return
+    the windows that were open were decided again; not in a shard that shares its range: there nobody was."""
     if shard.number is None:
         counted = _rows_between(tx, shard.run, 0, shard.intent)
         tx.execute(update(RUNS).where(RUNS.c.seq == shard.run).values(selected=counted, intent=None))
         return
+    if shard.shares_its_range:
+        advance(tx, {(shard.run, shard.number): shard.intent})
+        return
     of_run = SHARDS.c.run == shard.run
-    first = func.coalesce(func.max(SHARDS.c.last).filter(SHARDS.c.last < shard.last), 0)
-    same = and_(SHARDS.c.last == shard.last, SHARDS.c.number != shard.number)
-    others = func.coalesce(func.sum(SHARDS.c.selected).filter(same), 0)
-    after, of_others = tuple(tx.execute(select(first, others).where(of_run)).one())
+    first = select(func.coalesce(func.max(SHARDS.c.last), 0)).where(of_run, SHARDS.c.number < shard.number)
+    after = int(tx.execute(first).scalar_one())
     tx.execute(
         update(SHARDS)
         .where(of_run, SHARDS.c.number == shard.number)
-        .values(selected=_rows_between(tx, shard.run, after, shard.last) - of_others, cursor=shard.intent)
+        .values(selected=_rows_between(tx, shard.run, after, shard.intent), cursor=shard.intent)
     )
 
 

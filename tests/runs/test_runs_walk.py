@@ -18,7 +18,7 @@ from support.worlds import APP, World, register, rule_text, token_of
 from scheduler.domain.runs import CALLED_OFF, RunState
 from scheduler.runs import ranges
 from scheduler.store.registry_changes import DeviceChange
-from scheduler.store.tables import EVENTS, LEDGER, RUNS, SHARDS, STOPS, USERS, WORK
+from scheduler.store.tables import EVENTS, IN_FLIGHT, LEDGER, RUNS, SHARDS, STOPS, USERS, WORK
 
 DEVICES = 14
 
@@ -56,7 +56,7 @@ def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 def _forget(world: World) -> None:
     """As before the first event. One store serves all examples: what it has prepared is half of their time."""
     with world.store.write() as tx:
-        for table in (EVENTS, RUNS, SHARDS, LEDGER, WORK, USERS, STOPS):
+        for table in (EVENTS, RUNS, SHARDS, LEDGER, WORK, IN_FLIGHT, USERS, STOPS):
             tx.execute(delete(table))
 
 

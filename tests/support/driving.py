@@ -19,8 +19,9 @@ from scheduler.engine.precedence import Precedence
 from scheduler.engine.settler import Settler
 from scheduler.engine.waiting_runs import WaitingRuns
 from scheduler.runs.context import RunContext, context_of
-from scheduler.runs.opening import Opened, Started, open_window, start_runs, take_up_work
+from scheduler.runs.opening import Opened, Started, open_window, start_runs
 from scheduler.runs.recovery import recover
+from scheduler.runs.taking_up import take_up_work
 from scheduler.runs.verdicts import Report
 from scheduler.runs.waiting import wake_due
 from scheduler.runs.windows import Window

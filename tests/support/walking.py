@@ -197,13 +197,15 @@ class Walk:
         self.settle()
         self.start_again()
         self.clear_superseded()
-        while paused := self.world.runs(RunState.PAUSED):
+        paused = self.world.runs(RunState.PAUSED)
+        while True:
             for run in paused:
                 resume(self.world.store, run.id.hex, self.world.now, apps=[APP])
             self.crash()
-            self.driver.finish_everything()  # a canary may pause its run now
-        self.crash()
-        self.driver.finish_everything()
+            self.driver.finish_everything()
+            paused = self.world.runs(RunState.PAUSED)
+            if not paused:
+                return  # a canary may have paused its run only now
 
     def _window(self) -> OpenWindow | None:
         windows = list(self.driver.work.windows.values())
