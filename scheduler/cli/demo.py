@@ -124,7 +124,7 @@ async def _play(session: Session, folder: Path, people: list[DemoDevice]) -> Non
             sale = _event("com.example.sale.started", "/shop", "sale-1", _SALE, session)
             print("\n2. a dry run: what the sale would do, over the real registry")
             _show_preview(preview(store, workspace, workspace.campaigns["flash-sale"], sale, sale.time, samples=1))
-            print("\n3. when the weekly digest comes next: to each at nine on Monday, by the own clock")
+            print("\n3. when the weekly digest comes next: for each device at nine on Monday by its own clock")
             _show_next_slot(preview(store, workspace, workspace.campaigns["weekly-digest"], None, session.clock.now()))
             print("\n4. the daemon: the sale begins, a moment later there is a goal")
             print(
@@ -206,12 +206,13 @@ def _fill(session: Session, store: Store, workspace: Workspace, folder: Path, pe
 
 
 async def _watch(store: Store, daemon: Daemon) -> list[RunReport]:
-    """Show the runs live until they are over, or someone ends the demo."""
+    """Show the runs live until they are over, or someone ends the demo. All of them were born when the events were
+    taken in."""
     with Live(console=Console(stderr=True), transient=True, auto_refresh=False) as live:
         while True:
             reports = await trio.to_thread.run_sync(_reports, store)
             live.update(_table(reports), refresh=True)
-            over = len(reports) == len(PLAYED) and all(one.run.state is RunState.FINISHED for one in reports)
+            over = all(one.run.state is RunState.FINISHED for one in reports)
             if over or daemon.stopping.is_set():
                 return reports
             await trio.sleep(REFRESH)
@@ -254,13 +255,13 @@ def _show_preview(shown: Preview) -> None:
 
 def _show_next_slot(shown: Preview) -> None:
     """Nobody waits for Monday here; the plan is the daemon's own."""
-    print(f"   {shown.slots[0].slot.wall:%A %Y-%m-%d %H:%M} there is, here:")
+    print(f"   {shown.slots[0].slot.wall:%A %Y-%m-%d %H:%M} where the device is, by the clock of this machine:")
     print_places(shown)
 
 
 def _show_reports(reports: list[RunReport], log: Path) -> None:
-    columns = ("rule", "runs", "selected", "accepted", "retired", "suppressed", "duration", "rate", "why not")
-    rows = []
+    columns = ("rule", "runs", "selected", "accepted", "retired", "suppressed", "time", "rate")
+    rows, unsent = [], list[str]()
     for rule, runs in _by_rule(reports).items():
         started = min((one.run.started_at for one in runs if one.run.started_at), default=None)
         finished = max((one.run.finished_at for one in runs if one.run.finished_at), default=None)
@@ -272,9 +273,11 @@ def _show_reports(reports: list[RunReport], log: Path) -> None:
             why.update(one.reasons.get("suppressed", {}))
         counts = [_sum(runs, outcome) for outcome in ("selected", "accepted")]
         retired = sum(one.reasons.get("rejected", {}).get("Unregistered", 0) for one in runs)
-        reasons = ", ".join(f"{count} {reason}" for reason, count in why.most_common())
-        rows.append((rule, len(runs), *counts, retired, why.total(), f"{seconds:.2f} s", rate, reasons))
-    print_table(columns, rows, right=columns[1:-1])
+        if why:
+            unsent.append(f"{rule}: {', '.join(f'{count} {reason}' for reason, count in why.most_common())}")
+        rows.append((rule, len(runs), *counts, retired, why.total(), f"{seconds:.2f} s", rate))
+    print_table(columns, rows, right=columns[1:])
+    print("Suppressed, because:", *unsent, sep="\n   ")
     with log.open() as lines:
         print(f"The simulator logged {sum(1 for _ in lines):,} requests: {log}")
 

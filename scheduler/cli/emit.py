@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, BinaryIO, TypeAlias
 
@@ -111,8 +111,8 @@ def fire_rule(
         raise OperatorError(f"rule {rule} is not manual", hint="write `trigger: {manual: true}`, or emit its event")
     if not campaign.enabled:
         raise OperatorError(f"rule {rule} is not enabled", hint="write `enabled: true` in its file")
-    given = None if event is None else read_one_event(event, session)
     now = session.clock.now()
+    given = None if event is None else read_one_event(event, session, now)
     with session.store() as store:
         occasion = fired_occasion(campaign, key, given, workspace.settings, now)
         shown = preview(store, workspace, campaign, given, now, key=occasion.key, samples=0, as_fired=True)
@@ -134,14 +134,14 @@ def fire_rule(
     return 0
 
 
-def read_one_event(file: Path, session: InSession) -> Event:
-    """The one event of a file. OperatorError says what is wrong with it."""
+def read_one_event(file: Path, session: InSession, now: datetime) -> Event:
+    """The one event of a file, as if it came now. OperatorError says what is wrong with it."""
     with _opened(file) as stream:
         items = list(_items(stream, str(file)))
     if len(items) != 1:
         raise OperatorError(f"it holds {counted(len(items), 'event')}, and one is needed", where=str(file),
                             hint="write that one CloudEvent to a file of its own")  # fmt: skip
-    event = read_event(items[0][1], session.workspace.schema, session.clock.now(), HORIZON)
+    event = read_event(items[0][1], session.workspace.schema, now, HORIZON)
     if isinstance(event, EventProblem):
         raise OperatorError(event.message, where=items[0][0])
     return event

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import msgspec
-from cyclopts import Parameter
+from cyclopts import Parameter, Token
 from cyclopts.validators import Number
 
 from scheduler.cli.emit import EventFile, read_one_event
@@ -16,6 +16,7 @@ from scheduler.cli.runs import SHORT_ID
 from scheduler.cli.session import InSession
 from scheduler.cli.tables import print_table, progress_bar
 from scheduler.domain.quantities import format_duration
+from scheduler.rehearsal.not_selected import why_not_selected
 from scheduler.rehearsal.preview import Preview, Sample, latest_event, preview
 from scheduler.runs.fuse import FuseStanding
 from scheduler.store.audience import highest_device
@@ -23,12 +24,22 @@ from scheduler.store.audience import highest_device
 _NAMES_SHOWN = 3
 
 
+def _instant(_type: object, tokens: Sequence[Token]) -> datetime:
+    try:
+        return datetime.fromisoformat(tokens[0].value)
+    except ValueError:
+        raise ValueError(
+            f'"{tokens[0].value}" is no time: write it like 2026-11-30T09:00 (this machine\'s zone), '
+            "2026-11-30T09:00Z or 2026-11-30T09:00+01:00"
+        ) from None
+
+
 def preview_rule(
     rule: str,
     /,
     *,
     event: EventFile | None = None,
-    at: datetime | None = None,
+    at: Annotated[datetime | None, Parameter(converter=_instant)] = None,
     device: int | None = None,
     sample: Annotated[int, Parameter(validator=Number(gte=0))] = 3,
     format: Format = Format.TEXT,
@@ -59,7 +70,7 @@ def preview_rule(
         remark(f"{finding.span}: {finding.message}: not heeded here, and refused by 'run'")
     now = session.clock.now() if at is None else at.astimezone(UTC)
     with session.store() as store:
-        given = latest_event(store, campaign) if event is None else read_one_event(event, session)
+        given = latest_event(store, campaign) if event is None else read_one_event(event, session, now)
         with store.read() as tx:
             last = highest_device(tx)
         with progress_bar(f"preview {rule}", last) as show_progress:
@@ -67,8 +78,10 @@ def preview_rule(
                 store, session.workspace, campaign, given, now, device=device, samples=sample,
                 on_progress=lambda done: show_progress(done, last),
             )  # fmt: skip
-    if device is not None and not shown.selected:
-        shown.note = f"device {device} is not selected: it is not there, retired, or does not match the audience"
+        if device is not None and shown.occasion is not None and not shown.selected:
+            with store.read() as tx:
+                why = why_not_selected(tx, campaign, device, gone_by=shown.gone_by > 0)
+            shown.note = why if shown.note is None else f"{shown.note}; {why}"
     if format is Format.JSON:
         print_json(_object(shown))
     else:

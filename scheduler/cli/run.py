@@ -63,8 +63,15 @@ def make_daemon(session: Session, store: Store, workspace: Workspace) -> Daemon:
             return None
         return again.workspace
 
-    serve = serve_daemon if workspace.settings.listen is not None else None
+    serve = _serve_and_say_where if workspace.settings.listen is not None else None
     return Daemon(store, workspace, session.clock, reload_workspace=reload, serve=serve)
+
+
+async def _serve_and_say_where(daemon: Daemon, *, task_status: trio.TaskStatus[list[str]]) -> None:
+    async with trio.open_nursery() as nursery:
+        addresses = await nursery.start(serve_daemon, daemon)
+        remark(f"listens at {', '.join(addresses)}; Ctrl-C ends it when what is in flight is answered")
+        task_status.started(addresses)
 
 
 def _object(ended: Ended) -> dict[str, object]:

@@ -14,7 +14,7 @@ from scheduler.cli.tables import print_details, print_table
 from scheduler.domain.errors import OperatorError
 from scheduler.domain.outcomes import OutcomeKind, SuppressReason
 from scheduler.domain.quantities import Rate, format_rate, parse_rate
-from scheduler.domain.runs import Run
+from scheduler.domain.runs import Run, RunState
 from scheduler.domain.stops import Stops
 from scheduler.runs import pausing
 from scheduler.runs.canary import said_of
@@ -184,6 +184,11 @@ def _why_it_waits(run: Run, stops: Stops) -> str | None:
     return f"stopped: {', '.join(map(str, held))}" if held else None
 
 
+def _until(run: Run) -> str:
+    """When a waiting run goes on: the next device is due then, or the next zone of its slot."""
+    return f" until {local(run.waits_until)}" if run.state == RunState.WAITING and run.waits_until else ""
+
+
 def _rate_by_hand(run: Run) -> str | None:
     return None if run.rate is None else format_rate(run.rate.per_second)
 
@@ -220,6 +225,7 @@ def _shown(found: RunReport, stops: Stops) -> dict[str, Any]:
         "canary": _canary_object(found.canary),
         "note": run.note,
         "stopped": _why_it_waits(run, stops),
+        "waits_until": run.waits_until if run.state == RunState.WAITING else None,
         "rate": _rate_by_hand(run),
         "started_at": run.started_at,
         "finished_at": run.finished_at,
@@ -233,7 +239,7 @@ def _print(found: RunReport, stops: Stops) -> None:
             "run": run.id,
             "rule": f"{run.rule} (version {run.version})",
             "occasion": one_line(run.occasion),
-            "state": f"{run.state}{f': {run.note}' if run.note else ''}",
+            "state": f"{run.state}{_until(run)}{f': {run.note}' if run.note else ''}",
             **_if_there("stopped", _why_it_waits(run, stops)),
             **_if_there("rate", _rate_by_hand(run)),
             **_if_there("canary", _canary(found.canary)),

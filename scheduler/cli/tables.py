@@ -8,6 +8,7 @@ from datetime import datetime
 
 import msgspec
 from rich.console import Console
+from rich.measure import Measurement
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -22,7 +23,7 @@ def print_table(
     texts: Sequence[str] = (),
 ) -> None:
     """A table as wide as its content. Where that is wider than the terminal, the columns `texts` are broken into
-    lines first; where the output is no terminal, nothing is ever broken or cut."""
+    lines first. Nothing is ever cut; where the output is no terminal, nothing is broken either."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(
@@ -46,6 +47,9 @@ def print_details(details: Mapping[str, object]) -> None:
 def _print(table: Table) -> None:
     console = Console(highlight=False, markup=False, emoji=False)
     if console.is_terminal:
+        needed = Measurement.get(console, console.options.update(width=10_000), table).minimum
+        if needed > console.width:  # the terminal breaks the lines: Rich would cut digits off
+            console.width = needed
         console.print(table)
         return
     console = Console(highlight=False, markup=False, emoji=False, width=10_000)

@@ -192,6 +192,11 @@ def _run(
             )
         occasion = fired_occasion(campaign, key, event, settings, now)
         return prospective_run(campaign, occasion, event, None, now, namespace=namespace)
+    if not campaign.names_type(event.type):
+        raise OperatorError(
+            f"rule {campaign.name} listens to {campaign.event}, and this event is a {event.type}",
+            hint="it would start nothing: give an event of the type that `trigger.event` names",
+        )
     before = event_rows.previous(tx, event) if campaign.uses_previous else None
     previous = before[1] if before else None
     match occasion_of(campaign, event, occasion_scope(event, previous, now), now):

@@ -171,9 +171,17 @@ def _whole_number(text: str) -> int:
 def _percent(text: str) -> float:
     match = re.fullmatch(r"([0-9]{1,3}(?:\.[0-9]{1,4})?)\s*%", text)
     if match is None or float(match[1]) > 100:
-        bare = re.fullmatch(r"[0-9]{1,2}(\.[0-9]+)?", text)
-        raise ValueError(f"must be a share such as 5% or 0.5%, not '{text}'" + (f"; write {text}%" if bare else ""))
+        raise ValueError(f"must be a share such as 5% or 0.5%, not '{text}'{_with_percent(text)}")
     return float(match[1]) / 100
+
+
+def _with_percent(text: str) -> str:
+    """The end of a message about a share without its sign: `0.05` is 5% to most people, and 0.05% to some."""
+    if not re.fullmatch(r"[0-9]{1,2}(\.[0-9]{1,4})?", text):
+        return ""
+    if 0 < float(text) < 1:
+        return f"; write {float(text) * 100:g}%, or {text}% if that is what you mean"
+    return f"; write {text}%"
 
 
 def _read_texts(node: Node) -> object:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from scheduler.diagnostics.diagnostic import Diagnostic, has_errors
-from scheduler.diagnostics.yaml_nodes import MappingNode, Node, SequenceNode
+from scheduler.diagnostics.yaml_nodes import MappingNode, Node, ScalarNode, SequenceNode
 from scheduler.rules.fields import Field, Table
 from scheduler.rules.kinds import Kind, Misfit, Misfits, in_brackets
+
+_PLAIN = re.compile(r"[\w.]+(?:[ -][\w.]+)*")
+"""What may stand in braces without quotes."""
 
 
 def record(name: str, *fields: Field, hints: Mapping[str, str] | None = None) -> Kind:
@@ -19,7 +23,7 @@ def record(name: str, *fields: Field, hints: Mapping[str, str] | None = None) ->
 
     def read(node: Node) -> object:
         if not isinstance(node, MappingNode):
-            raise Misfit(f"must be {words}", node, f"write {{{shape}}}")
+            raise Misfit(f"must be {words}", node, f"write {_filled(f'{{{shape}}}', node)}")
         values, findings = table.read(node, within=name)
         if has_errors(findings):
             raise Misfits(findings)
@@ -67,10 +71,19 @@ def either(word: Kind, mapping: Kind) -> Kind:
             if misfit.hint == f"write {word.words}":  # the only word: what was meant is most likely the mapping
                 misfit.hint = f"write {mapping.shape}, or {word.words}"
             elif misfit.hint is None and misfit.span == node.span:
-                misfit.hint = f"or say more: {mapping.shape}"
+                filled = _filled(mapping.shape, node)
+                is_part = filled != mapping.shape and filled.split(": ")[1][0].isdigit()
+                misfit.hint = f"write {filled}" if is_part else f"or say more: {mapping.shape}"
             raise
 
     return Kind(words, read, {"oneOf": [_titled(word), _titled(mapping)]})
+
+
+def _filled(shape: str, node: Node) -> str:
+    """The shape of a mapping that needs one value alone, with what was written in its place."""
+    if shape.count("…") == 1 and isinstance(node, ScalarNode) and _PLAIN.fullmatch(node.text):
+        return shape.replace("…", node.text)
+    return shape
 
 
 def _titled(kind: Kind) -> dict[str, object]:

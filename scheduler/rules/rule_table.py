@@ -34,6 +34,8 @@ from scheduler.rules.timing import ExitMatch
 _PUSH_WORDS = {"push": "alert", "notification": "alert", "silent": "background", "data": "background"}
 _PRIORITY_WORDS = {"high": "10", "immediate": "10", "normal": "5", "low": "1"}
 _UNKNOWN_WORDS = {"retry": "resend", "again": "resend", "ignore": "drop"}
+_LANE_WORDS = {"high": "urgent", "immediate": "urgent", "transactional": "urgent", "default": "normal", "low": "bulk"}
+_REENTRY_WORDS = {"once": "never", "false": "never", "no": "never", "true": "always", "yes": "always"}
 """Words that people try, with ours."""
 
 _IDENTITY = (
@@ -113,7 +115,7 @@ _DELIVERY = (
     Field(path="delivery.supersede", kind=TEMPLATE, default="`collapse`, if set without `device` and `user`",
           example='"game-{{ event.subject }}"',
           meaning="A newer run of the rule with the same text stops what is unsent of older ones (`superseded`)."),
-    Field(path="delivery.lane", kind=one_of(Lane), default="normal",
+    Field(path="delivery.lane", kind=one_of(Lane, _LANE_WORDS), default="normal",
           example="urgent", meaning="Which work goes first."),
     Field(path="delivery.rate", kind=RATE, default="no limit",
           example="500/s", meaning="Starts of this rule: `N/s` or `N/min`. For one run: `clarion runs rate ID N/s`."),
@@ -195,7 +197,8 @@ _TIMING = (
           example="{from: 22:00, to: 08:00}"),
 )  # fmt: skip
 _LIMITS = (
-    Field(path="limits.reentry", kind=either(choice(("always", "never")), _REENTRY), default="always; `at`: never",
+    Field(path="limits.reentry", kind=either(choice(("always", "never"), meant=_REENTRY_WORDS), _REENTRY),
+          default="always; `at`: never",
           meaning="How often one person gets it: `always`, `never` again, or again after a time, by a key.",
           example="never"),
     Field(path="limits.caps", kind=choice(("apply", "ignore")), default="apply",

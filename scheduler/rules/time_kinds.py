@@ -16,6 +16,8 @@ from scheduler.rules.kinds import Kind, Misfit, parsed, text_of
 from scheduler.rules.records import either, record
 from scheduler.rules.schedule import BY_DEVICE
 
+_LOCAL = frozenset({"local", "user", "recipient", "person"})
+"""What others call the zone of each device."""
 _TIME = re.compile(r"([0-9]{1,2}):([0-9]{2})")
 
 
@@ -53,7 +55,8 @@ def _read_zone(node: Node) -> object:
     try:
         return ZoneInfo(text).key
     except (KeyError, ValueError, OSError):
-        raise Misfit(f"must be {words}, not '{text}'", node, did_you_mean(text, cities())) from None
+        hint = f"write {BY_DEVICE}" if text.lower() in _LOCAL else did_you_mean(text, cities())
+        raise Misfit(f"must be {words}, not '{text}'", node, hint) from None
 
 
 def _since(text: str) -> object:

@@ -121,7 +121,11 @@ class Campaign:
 
     def listens_to(self, event_type: str) -> bool:
         """Whether events of a type may start it."""
-        if self.event is None or not self.enabled:
+        return self.enabled and self.names_type(event_type)
+
+    def names_type(self, event_type: str) -> bool:
+        """Whether a type is the one that its trigger names, be it enabled or not."""
+        if self.event is None:
             return False
         return event_type.startswith(self.event[:-1]) if self.event.endswith("*") else event_type == self.event
 

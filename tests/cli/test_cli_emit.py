@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from clarion_command import Clarion, article, replace
+
+from scheduler.store.database import open_store
+from scheduler.store.registry import Retirement, retire
 
 MANUAL = """\
 category: news
@@ -156,13 +161,56 @@ def test_a_preview_of_one_device_says_if_it_is_not_selected(registry: Path, clar
     assert "device 2, user ben, en: 122 bytes" in clarion(*words, "2").out
     other = clarion(*words, "3")
     assert other.code == 0
-    assert other.err == "device 3 is not selected: it is not there, retired, or does not match the audience\n"
+    assert other.err == (
+        "device 3 is not selected: it does not match the rule's audience; "
+        "'clarion devices show 3' has its user, topics and attributes\n"
+    )
+    assert clarion(*words, "99").err == "there is no device 99: 'clarion devices list' shows numbers and tokens\n"
+    with closing(open_store("sqlite:///clarion.db")) as store, store.write() as tx:
+        retire(tx, [Retirement(2, "Unregistered", datetime(2100, 1, 1, tzinfo=UTC))])
+    assert clarion(*words, "2").err == (
+        "device 2 is not selected: it is retired (Unregistered) until its app registers again\n"
+    )
+
+
+def test_a_preview_of_one_device_says_if_it_is_another_apps(registry: Path, clarion: Clarion) -> None:
+    replace(
+        registry / "clarion.yaml",
+        "\ncategories:",
+        "\n  news: {environment: sandbox, auth: {key_file: "
+        ".clarion/simulator/AuthKey_ABC123DEFG.p8, key_id: ABC123DEFG, team_id: DEF123GHIJ}}\ncategories:",
+    )
+    replace(registry / "rules/breaking-news.yaml", "app: shop", "app: news")
+    ran = clarion("preview", "breaking-news", "--event", "samples/article.json", "--device", "2")
+    assert ran.err == "device 2 is not selected: it is of the app 'shop', and the rule is for 'news'\n"
+
+
+def test_a_preview_refuses_an_event_of_a_type_that_does_not_start_the_rule(registry: Path, clarion: Clarion) -> None:
+    replace(registry / "schema.yaml", "events:", "events:\n  com.example.basket.updated: {items: integer}")
+    basket = {**article(), "type": "com.example.basket.updated", "data": {"items": 3}}
+    ran = clarion("preview", "breaking-news", "--event", "-", stdin=ndjson(basket))
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err == (
+        "error: rule breaking-news listens to com.example.article.published, "
+        "and this event is a com.example.basket.updated\n"
+        "  hint: it would start nothing: give an event of the type that `trigger.event` names\n"
+    )
+
+
+def test_a_time_that_is_none_is_told_with_how_one_is_written(registry: Path, clarion: Clarion) -> None:
+    ran = clarion("preview", "breaking-news", "--at", "tomorrow")
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err == (
+        'error: Invalid value for --at: "tomorrow" is no time: write it like 2026-11-30T09:00 (this machine\'s zone), '
+        "2026-11-30T09:00Z or 2026-11-30T09:00+01:00\n  hint: 'clarion preview --help' shows how it is used\n"
+    )
 
 
 def test_a_preview_stands_at_the_instant_that_is_asked_for(registry: Path, clarion: Clarion) -> None:
     words = ("preview", "breaking-news", "--event", "-", "--at", "2100-01-01T12:00", "--format", "json")
-    late = clarion(*words, stdin=ndjson(article()))
-    shown = json.loads(late.out)
+    at_once = json.loads(clarion(*words, stdin=ndjson(article())).out)
+    assert at_once["counts"]["would_send"] == 2, "an event that does not say its time comes at that instant"
+    shown = json.loads(clarion(*words, stdin=ndjson({**article(), "time": "2099-12-31T10:00:00Z"})).out)
     assert shown["counts"]["would_send"] == 0
     assert shown["counts"]["selected"] == sum(shown["reasons"].values()) == 2
 

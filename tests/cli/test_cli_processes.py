@@ -171,7 +171,7 @@ def test_the_daemon_takes_events_reloads_and_drains(workspace: Path, clarion: Cl
     with simulated(workspace) as (_, endpoint):
         quiet = endpoint | {"CLARION_API_LISTEN": "127.0.0.1:0"}
         with started(workspace, "run", "--verbose", **quiet) as daemon:
-            daemon.wait_for("link.up")
+            daemon.wait_for(r"listens at http://127\.0\.0\.1:\d+; Ctrl-C ends it when what is in flight is answered")
             second = ran(workspace, "run", "--until-idle", **endpoint)
             assert second.returncode == 2
             assert "another daemon works on this database" in second.stderr

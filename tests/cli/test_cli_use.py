@@ -16,7 +16,7 @@ WRONG_WORDS = {
     "preview": 'error: Command "preview" parameter RULE requires an argument\n'
     "  hint: 'clarion preview --help' shows how it is used\n",
     "preview x --device y": 'error: Invalid value for --device: unable to convert "y" into int\n',
-    "preview x --at soon": 'error: Invalid value for --at: unable to convert "soon" into datetime\n',
+    "preview x --at soon": 'error: Invalid value for --at: "soon" is no time: write it like 2026-11-30T09:00',
     "preview x --sample -1": 'error: Invalid value "-1" for --sample. Must be >= 0\n',
     "devices list --limit 0": 'error: Invalid value "0" for --limit. Must be >= 1\n',
     "runs list --limit -1": 'error: Invalid value "-1" for --limit. Must be >= 1\n',
