@@ -145,7 +145,7 @@ class Daemon:
                 await self._drain()
                 remaining = await self.dispatcher.remaining()
                 nursery.cancel_scope.cancel()
-        return Ended(ending, detail, self.settler.progress, recovered, remaining, self.ticker.next_at)
+        return Ended(ending, detail, self.settler.progress, recovered, remaining, self.ticker.next_slot)
 
     def _prepare(self) -> Recovered:
         now = self.clock.now()
