@@ -112,14 +112,14 @@ def begin(tx: Transaction, minutes: Sequence[Minute], *, span: int) -> None:
         )
 
 
-def add(tx: Transaction, added: Sequence[tuple[str, int, int]], *, span: int, minute: int) -> None:
-    """Add to the rows of a minute: (rule, devices more, total now) each."""
+def add(tx: Transaction, added: Sequence[tuple[str, int, int, int]], *, span: int) -> None:
+    """Add to rows that are there: (rule, minute, devices more, total now) each."""
     if added:
         tx.execute(
             _ADD,
             [
                 {"of_rule": rule, "of_span": span, "of_minute": minute, "added": devices, "now_total": total}
-                for rule, devices, total in added
+                for rule, minute, devices, total in added
             ],
         )
 
