@@ -145,7 +145,7 @@ class Daemon:
                 await self._drain()
                 remaining = await self.dispatcher.remaining()
                 nursery.cancel_scope.cancel()
-        return Ended(ending, detail, self.settler.progress, recovered, remaining, self.ticker.next_at)
+        return Ended(ending, detail, self.settler.progress, recovered, remaining, self.ticker.next_slot)
 
     def _prepare(self) -> Recovered:
         now = self.clock.now()
@@ -251,6 +251,6 @@ class Daemon:
             log.error("reload.refused apps, store and api of clarion.yaml are read at the start only: restart")
             return None
         self.versions.keep(workspace.campaigns.values())
-        pause_what_cannot_run(self.store, workspace, self.versions)
+        pause_what_cannot_run(self.store, workspace, self.versions, before=self.workspace)
         find_exits_of(self.store, workspace)
         return workspace

@@ -39,6 +39,8 @@ class Ticker:
         clock: Clock,
     ) -> None:
         self.next_at: datetime | None = None
+        """When the next slot of any rule is due, or the next zone of one that is on its way."""
+        self.next_slot: datetime | None = None
         """When the next slot of any rule is due."""
         self._store = store
         self._workspace = workspace
@@ -56,7 +58,7 @@ class Ticker:
         async with self._looking:
             await trio.to_thread.run_sync(watch, self._store, workspace, self._clock.now())
             self._workspace = workspace
-            self.next_at = self._clock.now()
+            self.next_at = self.next_slot = self._clock.now()
         await self.look()
 
     async def look(self) -> None:
@@ -72,7 +74,7 @@ class Ticker:
             opened = await trio.to_thread.run_sync(
                 partial(open_due, self._store, self._workspace, self._namespace, now, awake_since=self._awake_since)
             )
-            self.next_at = opened.next_at
+            self.next_at, self.next_slot = opened.next_at, opened.next_slot
         for run in opened.by_zone:
             if run.state is RunState.PAUSED:
                 log.error("run.paused rule=%s run=%s why=%r", run.rule, run.id, run.note)
@@ -90,5 +92,5 @@ class Ticker:
         await self._dispatcher.load()
 
     def is_idle(self, now: datetime, within: timedelta) -> bool:
-        """Whether no slot is due within this time."""
-        return self.next_at is None or self.next_at > now + within
+        """Whether no slot is due within this time. A zone of one that is on its way is its run's to wait for."""
+        return self.next_slot is None or self.next_slot > now + within

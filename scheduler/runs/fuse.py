@@ -65,14 +65,17 @@ class FuseWatch:
     def record(self) -> None:
         """Write what was counted, and forget what cannot be a peak any more."""
         added = {rule: count for rule, count in self._added.items() if count}
-        turned = [rule for rule in added if rule not in self._recent or self._recent[rule].last != self._minute]
+        # What is counted goes to the last minute that anybody has begun: another writer may have looked at the clock
+        # after this one and been first on disk, and a clock may be set back.
+        last = {rule: self._recent[rule].last for rule in added if rule in self._recent}
+        turned = [rule for rule in added if last.get(rule, -1) < self._minute]
         self._read_past(turned)
         begun = [Minute(rule, self._minute, added[rule], self._total(rule), self._since(rule)) for rule in turned]
-        more = [(rule, added[rule], self._total(rule)) for rule in added.keys() - set(turned)]
+        more = [(rule, last[rule], added[rule], self._total(rule)) for rule in added.keys() - set(turned)]
         if any(one.since == self._minute for one in begun):  # seldom: a rule has no history
             selection_rows.forget_before(self._tx, self._minute - MEMORY)
         selection_rows.begin(self._tx, begun, span=self._span)
-        selection_rows.add(self._tx, more, span=self._span, minute=self._minute)
+        selection_rows.add(self._tx, more, span=self._span)
         lower = {key for rule in turned for key in _never_peaks(self._past.get(rule, ()), self._minute)}
         selection_rows.forget(self._tx, lower, span=self._span)
 

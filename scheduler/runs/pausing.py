@@ -26,9 +26,15 @@ RESUMED = "resumed by hand"
 """The note of a run that a hand resumed. It goes on without its rule: who resumed it knew."""
 
 
-def pause_what_cannot_run(store: Store, workspace: Workspace, versions: Versions) -> None:
+def pause_what_cannot_run(
+    store: Store, workspace: Workspace, versions: Versions, *, before: Workspace | None = None
+) -> None:
     """Runs of a rule that is disabled or gone, whose app is gone, or whose version this Clarion no longer takes, pause
-    until `runs resume` or `cancel`; the others go on."""
+    until `runs resume` or `cancel`; the others go on.
+
+    What a hand resumed goes on without its rule, unless the rule was enabled in the workspace `before`: whoever resumed
+    it could not know that the rule would go.
+    """
     with store.read() as tx:
         begun = unfinished_versions(tx)
     impossible: list[tuple[UnfinishedVersion, str]] = []
@@ -45,7 +51,8 @@ def pause_what_cannot_run(store: Store, workspace: Workspace, versions: Versions
         for which, why in impossible:
             pause_version(tx, which, note=why, unless=None)
         for which in unwanted:
-            pause_version(tx, which, note="the rule is disabled or gone", unless=RESUMED)
+            goes_now = before is not None and before.is_enabled(which.rule)
+            pause_version(tx, which, note="the rule is disabled or gone", unless=None if goes_now else RESUMED)
 
 
 def _obstacle(rule: str, version: str, app: str, apps: Collection[str], versions: Versions) -> str | None:

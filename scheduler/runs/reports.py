@@ -45,7 +45,7 @@ class RunReport:
     """A run and what became of its devices. `reasons` counts by outcome and reason, `variants` by name and outcome.
 
     `deferred`: of the pending, those that are decided again later, by reason. `next_due`: when the next pending one may
-    go.
+    go, or what the run waits for is due: its next zone, say, of which nobody is selected yet.
     """
 
     run: Run
@@ -103,7 +103,7 @@ def report_of(tx: Transaction, run: Run) -> RunReport:
         reasons,
         ledger.variant_tallies(tx, run.seq),
         deferred=ledger.deferred_tallies(tx, run.seq),
-        next_due=ledger.next_work(tx, run.seq),
+        next_due=ledger.next_work(tx, run.seq) if run.waits_until is None else run.waits_until,
         canary=_canary(tx, run) if run.sharded else None,
     )
 

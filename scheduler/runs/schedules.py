@@ -66,11 +66,13 @@ def watch(store: Store, workspace: Workspace, now: datetime) -> None:
 @dataclass(frozen=True, slots=True)
 class OpenedSlots:
     """How many runs were born of slots, which older runs they superseded, and when to look again: at the next slot or
-    the next zone of one, or at once where there are more."""
+    the next zone of one, or at once where there are more. `next_slot` is that of slots alone: zones are what runs wait
+    for, and nobody waits for those of a run that was paused."""
 
     runs: int
     superseded: frozenset[int]
     next_at: datetime | None
+    next_slot: datetime | None
     by_zone: tuple[Run, ...] = ()
     """Of the runs, those that come to each zone at its own time: they wait, or are paused as their audience is too
     large."""
@@ -108,10 +110,11 @@ def open_due(
                 in_flight_rows.forget_what_is_over(tx)
             zone_rows.release(tx, now)
             to_come = zone_rows.next_at(tx)
-    nexts = [to_come, *(now if look.more else look.next_at for look in looks)]
-    next_at = min((at for at in nexts if at is not None), default=None)
+    slots = [now if look.more else look.next_at for look in looks]
+    next_slot = min((at for at in slots if at is not None), default=None)
+    next_at = min((at for at in (to_come, next_slot) if at is not None), default=None)
     by_zone = tuple(one.run for one in born if one.shards)
-    return OpenedSlots(len(born), superseded, next_at, by_zone)
+    return OpenedSlots(len(born), superseded, next_at, next_slot, by_zone)
 
 
 def _changed(workspace: Workspace, known: Mapping[str, Remembered], now: datetime) -> Iterator[Remembered]:

@@ -100,9 +100,9 @@ def begin(tx: Transaction, minutes: Sequence[Minute], *, span: int) -> None:
     _BEGIN.run(tx, [(one.rule, span, one.minute, one.devices, one.total, one.since) for one in minutes])
 
 
-def add(tx: Transaction, added: Sequence[tuple[str, int, int]], *, span: int, minute: int) -> None:
-    """Add to the rows of a minute: (rule, devices more, total now) each."""
-    _ADD.run(tx, [(devices, total, rule, span, minute) for rule, devices, total in added])
+def add(tx: Transaction, added: Sequence[tuple[str, int, int, int]], *, span: int) -> None:
+    """Add to rows that are there: (rule, minute, devices more, total now) each."""
+    _ADD.run(tx, [(devices, total, rule, span, minute) for rule, minute, devices, total in added])
 
 
 def forget(tx: Transaction, minutes: Collection[tuple[str, int]], *, span: int) -> None:

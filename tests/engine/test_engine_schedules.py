@@ -12,6 +12,7 @@ from support.worlds import APP, load_workspace, register, register_many, rule_te
 
 from scheduler.domain.runs import RunState
 from scheduler.engine.daemon import IDLE_HORIZON, Ended, Ending
+from scheduler.runs.pausing import pause
 from scheduler.store.registry_changes import DeviceChange
 
 pytestmark = pytest.mark.slow
@@ -96,3 +97,19 @@ async def test_a_slot_goes_from_zone_to_zone_and_a_zone_that_was_slept_through_i
         at.clock.shift += 24 * 3600
         await at.run_until_idle()
         assert at.world.runs()[0].state is RunState.FINISHED
+
+
+async def test_until_idle_waits_for_no_zone_of_a_run_that_was_paused(nursery: trio.Nursery, tmp_path: Path) -> None:
+    wall = (datetime.now(UTC) + timedelta(seconds=30)).replace(tzinfo=None)  # noqa: TID251 - as the daemon's clock
+    trigger = {"at": wall.isoformat(" ", "milliseconds"), "time_zone": "device"}
+    rules = {"digest": rule_text(trigger=trigger, template="digest")}
+    async with place(nursery, tmp_path, rules, templates=TEMPLATES) as at:
+        register_many(at.world.store, 2)
+        daemon = at.daemon()
+        async with trio.open_nursery() as own:
+            await own.start(daemon.run)
+            pause(at.world.store, at.world.runs()[0].id.hex, at.clock.now())
+            daemon.stop()
+        ended = await at.run_until_idle()  # well before the zone is due
+        assert (ended.ending, ended.next_slot, at.sent()) == (Ending.IDLE, None, [])
+        assert at.clock.now() < wall.replace(tzinfo=UTC)

@@ -230,6 +230,16 @@ def test_a_rule_that_is_disabled_pauses_before_its_next_zone_until_it_is_resumed
     assert got(globe) == [*ROUND[:2], (3, "30 09:00"), (5, "30 09:00"), ROUND[4]]
 
 
+def test_a_report_says_when_the_next_zone_is_due_that_a_run_waits_for(make_globe: Make) -> None:
+    globe = make_globe()
+    globe.up()
+    globe.run_until(utc("30 05:00"))
+    assert the_run(globe).state is RunState.WAITING
+    assert globe.world.report(the_run(globe)).next_due == the_run(globe).waits_until
+    pause(globe.world.store, the_run(globe).id.hex, globe.world.now)
+    assert globe.world.report(the_run(globe)).next_due is None
+
+
 def test_what_came_while_a_run_was_paused_is_not_lost_in_a_restart(make_globe: Make) -> None:
     """It came while the daemon ran: `grace` has nothing to say about it, `max_age` has."""
     globe = make_globe(rules={"digest": ruled({"catch_up": "skip"})})

@@ -100,6 +100,25 @@ def test_a_window_that_would_select_far_more_than_ever_is_not_opened_and_pauses_
     assert world.report(run).counts.accepted == 1_300
 
 
+@pytest.mark.parametrize("back", [timedelta(milliseconds=1), timedelta(minutes=1), timedelta(hours=3)])
+def test_who_looked_at_the_clock_before_the_last_writer_did_is_counted_all_the_same(
+    make_world: MakeWorld, back: timedelta
+) -> None:
+    """Two writers around the turn of a minute, or a clock that was set back."""
+    world = _world(make_world)
+    world.ingest(event("seed"))
+    context = _context(world)
+    turn = NOW.replace(second=0, microsecond=0)
+    for at in (turn - back, turn, turn - back, turn):
+        with world.store.write() as tx:
+            watch = FuseWatch(tx, [context], at)
+            assert watch.blown(context, 5, past_fuse=False) is None
+            watch.record()
+    with world.store.read() as tx:
+        assert usage_of(tx, ["goal"], Fuse(10, timedelta(minutes=15)), turn - back).total == 20
+    assert _rows(world) == 2
+
+
 @pytest.mark.parametrize("at_once", [True, False])
 def test_small_runs_that_would_be_too_much_are_paused_before_anybody_gets_them(
     make_world: MakeWorld, at_once: bool

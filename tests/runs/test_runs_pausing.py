@@ -78,6 +78,19 @@ def test_what_a_hand_resumed_can_be_paused_by_hand_and_resumed_once_more(make_wo
     assert _start_again(world) == [("pending", "resumed by hand")]
 
 
+def test_what_a_hand_resumed_pauses_when_its_rule_goes_afterwards(make_world: Make) -> None:
+    world = _born(make_world)
+    with_rule = world.workspace
+    pause(world.store, world.runs()[0].id.hex, NOW)
+    _resume(world)
+    _without_rule(world)
+    pause_what_cannot_run(world.store, world.workspace, world.versions(), before=with_rule)
+    assert [(run.state, run.note) for run in world.runs()] == [("paused", GONE)]
+    _resume(world)
+    pause_what_cannot_run(world.store, world.workspace, world.versions(), before=world.workspace)
+    assert [(run.state, run.note) for run in world.runs()] == [("pending", "resumed by hand")]
+
+
 def test_what_a_hand_resumed_still_pauses_without_its_app(make_world: Make) -> None:
     world = _born(make_world)
     _without_rule(world)

@@ -52,7 +52,7 @@ class Days:
 
     def at(self, *moments: str) -> OpenedSlots:
         """Look at these times, awake all the while."""
-        opened = OpenedSlots(0, frozenset(), None)
+        opened = OpenedSlots(0, frozenset(), None, None)
         for moment in moments:
             opened = self._look(self._time(moment))
         return opened
