@@ -225,7 +225,6 @@ def _shown(found: RunReport, stops: Stops) -> dict[str, Any]:
         "canary": _canary_object(found.canary),
         "note": run.note,
         "stopped": _why_it_waits(run, stops),
-        "waits_until": run.waits_until if run.state == RunState.WAITING else None,
         "rate": _rate_by_hand(run),
         "started_at": run.started_at,
         "finished_at": run.finished_at,

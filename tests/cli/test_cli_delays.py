@@ -58,4 +58,3 @@ def test_runs_show_says_what_holds_the_devices_that_wait(waiting: Path, clarion:
     due = datetime.fromisoformat(found["next_due"])
     assert re.search(rf"(?m)^pending +1  the next is due {due:%Y-%m-%d %H:%M:%S}\n +1  in their delay$", said)
     assert f"state     waiting until {due:%Y-%m-%d %H:%M:%S}\n" in said
-    assert found["waits_until"] == found["next_due"]
