@@ -109,6 +109,7 @@ class Daemon:
         precedence.on_free(self.dispatcher.wake)
         self.intake = EventIntake(store, workspace, store.namespace(), self.work, self.dispatcher, precedence, clock)
         self.ticker = Ticker(store, workspace, store.namespace(), self.versions, self.work, self.dispatcher, clock)
+        self.work.has_slept = self.ticker.has_slept
         self._process = process
         self._reload_workspace = reload_workspace
         self._serve = serve

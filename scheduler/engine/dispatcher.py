@@ -219,6 +219,8 @@ class Dispatcher:
         """Open one window, or begin runs. A run that waits for nothing but room keeps later and lower ones of its app
         from taking it: small runs would take every device's room that comes free, and a large one never a window's."""
         now = self._clock.now()
+        if self._work.has_slept(now):
+            return False  # the next tick looks, and wakes us
         self._work.wake(now)
         self._waited_for = set()
         # Known before the first thread hop: a link that comes up between two lanes would let the lower one begin.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -44,6 +44,8 @@ class OpenWork:
         self.by_key: dict[tuple[str, str], dict[int, ActiveRun]] = {}
         """The runs in hand by rule and supersede key."""
         self.waiting = waiting
+        self.has_slept: Callable[[datetime], bool] = lambda now: False
+        """Whether the clock has jumped, and what was missed is still to be decided: nothing is opened meanwhile."""
         """The runs that wait in the store."""
         self.settling: Mapping[int, Collection[int]] = {}
         """Of the runs whose shards share ranges, the devices whose outcomes are being written."""

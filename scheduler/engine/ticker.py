@@ -64,7 +64,7 @@ class Ticker:
     async def look(self) -> None:
         """Open the slots that are due, if any is."""
         now = self._clock.now()
-        if now - self._looked > ASLEEP:
+        if self.has_slept(now):
             self._awake_since = now
             await self._skip_missed_zones(now)
         self._looked = now
@@ -90,6 +90,10 @@ class Ticker:
             )
             self._work.skip(skipped)
         await self._dispatcher.load()
+
+    def has_slept(self, now: datetime) -> bool:
+        """Whether the clock has jumped since the last look: until the next one nobody knows which zones were missed."""
+        return now - self._looked > ASLEEP
 
     def is_idle(self, now: datetime, within: timedelta) -> bool:
         """Whether no slot is due within this time. A zone of one that is on its way is its run's to wait for."""

@@ -89,6 +89,7 @@ async def test_a_slot_goes_from_zone_to_zone_and_a_zone_that_was_slept_through_i
             await until(lambda: at.statistics.accepted == 2)
             await until(lambda: at.world.runs()[0].state is RunState.WAITING)
             at.clock.shift += 8000
+            assert not await daemon.dispatcher._open_next(), "before anybody has looked what was missed"
             await until(lambda: at.statistics.accepted == 3)
             await until(lambda: at.world.runs()[0].state in (RunState.WAITING, RunState.FINISHED))
             daemon.stop()
