@@ -22,7 +22,7 @@ from support.walking import OVER, Walk
 from support.worlds import APP, NOW, World, register, set_user, token_of
 
 from scheduler.domain.clock import VirtualClock
-from scheduler.runs import ingest, opening, ranges
+from scheduler.runs import ingest, opening, ranges, taking_up
 from scheduler.runs.windows import Window, record_decided
 from scheduler.store.database import Transaction
 from scheduler.store.registry_changes import DeviceChange
@@ -176,6 +176,7 @@ def test_nobody_gets_more_than_the_limits_say_and_nobody_is_refused_for_nothing(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ranges, "SHARD_DEVICES", chance.choice([3, 5, 100]))
         patch.setattr(opening, "record_decided", account.observe)
+        patch.setattr(taking_up, "record_decided", account.observe)
         patch.setattr(ingest, "record_decided", account.observe)
         walk = CrowdedWalk(crowd, chance)
         walk.event()
