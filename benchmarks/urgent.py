@@ -67,14 +67,7 @@ aps:
   sound: default
 kind: {MARK}
 """
-_SCHEMA = """\
-users: {attributes: {first_name: "string?", plan: {enum: [free, pro]}}}
-devices: {attributes: {unread: integer}}
-events:
-  com.example.sale: {name: string}
-  com.example.goal: {headline: string, team: string}
-  com.example.order: {user_id: string, number: integer}
-"""
+_EVENT = "  com.example.goal: {headline: string, team: string}\n"
 
 
 def prepare(folder: Path, sink: Sink, devices: int, sizes: Sequence[int], port: int) -> str:
@@ -83,7 +76,8 @@ def prepare(folder: Path, sink: Sink, devices: int, sizes: Sequence[int], port: 
     for rule, body in _RULES.items():
         (folder / "rules" / f"{rule}.yaml").write_text(body)
     (folder / "templates" / "goal.yaml").write_text(_GOAL)
-    (folder / "schema.yaml").write_text(_SCHEMA)
+    with (folder / "schema.yaml").open("a") as schema:
+        schema.write(_EVENT)
     with (folder / "clarion.yaml").open("a") as settings:
         settings.write(f"api: {{listen: 127.0.0.1:{port}}}\n")
     store = fresh_store(folder)
