@@ -74,7 +74,7 @@ def list_runs(
                     run.state,
                     one_line(run.occasion),
                     local(run.started_at),
-                    _why_it_waits(run, stops) or run.note,
+                    f"stopped: {why}" if (why := _stopped_by(run, stops)) else run.note,
                 )
                 for run in runs
             ],
@@ -178,10 +178,10 @@ def _move(session: InSession, move: Callable[[Store, str, datetime], Run], run: 
     return 0
 
 
-def _why_it_waits(run: Run, stops: Stops) -> str | None:
+def _stopped_by(run: Run, stops: Stops) -> str | None:
     """What the kill switch holds a run by, if it is not over."""
     held = () if run.finished_at is not None else stops.holding(run.rule, run.category)
-    return f"stopped: {', '.join(map(str, held))}" if held else None
+    return ", ".join(map(str, held)) or None
 
 
 def _until(run: Run) -> str:
@@ -204,7 +204,7 @@ def _listed(run: Run, stops: Stops) -> dict[str, Any]:
         "started_at": run.started_at,
         "finished_at": run.finished_at,
         "note": run.note,
-        "stopped": _why_it_waits(run, stops),
+        "stopped": _stopped_by(run, stops),
     }
 
 
@@ -224,7 +224,7 @@ def _shown(found: RunReport, stops: Stops) -> dict[str, Any]:
         "variants": found.variants,
         "canary": _canary_object(found.canary),
         "note": run.note,
-        "stopped": _why_it_waits(run, stops),
+        "stopped": _stopped_by(run, stops),
         "rate": _rate_by_hand(run),
         "started_at": run.started_at,
         "finished_at": run.finished_at,
@@ -239,7 +239,7 @@ def _print(found: RunReport, stops: Stops) -> None:
             "rule": f"{run.rule} (version {run.version})",
             "occasion": one_line(run.occasion),
             "state": f"{run.state}{_until(run)}{f': {run.note}' if run.note else ''}",
-            **_if_there("stopped", _why_it_waits(run, stops)),
+            **_if_there("stopped", _stopped_by(run, stops)),
             **_if_there("rate", _rate_by_hand(run)),
             **_if_there("canary", _canary(found.canary)),
             "started": run.started_at,

@@ -102,9 +102,9 @@ def test_what_is_stopped_is_said_wherever_runs_are_shown_and_started_again(run_i
     listed = clarion("runs", "list")
     assert "stopped: rule breaking-news" in listed.out
     assert listed.err.endswith(f": rule breaking-news; {hint}\n")
-    assert "stopped   stopped: rule breaking-news\n" in clarion("runs", "show", run_id).out
+    assert "stopped   rule breaking-news\n" in clarion("runs", "show", run_id).out
     shown = json.loads(clarion("runs", "show", run_id, "--format", "json").out)
-    assert (shown["state"], shown["stopped"]) == ("pending", "stopped: rule breaking-news")
+    assert (shown["state"], shown["stopped"]) == ("pending", "rule breaking-news")
     assert clarion("stop", "--all").code == 0
     started = clarion("start", "--rule", "breaking-news")
     assert started.err.startswith("rule breaking-news goes on\nstill stopped: everything (since ")
