@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.driving import Driver
 from support.worlds import APP, BUNDLE_ID, NOW, World, event, register, rule_text, set_user, token_of
@@ -124,6 +124,7 @@ def agree(shown: Preview, report: RunReport) -> None:
 
 
 @pytest.mark.slow
+@settings(max_examples=settings.default.max_examples // 2)
 @given(people=PEOPLE, named=NAMED, opted_out=NAMED, late=st.booleans())
 def test_what_a_preview_counts_is_what_the_run_then_does(
     people: list[Person], named: frozenset[str], opted_out: frozenset[str], late: bool

@@ -9,7 +9,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, select
 from support.walking import Walk
@@ -61,6 +61,7 @@ def _forget(world: World) -> None:
 
 
 @pytest.mark.slow
+@settings(max_examples=settings.default.max_examples // 2)
 @given(seed=st.integers(0, 2**32), length=st.integers(5, 45))
 def test_every_device_ends_once_and_who_may_have_been_sent_twice_is_marked(
     filled: tuple[World, bool], seed: int, length: int
