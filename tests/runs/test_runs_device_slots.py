@@ -28,6 +28,8 @@ from scheduler.runs.pausing import cancel, pause, pause_what_cannot_run, resume
 from scheduler.runs.reports import Counts
 from scheduler.store.registry_changes import DeviceChange
 
+pytestmark = pytest.mark.slow
+
 Make = Callable[..., Globe]
 TEMPLATES = {"digest": 'aps: {alert: {title: "{{ today }}", body: "{{ slot }}"}}'}
 WEEKLY = {"schedule": "0 9 * * mon", "time_zone": "device"}
