@@ -252,6 +252,6 @@ class Daemon:
             log.error("reload.refused apps, store and api of clarion.yaml are read at the start only: restart")
             return None
         self.versions.keep(workspace.campaigns.values())
-        pause_what_cannot_run(self.store, workspace, self.versions, before=self.workspace)
+        pause_what_cannot_run(self.store, workspace, self.versions)
         find_exits_of(self.store, workspace)
         return workspace

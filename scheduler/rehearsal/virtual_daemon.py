@@ -115,7 +115,7 @@ class VirtualDaemon:
     def use(self, workspace: Workspace) -> None:
         """Go by another workspace from now on, as after a reload."""
         self._versions.keep(workspace.campaigns.values())
-        pause_what_cannot_run(self._store, workspace, self._versions, before=self._workspace)
+        pause_what_cannot_run(self._store, workspace, self._versions)
         self._workspace = workspace
         for run in self._agenda.runs:
             run.context = under(workspace.settings, run.context)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 
 from scheduler.domain.errors import OperatorError
 from scheduler.domain.quantities import Rate
@@ -19,40 +20,35 @@ from scheduler.runs.versions import Versions
 from scheduler.store import ledger, run_ends
 from scheduler.store import runs as run_rows
 from scheduler.store.database import Store, Transaction
-from scheduler.store.unfinished import UnfinishedVersion, pause_version, unfinished_versions
+from scheduler.store.unfinished import note_rule_gone, note_rule_there, pause_version, unfinished_versions
 from scheduler.workspace.loading import Workspace
 
 RESUMED = "resumed by hand"
-"""The note of a run that a hand resumed. It goes on without its rule: who resumed it knew."""
+"""The note of a run that a hand resumed."""
 
 
-def pause_what_cannot_run(
-    store: Store, workspace: Workspace, versions: Versions, *, before: Workspace | None = None
-) -> None:
+def pause_what_cannot_run(store: Store, workspace: Workspace, versions: Versions) -> None:
     """Runs of a rule that is disabled or gone, whose app is gone, or whose version this Clarion no longer takes, pause
     until `runs resume` or `cancel`; the others go on.
 
-    What a hand resumed goes on without its rule, unless the rule was enabled in the workspace `before`: whoever resumed
-    it could not know that the rule would go.
+    That its rule is gone pauses a run once: whoever resumes it then knows, and it goes on without its rule, also over
+    restarts. Whoever resumed it before could not know.
     """
     with store.read() as tx:
         begun = unfinished_versions(tx)
-    impossible: list[tuple[UnfinishedVersion, str]] = []
-    unwanted: list[UnfinishedVersion] = []
+    changes: list[Callable[[Transaction], None]] = []
     for which in begun:
         why = _obstacle(which.rule, which.version, which.app, workspace.settings.apps, versions)
         if why is not None:
-            impossible.append((which, why))
-        elif not workspace.is_enabled(which.rule):
-            unwanted.append(which)
-    if not impossible and not unwanted:
-        return
-    with store.write() as tx:
-        for which, why in impossible:
-            pause_version(tx, which, note=why, unless=None)
-        for which in unwanted:
-            goes_now = before is not None and before.is_enabled(which.rule)
-            pause_version(tx, which, note="the rule is disabled or gone", unless=None if goes_now else RESUMED)
+            changes.append(partial(pause_version, which=which, note=why))
+        if not workspace.is_enabled(which.rule):
+            changes.append(partial(note_rule_gone, which=which, note="the rule is disabled or gone"))
+        elif which.lacks_rule:
+            changes.append(partial(note_rule_there, which=which))
+    if changes:
+        with store.write() as tx:
+            for change in changes:
+                change(tx)
 
 
 def _obstacle(rule: str, version: str, app: str, apps: Collection[str], versions: Versions) -> str | None:

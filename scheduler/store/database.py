@@ -26,7 +26,7 @@ Transaction: TypeAlias = Connection
 Asked: TypeAlias = tuple[Select[Any], dict[str, object]]
 """A query that was made once, and its values this time."""
 
-SCHEMA_REVISION = "0003"
+SCHEMA_REVISION = "0004"
 """The newest migration; a test holds it against the migrations folder."""
 
 BUSY_MS = 30_000

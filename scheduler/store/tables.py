@@ -131,7 +131,7 @@ class RunRow(SQLModel, table=True):
     `event` and `previous` are numbers of events; `given_event` is the event (JSON) that a manual run was fired with:
     it did not happen for other rules.
     `waits_until` is there as long as the state is waiting; `wall` is the local time of a slot that comes to each zone
-    at an instant of its own.
+    at an instant of its own. `rule_is_gone` as a daemon last saw its workspace.
     """
 
     __tablename__ = "runs"
@@ -177,6 +177,7 @@ class RunRow(SQLModel, table=True):
     wall: str | None = None
     past_fuse: bool = False
     past_canary: bool = False
+    rule_is_gone: bool = False
 
 
 class ShardRow(SQLModel, table=True):

@@ -80,15 +80,33 @@ def test_what_a_hand_resumed_can_be_paused_by_hand_and_resumed_once_more(make_wo
 
 def test_what_a_hand_resumed_pauses_when_its_rule_goes_afterwards(make_world: Make) -> None:
     world = _born(make_world)
-    with_rule = world.workspace
     pause(world.store, world.runs()[0].id.hex, NOW)
     _resume(world)
     _without_rule(world)
-    pause_what_cannot_run(world.store, world.workspace, world.versions(), before=with_rule)
-    assert [(run.state, run.note) for run in world.runs()] == [("paused", GONE)]
+    assert _start_again(world) == [("paused", GONE)]
     _resume(world)
-    pause_what_cannot_run(world.store, world.workspace, world.versions(), before=world.workspace)
-    assert [(run.state, run.note) for run in world.runs()] == [("pending", "resumed by hand")]
+    assert _start_again(world) == [("pending", "resumed by hand")]
+
+
+def test_a_rule_that_comes_back_and_goes_again_pauses_what_a_hand_had_resumed(make_world: Make) -> None:
+    world = _born(make_world)
+    _without_rule(world)
+    _start_again(world)
+    _resume(world)
+    world.rewrite({"goal": rule_text()})
+    assert _start_again(world) == [("pending", "resumed by hand")]
+    _without_rule(world)
+    assert _start_again(world) == [("paused", GONE)]
+
+
+def test_whoever_resumes_a_run_after_its_rule_has_gone_is_obeyed(make_world: Make) -> None:
+    """Whatever it was paused for: a hand, say, before the rule went."""
+    world = _born(make_world)
+    pause(world.store, world.runs()[0].id.hex, NOW)
+    _without_rule(world)
+    assert _start_again(world) == [("paused", "paused by hand")]
+    _resume(world)
+    assert _start_again(world) == [("pending", "resumed by hand")]
 
 
 def test_what_a_hand_resumed_still_pauses_without_its_app(make_world: Make) -> None:
