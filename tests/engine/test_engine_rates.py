@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from typing import Any
 import pytest
 import trio
 from support.daemons import ShiftedClock, place, until
-from support.rate_bounds import LATE, Pace, RecordingBucket, StampingWalker, excess, recorded
+from support.rate_bounds import LATE, RecordingBucket, StampingWalker, excess, recorded, stamp_requests
 from support.worlds import (
     APP,
     World,
@@ -142,28 +141,62 @@ async def test_a_rate_by_hand_bounds_what_the_two_rates_start_together(
         assert excess(at.arrivals, old.paces + new.paces, late=LATE) <= EXACT
 
 
-async def test_what_is_sent_again_costs_tokens_too(nursery: trio.Nursery, tmp_path: Path) -> None:
+@dataclass(frozen=True)
+class Trouble:
+    """What a server does at which of its requests while a rule sends to so many devices at a rate."""
+
+    rate: str
+    devices: int
+    refused: tuple[int, int]
+    """Streams: the first, and how many from there on."""
+    left: tuple[int, int]
+    """By a GOAWAY: at which request, and how many before it were not processed."""
+    too_many: tuple[int, int]
+    """Answers 429."""
+    shut: int
+    """A GOAWAY that leaves nothing."""
+
+    def script(self) -> Script:
+        (refused, refusals), (leaves, left), (too_many, limited) = self.refused, self.left, self.too_many
+        return Script((
+            Fault(action=Refuse(), request=refused, times=refusals),
+            Fault(action=GoAway(unprocessed=left), request=leaves),
+            Fault(action=AnswerWith(reason="TooManyRequests"), request=too_many, times=limited),
+            Fault(action=GoAway(reason="Shutdown"), request=self.shut),
+        ))  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        Trouble("1/s", 4, refused=(2, 1), left=(3, 1), too_many=(5, 1), shut=6),
+        Trouble("50/s", 80, refused=(15, 10), left=(40, 3), too_many=(50, 15), shut=70),
+        Trouble("5000/s", 5_000, refused=(800, 400), left=(2_000, 20), too_many=(3_000, 400), shut=4_500),
+    ],
+    ids=lambda trouble: trouble.rate,
+)
+async def test_what_is_sent_again_costs_tokens_too(
+    nursery: trio.Nursery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: Trouble
+) -> None:
     """Refused streams and what a GOAWAY left are resent at once, devices with a 429 are taken up later: by the rate."""
-    faults = Script((
-        Fault(action=Refuse(), request=30, times=20),
-        Fault(action=GoAway(unprocessed=3), request=80),
-        Fault(action=AnswerWith(reason="TooManyRequests"), request=100, times=30),
-        Fault(action=GoAway(reason="Shutdown"), request=120),
-    ))  # fmt: skip
-    rules = {"goal": rule_text(delivery={"rate": "100/s"})}
-    async with place(nursery, tmp_path, rules, app={"links": LINKS}, faults=faults) as at:
-        register_many(at.world.store, 150)
+    (_, refusals), (_, limited) = trouble.refused, trouble.too_many
+    rules = {"goal": rule_text(delivery={"rate": trouble.rate})}
+    async with place(nursery, tmp_path, rules, app={"links": LINKS}, faults=trouble.script()) as at:
+        arrivals = stamp_requests(monkeypatch, at.clock)
+        register_many(at.world.store, trouble.devices)
         at.world.ingest(event("goal", at=at.clock.now()))
         daemon = at.daemon()
         async with trio.open_nursery() as own:
             await own.start(daemon.run)
-            await until(lambda: at.statistics.accepted == 120 and not daemon.work.windows)
+            first = trouble.devices - limited
+            await until(lambda: at.statistics.accepted == first and not daemon.work.windows, within=30)
             at.clock.shift += 900
-            await until(lambda: at.statistics.accepted == 150)
+            await until(lambda: at.statistics.accepted == trouble.devices, within=30)
             daemon.stop()
         bucket = daemon.sender._buckets["rule:goal"]
         assert isinstance(bucket, RecordingBucket)
-        assert len(bucket.starts) == daemon.sender.pool_of(APP).counters.requests >= 150 + 30 + 20
+        assert len(bucket.starts) == daemon.sender.pool_of(APP).counters.requests
+        assert len(arrivals) >= trouble.devices + refusals + limited
+        assert len(bucket.starts) >= len(arrivals)
         assert excess(bucket.starts, bucket.paces) <= EXACT
-        arrivals = [datetime.fromisoformat(line["at"]).timestamp() for line in at.log()]
-        assert excess(arrivals, [Pace(0.0, Rate.of(100))], late=LATE) <= EXACT
+        assert excess(arrivals, bucket.paces, late=LATE) <= EXACT

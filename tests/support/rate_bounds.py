@@ -13,6 +13,8 @@ import pytest
 from scheduler.delivery.token_bucket import TokenBucket
 from scheduler.domain.clock import Clock
 from scheduler.domain.quantities import Rate
+from scheduler.simulator.fault_schedule import ConnectionFaults
+from scheduler.simulator.faults import Action
 from scheduler.simulator.sink import FrameWalker
 
 LATE = 0.1
@@ -93,3 +95,16 @@ class StampingWalker(FrameWalker):
         answers = super().walk(data)
         self._arrivals += [self._clock.monotonic()] * (self.requests - before)
         return answers
+
+
+def stamp_requests(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> list[float]:
+    """Where the instants are going to be at which a simulator has read a request, refused ones too."""
+    arrivals: list[float] = []
+    on_request = ConnectionFaults.on_request
+
+    def stamped(faults: ConnectionFaults) -> list[Action]:
+        arrivals.append(clock.monotonic())
+        return on_request(faults)
+
+    monkeypatch.setattr(ConnectionFaults, "on_request", stamped)
+    return arrivals
