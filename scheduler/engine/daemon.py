@@ -97,7 +97,7 @@ class Daemon:
         jitter = random.Random(int(process, 16)).random
         settings = workspace.settings
         self.versions = Versions(store, workspace.campaigns.values())
-        self.work = OpenWork(settings.apps, clock, WaitingRuns(store))
+        self.work = OpenWork(settings.apps, clock, WaitingRuns(store, settings.apps))
         precedence = Precedence(clock)
         self.settler = Settler(
             store, self.work, precedence, clock, jitter, process=process, on_settled=lambda: self.dispatcher.wake()

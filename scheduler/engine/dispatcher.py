@@ -202,13 +202,13 @@ class Dispatcher:
         return await trio.to_thread.run_sync(read_remaining, self._store)
 
     def is_idle(self, now: datetime, within: timedelta, *, given_up: Collection[str] = ()) -> bool:
-        """Whether no window is open, nothing waits to be opened, and no work row or shard is due within this time.
+        """Whether no window is open, nothing waits to be opened or for a link, and nothing is due within this time.
 
         What waits in apps that were given up does not count.
         """
-        if self._work.windows or self._pending.may_be_any(given_up) or self._opening.locked():
+        if self._work.windows or self._pending.may_be_any(given_up) or self._waiting.want_link(given_up):
             return False
-        if self.clearing.is_busy:
+        if self.clearing.is_busy or self._opening.locked():
             return False
         if any(run.shards and not run.stopped and run.app not in given_up for run in self._work.openable.values()):
             return False

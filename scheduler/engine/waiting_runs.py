@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from functools import partial
 from typing import Final
@@ -22,9 +22,12 @@ _MAX_WOKEN = 250
 class WaitingRuns:
     """Wakes them in time. In the Trio thread alone."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, apps: Collection[str]) -> None:
         self._store = store
+        self._apps = frozenset(apps)
         self._next_at: dict[Lane, datetime | None] = dict.fromkeys(Lane)
+        self._without_link: dict[Lane, frozenset[str]] = dict.fromkeys(Lane, frozenset())
+        """The apps of runs that are due and wait for nothing but a link."""
         self._sendable: frozenset[str] = frozenset()
 
     def look_again(self, next_at: Mapping[Lane, datetime | None]) -> None:
@@ -52,14 +55,22 @@ class WaitingRuns:
             if room > 0:
                 self._next_at[lane] = None
                 limit = min(room, _MAX_WOKEN)
-                woken = await trio.to_thread.run_sync(partial(wake_due, self._store, lane, sendable, now, limit=limit))
+                others = self._apps - sendable
+                woken = await trio.to_thread.run_sync(
+                    partial(wake_due, self._store, lane, sendable, now, limit=limit, without_link=others)
+                )
                 self.expect(lane, woken.next_at)
+                self._without_link[lane] = woken.without_link
                 found += woken.begun
         return found
 
     def are_due(self, now: datetime) -> bool:
-        """Whether a run is due: seldom found so, but where the clock has jumped while everybody slept."""
-        return any(self._is_due(lane, now) for lane in Lane)
+        """Whether a run is due: one that waits for a link, or where the clock has jumped while everybody slept."""
+        return self.want_link() or any(self._is_due(lane, now) for lane in Lane)
+
+    def want_link(self, given_up: Collection[str] = ()) -> bool:
+        """Whether a run is due and waits for a link, in another app than these."""
+        return any(app not in given_up for apps in self._without_link.values() for app in apps)
 
     @property
     def due(self) -> list[datetime]:

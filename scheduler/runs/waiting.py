@@ -34,25 +34,39 @@ def begun(tx: Transaction, runs: Sequence[Run]) -> list[Begun]:
 
 @dataclass(frozen=True, slots=True)
 class Woken:
-    """Waiting runs of a lane that go on, and when to look again; None: there are no more."""
+    """Waiting runs of a lane that go on, and when to look again; None: there are no more. `without_link`: the apps of
+    others that are due."""
 
     begun: list[Begun]
     next_at: datetime | None
+    without_link: frozenset[str] = frozenset()
 
 
-def wake_due(store: Store, lane: Lane, apps: Collection[str], now: datetime, *, limit: int) -> Woken:
+def wake_due(
+    store: Store, lane: Lane, apps: Collection[str], now: datetime, *, limit: int, without_link: Collection[str] = ()
+) -> Woken:
     """Let up to `limit` waiting runs of a lane go on that are due, those of these apps that nothing stops. What is due
-    and cannot go on is passed over: who lets it go on again has to look again."""
+    and cannot go on is passed over: who lets it go on again has to look again. Which of the apps `without_link` have
+    such runs is told when no other is left."""
     with store.read() as tx:
-        any_due = bool(run_ends.due_waiting(tx, lane, sorted(apps), stop_rows.read(tx), now, limit=1))
+        any_due = _any_due(tx, lane, apps, now)
         next_at = run_ends.first_waiting(tx, lane, after=now)
-    if not any_due:
-        return Woken([], next_at)
-    with store.write() as tx:
-        numbers = run_ends.wake(tx, lane, sorted(apps), stop_rows.read(tx), now, limit=limit)
-        runs = run_rows.by_seq(tx, numbers)
-        found = begun(tx, [runs[number] for number in numbers])
-    return Woken(found, now if len(found) == limit else next_at)
+    found: list[Begun] = []
+    if any_due:
+        with store.write() as tx:
+            numbers = run_ends.wake(tx, lane, sorted(apps), stop_rows.read(tx), now, limit=limit)
+            runs = run_rows.by_seq(tx, numbers)
+            found = begun(tx, [runs[number] for number in numbers])
+    if len(found) == limit:
+        return Woken(found, now)
+    if not without_link:
+        return Woken(found, next_at)
+    with store.read() as tx:
+        return Woken(found, next_at, frozenset(app for app in without_link if _any_due(tx, lane, [app], now)))
+
+
+def _any_due(tx: Transaction, lane: Lane, apps: Collection[str], now: datetime) -> bool:
+    return bool(run_ends.due_waiting(tx, lane, sorted(apps), stop_rows.read(tx), now, limit=1))
 
 
 def let_wait(store: Store, runs: Sequence[int], now: datetime) -> dict[int, datetime]:

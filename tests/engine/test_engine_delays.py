@@ -6,6 +6,7 @@ import json
 import os
 import signal
 from collections import Counter
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ from support.daemons import Place, place, until
 from support.worlds import APP, event, register, rule_text, token_of
 
 from scheduler.domain.runs import RunState
-from scheduler.engine.daemon import Ending
+from scheduler.engine.daemon import Daemon, Ended, Ending
 from scheduler.runs.pausing import cancel, pause, resume
 from scheduler.store.registry_changes import DeviceChange
+from scheduler.transport.tls import TlsStream
 
 pytestmark = pytest.mark.slow
 ORDER = "com.example.order"
@@ -83,6 +85,61 @@ async def test_until_idle_leaves_what_waits_to_the_next_one(nursery: trio.Nurser
         at.clock.shift += 31
         ended = await at.run_until_idle()
         assert (ended.remaining.runs, at.sent()) == (0, [1])
+
+
+def has_looked(daemon: Daemon) -> bool:
+    """Whether a daemon has asked the store for everything that it could begin or wake."""
+    return not daemon.dispatcher._pending.may_be_any() and not daemon.work.opening.locked()
+
+
+async def test_until_idle_does_not_end_before_what_is_due_had_a_link(
+    nursery: trio.Nursery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_connect, connect = trio.Event(), TlsStream.connect
+
+    async def connect_late(*args: Any) -> TlsStream:
+        await may_connect.wait()
+        return await connect(*args)
+
+    monkeypatch.setattr(TlsStream, "connect", connect_late)
+    async with place(nursery, tmp_path, {"goal": rule()}) as at:
+        registered(at)
+        at.world.ingest(of_user(at, "b", 1))
+        at.clock.shift += 2 * HOURS + 1
+        daemon = at.daemon()
+        ended: list[Ended] = []
+        async with trio.open_nursery() as own:
+
+            async def run() -> None:
+                ended.append(await daemon.run(until_idle=True))
+
+            own.start_soon(run)
+            await until(lambda: has_looked(daemon))
+            assert not daemon.dispatcher.is_idle(at.clock.now(), timedelta(seconds=60))
+            may_connect.set()
+            await until(lambda: bool(ended))  # the tick wakes the dispatcher, not the end of its nap of 30 s
+        assert (ended[0].ending, ended[0].remaining.runs, at.sent()) == (Ending.IDLE, 0, [1])
+
+
+async def test_until_idle_gives_up_what_is_due_and_gets_no_link(nursery: trio.Nursery, tmp_path: Path) -> None:
+    async with place(nursery, tmp_path, {"goal": rule()}, listening=False) as at:
+        registered(at)
+        at.world.ingest(of_user(at, "b", 1))
+        at.clock.shift += 2 * HOURS + 1
+        daemon = at.daemon()
+        ended: list[Ended] = []
+        async with trio.open_nursery() as own:
+
+            async def run() -> None:
+                ended.append(await daemon.run(until_idle=True))
+
+            own.start_soon(run)
+            await until(lambda: has_looked(daemon))
+            assert not daemon.dispatcher.is_idle(at.clock.now(), timedelta(seconds=60))
+            assert daemon.dispatcher.is_idle(at.clock.now(), timedelta(seconds=60), given_up=[APP])
+            at.clock.shift += 61
+            await until(lambda: bool(ended))
+        assert (ended[0].ending, ended[0].exit_code, ended[0].remaining.runs) == (Ending.NO_LINK, 1, 1)
 
 
 async def test_rules_that_are_read_again_find_the_exit_events_of_before(nursery: trio.Nursery, tmp_path: Path) -> None:

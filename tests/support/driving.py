@@ -40,7 +40,7 @@ class Driver:
         settings = world.workspace.settings
         self.versions = world.versions()
         self.recovered = recover(world.store, self.versions, settings, world.now, process=process)
-        self.work = OpenWork(settings.apps, world.clock, WaitingRuns(world.store))
+        self.work = OpenWork(settings.apps, world.clock, WaitingRuns(world.store, settings.apps))
         self.precedence = Precedence(world.clock)
         self.settler = Settler(
             world.store,
