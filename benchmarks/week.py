@@ -17,7 +17,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-from support.weeks import FULL, Provider, Size, digest, dump, live, make_week, settle_in
+from support.week_living import Provider, digest, dump, live, settle_in
+from support.weeks import FULL, Size, make_week
 
 
 def main() -> None:

@@ -13,10 +13,12 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from support.week_drawing import make_rules
 from support.week_laws import check_laws
+from support.week_living import Killed, Provider, digest, dump, live, settle_in
 from support.week_records import People, Records, read_records
-from support.week_rules import END, START, make_rules
-from support.weeks import FULL, SMALL, Killed, Provider, Size, Week, digest, dump, live, make_week, settle_in
+from support.week_rules import END, START
+from support.weeks import FULL, SMALL, Size, Week, make_week
 
 from scheduler.domain.outcomes import OutcomeKind
 from scheduler.store.database import Store, Transaction

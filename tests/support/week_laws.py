@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime, time
 from functools import cache, lru_cache
 from hashlib import sha256
 from itertools import pairwise
@@ -18,16 +18,15 @@ from support.week_rules import (
     CANARY_WAIT,
     CAPS,
     COMPANY,
-    DEFAULT_ZONE,
     END,
     EXIT,
     HOUR,
     QUIET,
     SCORE,
-    START,
     Cap,
     WeekRule,
 )
+from support.week_slot_laws import check_local_slots, check_slots, due_of, is_on, may_be_missed
 
 _NAMED = ("user", "both")
 
@@ -98,9 +97,9 @@ def check_occasions(records: Records) -> None:
                 by_type[type_].append(rule)
     for event in records.events:
         for rule in by_type[event.type]:
-            is_on = _is_on(rule, event.counts_at) and rule.enabled
+            is_in_force = is_on(rule, event.counts_at) and rule.enabled
             wants_subject = rule.once_per or rule.supersede or rule.reentry_key
-            if is_on and rule.kind in (None, event.data.get("kind")) and (event.subject or not wants_subject):
+            if is_in_force and rule.kind in (None, event.data.get("kind")) and (event.subject or not wants_subject):
                 key = event.subject if rule.once_per else f"{event.source}\n{event.id}"
                 assert key is not None
                 expected[rule.name].add(key)
@@ -111,91 +110,6 @@ def check_occasions(records: Records) -> None:
             assert run.occasion_at == run.event.counts_at
             assert run.due == run.occasion_at + run.rule.delay
     assert had == expected
-
-
-def check_slots(people: People, records: Records) -> None:
-    """Each slot of a schedule has one run, at its instant, unless it came while the daemon was down."""
-    had: dict[str, dict[str, datetime]] = defaultdict(dict)
-    scheduled = [run for run in records.runs if run.rule.is_scheduled]
-    for run in scheduled:
-        if not run.rule.is_device_local:
-            had[run.rule.name][run.occasion] = run.due
-            assert run.created_at >= run.due
-            assert run.created_at - run.due <= run.rule.grace
-    for rule in {run.rule.name: run.rule for run in scheduled if not run.rule.is_device_local}.values():
-        expected = _expected_slots(rule, people.downs)
-        assert had[rule.name] == expected, (rule, had[rule.name].items() ^ expected.items(), people.downs)
-
-
-def _expected_slots(rule: WeekRule, downs: list[tuple[datetime, datetime]]) -> dict[str, datetime]:
-    slots = dict(sorted(_slots(rule), key=lambda slot: slot[1]))
-    kept = {key: at for key, at in slots.items() if not any(down < at <= up for down, up in downs)}
-    for down, up in downs:
-        late = [key for key, at in slots.items() if down < at <= up and up - at <= rule.grace]
-        caught_up = {"skip": [], "last": late[-1:], "all": late}[rule.catch_up]
-        kept.update((key, slots[key]) for key in caught_up)
-    return kept
-
-
-def _slots(rule: WeekRule) -> Iterator[tuple[str, datetime]]:
-    if rule.at is not None:
-        if START < rule.at <= END and _is_on(rule, rule.at):
-            yield "once", rule.at
-        return
-    zone = ZoneInfo(rule.zone or DEFAULT_ZONE)
-    first = None if rule.starts is None else rule.starts.astimezone(zone).date()
-    day = (START - timedelta(days=2)).date()
-    while day <= (END + timedelta(days=2)).date():
-        is_one = rule.weekdays is None or day.weekday() in rule.weekdays
-        if rule.every is not None:
-            assert first is not None
-            is_one = day >= first and (day - first).days % rule.every == 0
-        for clock in rule.times if is_one else ():
-            wall = datetime.combine(day, clock)
-            at = wall.replace(tzinfo=zone).astimezone(UTC)
-            if START < at <= END and _is_on(rule, at):
-                yield wall.isoformat(timespec="minutes"), at
-        day += timedelta(days=1)
-
-
-def check_local_slots(people: People, records: Records) -> None:
-    """Of a slot that comes by each device's clock there is one run, and a device has it when its clock shows it: not
-    earlier, and not later than the grace, if nothing but the clock kept it waiting."""
-    for run in records.runs:
-        if run.rule.is_device_local and run.rule.is_scheduled:
-            assert _is_wall_of(run.rule, datetime.fromisoformat(run.occasion)), run
-            for one in run.outcomes:
-                if one.device not in people.moved:
-                    assert one.at >= due_of(run, one, people), (run, one)
-
-    every_zone = (timedelta(hours=14), timedelta(hours=12))
-    for rule in {run.rule.name: run.rule for run in records.runs if run.rule.is_device_local}.values():
-        if rule.is_scheduled and rule.every is None and rule.ends is None:
-            had = {run.occasion for run in records.runs if run.rule.name == rule.name}
-            assert had == {wall.isoformat(timespec="minutes") for wall in _walls(rule, *every_zone)}, rule
-
-
-def _walls(rule: WeekRule, ahead: timedelta, behind: timedelta) -> Iterator[datetime]:
-    """The wall times of a schedule that came to a zone this week: the first zone is ahead of UTC, the last behind."""
-    day = (START - timedelta(days=2)).date()
-    while day <= (END + timedelta(days=2)).date():
-        for clock in rule.times if rule.weekdays is None or day.weekday() in rule.weekdays else ():
-            wall = datetime.combine(day, clock)
-            if wall.replace(tzinfo=UTC) + behind > START and wall.replace(tzinfo=UTC) - ahead <= END:
-                yield wall
-        day += timedelta(days=1)
-
-
-def due_of(run: StoredRun, one: Outcome, people: People) -> datetime:
-    """When a device is due: the run's time, or when its own clock shows the wall time of the slot."""
-    if not (run.rule.is_device_local and run.rule.is_scheduled):
-        return run.due
-    zone = ZoneInfo(people.zone(one.device, one.at))
-    return datetime.fromisoformat(run.occasion).replace(tzinfo=zone).astimezone(UTC)
-
-
-def _is_wall_of(rule: WeekRule, wall: datetime) -> bool:
-    return wall.time() in rule.times and (rule.weekdays is None or wall.weekday() in rule.weekdays)
 
 
 def check_audiences(people: People, records: Records) -> None:
@@ -212,16 +126,7 @@ def check_audiences(people: People, records: Records) -> None:
         selected = {one.device for one in run.outcomes}.union(run.waiting)
         assert selected <= meant, run
         if run.state == "finished":
-            assert all(_may_be_missed(run, one, people) for one in meant - selected - records.retired), run
-
-
-def _may_be_missed(run: StoredRun, device: int, people: People) -> bool:
-    """Whether a slot that comes by each device's clock came to this one while nobody looked, or elsewhere."""
-    if not (run.rule.is_device_local and run.rule.is_scheduled):
-        return False
-    zone = ZoneInfo(people.zone(device, END))
-    at = datetime.fromisoformat(run.occasion).replace(tzinfo=zone).astimezone(UTC)
-    return at <= START or device in people.moved or any(down < at <= up for down, up in people.downs)
+            assert all(may_be_missed(run, one, people) for one in meant - selected - records.retired), run
 
 
 def _meant(
@@ -410,11 +315,6 @@ def check_canaries(people: People, records: Records) -> None:
 
 def _accepted(records: Records) -> Iterator[tuple[StoredRun, Outcome]]:
     return ((run, one) for run in records.runs for one in run.outcomes if one.is_accepted)
-
-
-def _is_on(rule: WeekRule, at: datetime) -> bool:
-    """Whether an instant lies between `starts` and `ends`, which includes its own."""
-    return (rule.starts is None or at >= rule.starts) and (rule.ends is None or at <= rule.ends)
 
 
 def _is_between(start: time, shown: time, end: time) -> bool:
