@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.digests import make_digest_globe
+from support.globe import Globe
 from support.worlds import World, rule_text
 
 
@@ -21,3 +23,17 @@ def make_world(tmp_path: Path) -> Iterator[Callable[..., World]]:
     yield make
     for world in made:
         world.store.close()
+
+
+@pytest.fixture
+def make_globe(tmp_path: Path) -> Iterator[Callable[..., Globe]]:
+    """`make_globe(at, rules, **settings)`: devices around the world for a weekly digest; closed when the test ends."""
+    made: list[Globe] = []
+
+    def make(*args: Any, **settings: Any) -> Globe:
+        made.append(make_digest_globe(tmp_path, *args, **settings))
+        return made[-1]
+
+    yield make
+    for globe in made:
+        globe.world.store.close()
