@@ -14,7 +14,7 @@ from scheduler.cli.tables import print_details, print_table
 from scheduler.domain.errors import OperatorError
 from scheduler.domain.outcomes import OutcomeKind, SuppressReason
 from scheduler.domain.quantities import Rate, format_rate, parse_rate
-from scheduler.domain.runs import Run, RunState
+from scheduler.domain.runs import CALLED_OFF, Run, RunState
 from scheduler.domain.stops import Stops
 from scheduler.runs import pausing
 from scheduler.runs.canary import said_of
@@ -106,7 +106,7 @@ def show(run: str, /, *, format: Format = Format.TEXT, session: InSession) -> in
     if format is Format.JSON:
         print_json(_shown(found, stops))
     else:
-        _print(found, stops)
+        _print(found, stops, session.clock.now())
     return 0
 
 
@@ -184,9 +184,24 @@ def _stopped_by(run: Run, stops: Stops) -> str | None:
     return ", ".join(map(str, held)) or None
 
 
-def _until(run: Run) -> str:
+def _until(run: Run, now: datetime) -> str:
     """When a waiting run goes on: the next device is due then, or the next zone of its slot."""
-    return f" until {local(run.waits_until)}" if run.state == RunState.WAITING and run.waits_until else ""
+    return f" until {local(run.waits_until)}" if run.waits_until is not None and run.waits_until > now else ""
+
+
+def _waits_for(run: Run, stops: Stops) -> str | None:
+    """The commands without which a run that is not over does not go on, whatever the time."""
+    resume = [f"'clarion runs resume {str(run.id)[:SHORT_ID]}'"] if run.state is RunState.PAUSED else []
+    commands = [*resume, *(f"'clarion start {stop.option}'" for stop in stops.holding(run.rule, run.category))]
+    return " and ".join(filter(None, (", ".join(commands[:-1]), *commands[-1:]))) or None
+
+
+def _to_come(what: str, does: str, at: datetime | None, waits_for: str | None, now: datetime) -> str:
+    """What happens next: at a time that is still to come, at once, or when a hand lets it."""
+    is_ahead = at is not None and at > now
+    if waits_for is not None:
+        return f"{what} waits for {waits_for}" + (f", and {does} {local(at)} at the earliest" if is_ahead else "")
+    return f"{what} {does} {local(at)}" if is_ahead else f"{what} is due now"
 
 
 def _rate_by_hand(run: Run) -> str | None:
@@ -231,17 +246,17 @@ def _shown(found: RunReport, stops: Stops) -> dict[str, Any]:
     }
 
 
-def _print(found: RunReport, stops: Stops) -> None:
-    run, counts = found.run, found.counts
+def _print(found: RunReport, stops: Stops, now: datetime) -> None:
+    run, counts, waits_for = found.run, found.counts, _waits_for(found.run, stops)
     print_details(
         {
             "run": run.id,
             "rule": f"{run.rule} (version {run.version})",
             "occasion": one_line(run.occasion),
-            "state": f"{run.state}{_until(run)}{f': {run.note}' if run.note else ''}",
+            "state": f"{run.state}{_until(run, now)}{f': {run.note}' if run.note else ''}",
             **_if_there("stopped", _stopped_by(run, stops)),
             **_if_there("rate", _rate_by_hand(run)),
-            **_if_there("canary", _canary(found.canary)),
+            **_if_there("canary", _canary(found, waits_for, now)),
             "started": run.started_at,
             "finished": run.finished_at,
         }
@@ -256,7 +271,11 @@ def _print(found: RunReport, stops: Stops) -> None:
             *_outcome("suppressed", counts.suppressed, found),
             *_outcome("expired", counts.expired, found),
             *_outcome("unknown", counts.unknown, found),
-            ("pending", counts.pending, found.next_due and f"the next is due {local(found.next_due)}"),
+            (
+                "pending",
+                counts.pending,
+                found.next_due and _to_come("the next", "is due", found.next_due, waits_for, now),
+            ),
             *(("", count, _deferred_by(reason)) for reason, count in found.deferred.items()),
         ],
         right=("devices",),
@@ -277,14 +296,19 @@ def _print(found: RunReport, stops: Stops) -> None:
         remark(f"{counted(found.maybe_repeated, 'device')} may have been sent to more than once (same apns-id)")
 
 
-def _canary(found: CanaryReport | None) -> str | None:
-    if found is None:
+def _canary(found: RunReport, waits_for: str | None, now: datetime) -> str | None:
+    canary, run = found.canary, found.run
+    if canary is None:
         return None
-    devices = counted(found.selected, "device")
-    if found.counts is None:
+    devices = counted(canary.selected, "device")
+    if canary.counts is None:
         return f"{devices}; the rest was let follow"
-    begins = f"; the rest begins {local(found.rest_at)}" if found.rest_at is not None else ""
-    return f"{devices}, {said_of(found.counts)}{begins}"
+    rest = ""
+    if run.state in CALLED_OFF:
+        rest = "; the rest gets nothing"
+    elif canary.rest_at is not None or waits_for is not None:
+        rest = f"; {_to_come('the rest', 'begins', canary.rest_at, waits_for, now)}"
+    return f"{devices}, {said_of(canary.counts)}{rest}"
 
 
 def _canary_object(found: CanaryReport | None) -> dict[str, Any] | None:

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from scheduler.domain.errors import OperatorError
 from scheduler.domain.outcomes import OutcomeKind
-from scheduler.domain.runs import Run
+from scheduler.domain.runs import CALLED_OFF, Run
 from scheduler.planning.canaries import CanaryCounts
 from scheduler.store import ledger
 from scheduler.store import parts as part_rows
@@ -32,7 +32,8 @@ class Counts:
 @dataclass(frozen=True, slots=True)
 class CanaryReport:
     """How the canary of a run stands: the devices that it selected, and, as long as nobody of the rest was selected,
-    what became of them. `rest_at`: the rest begins then at the earliest. `passed`: the rest was let follow."""
+    what became of them. `rest_at`: the rest begins then at the earliest; None: that is not known yet, or it never does.
+    `passed`: the rest was let follow."""
 
     selected: int
     counts: CanaryCounts | None
@@ -113,4 +114,5 @@ def _canary(tx: Transaction, run: Run) -> CanaryReport | None:
     if shards is None:
         return None
     counts = None if run.past_canary else part_rows.canary_counts(tx, run.seq)
-    return CanaryReport(shards.selected, counts, shards.rest_at, run.past_canary)
+    rest_at = None if run.state in CALLED_OFF else shards.rest_at
+    return CanaryReport(shards.selected, counts, rest_at, run.past_canary)
