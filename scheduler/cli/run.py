@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from datetime import datetime
 
 import trio
 
@@ -12,6 +13,7 @@ from scheduler.cli.output import Format, counted, local, print_json, remark
 from scheduler.cli.session import InSession, Session
 from scheduler.diagnostics.printers import as_text
 from scheduler.engine.daemon import Daemon, Ended, Ending
+from scheduler.engine.looking import Remaining
 from scheduler.store.database import Store
 from scheduler.workspace.folder import read_folder
 from scheduler.workspace.loading import Workspace, load
@@ -48,7 +50,7 @@ def run(
     if format is Format.JSON:
         print_json(_object(ended))
     else:
-        _print(ended)
+        _print(ended, session.clock.now())
     return ended.exit_code
 
 
@@ -86,7 +88,7 @@ def _object(ended: Ended) -> dict[str, object]:
     }
 
 
-def _print(ended: Ended) -> None:
+def _print(ended: Ended, now: datetime) -> None:
     outcomes = ", ".join(f"{count} {kind}" for kind, count in sorted(ended.progress.outcomes.items())) or "nothing"
     print(f"settled: {outcomes}; {counted(ended.progress.retired, 'token')} retired")
     if ended.ending is Ending.APP_STOPPED:
@@ -101,8 +103,15 @@ def _print(ended: Ended) -> None:
                f"'clarion start {one.stop.option}' lets it go on")  # fmt: skip
     if ended.remaining.runs:
         due = ended.remaining.next_due
-        remark(
-            f"not over yet: {counted(ended.remaining.runs, 'run')}{f'; the next is due {local(due)}' if due else ''}"
-        )
+        is_due = "" if due is None else f"; the next is due {local(due) if due > now else 'now'}"
+        remark(f"not over yet: {counted(ended.remaining.runs, 'run')}{_of_them_paused(ended.remaining)}{is_due}")
     if ended.next_slot is not None:
         remark(f"the next slot of a schedule is due {local(ended.next_slot)}")
+
+
+def _of_them_paused(remaining: Remaining) -> str:
+    if not remaining.paused:
+        return ""
+    if remaining.paused < remaining.runs:
+        return f", {remaining.paused:,} of them paused"
+    return ", paused" if remaining.runs == 1 else ", all paused"

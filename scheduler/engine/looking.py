@@ -11,7 +11,7 @@ from scheduler.domain.quantities import Rate
 from scheduler.domain.runs import RunState
 from scheduler.domain.stops import Stop, Stops
 from scheduler.runs.waiting import Begun, begun, first_waking, let_wait
-from scheduler.store import ledger
+from scheduler.store import ledger, run_ends
 from scheduler.store import runs as run_rows
 from scheduler.store import stops as stop_rows
 from scheduler.store.database import Store
@@ -27,9 +27,11 @@ class StoppedRuns:
 
 @dataclass(frozen=True, slots=True)
 class Remaining:
-    """What a daemon leaves when it ends: runs that are not over, and when the next of their devices is due."""
+    """What a daemon leaves when it ends: runs that are not over, how many of these are paused, and when the next device
+    of those is due that are neither paused nor stopped."""
 
     runs: int
+    paused: int
     next_due: datetime | None
     stopped: tuple[StoppedRuns, ...] = ()
 
@@ -67,8 +69,9 @@ def read_running(store: Store, in_hand: set[int], apps: Collection[str], now: da
 def read_remaining(store: Store) -> Remaining:
     """What is not over."""
     with store.read() as tx:
-        in_force = stop_rows.read(tx).in_force
-        stopped = tuple(StoppedRuns(stop, run_rows.count_open(tx, Stops((stop,)))) for stop in in_force)
-        dues = (ledger.next_due(tx), *first_waking(tx).values())
+        stops = stop_rows.read(tx)
+        stopped = tuple(StoppedRuns(stop, run_rows.count_open(tx, Stops((stop,)))) for stop in stops.in_force)
+        dues = (ledger.next_due(tx, stops), run_ends.next_waking(tx, stops))
         next_due = min((due for due in dues if due is not None), default=None)
-        return Remaining(run_rows.count_open(tx), next_due, stopped)
+        paused = run_rows.count_open(tx, state=RunState.PAUSED)
+        return Remaining(run_rows.count_open(tx), paused, next_due, stopped)

@@ -12,9 +12,11 @@ from sqlalchemy import Row, Select, and_, bindparam, delete, func, insert, selec
 from scheduler.domain.ids import MAIN_STEP
 from scheduler.domain.outcomes import OutcomeKind
 from scheduler.domain.runs import LedgerEntry, RunState, WorkEntry, WorkState
+from scheduler.domain.stops import Stops
 from scheduler.store.database import Asked, Transaction
 from scheduler.store.instants import from_ms, to_ms
 from scheduler.store.prepared import Prepared
+from scheduler.store.runs import is_held
 from scheduler.store.tables import LEDGER, RUNS, WORK
 
 _WAITING = (WorkState.DEFERRED.value, WorkState.UNSENT.value, WorkState.RETRY.value)
@@ -161,12 +163,14 @@ def next_work_statement(run: int) -> Select[Any]:
     return select(func.min(WORK.c.not_before)).where(WORK.c.run == run, WORK.c.state.in_(_WAITING))
 
 
-def next_due(tx: Transaction) -> datetime | None:
-    """When the next waiting work row of all runs may be taken up that are not over and do not wait themselves."""
+def next_due(tx: Transaction, stops: Stops) -> datetime | None:
+    """When the next waiting work row of all runs may be taken up that are not over, neither paused nor held by `stops`,
+    and do not wait themselves."""
     first_of_run = select(func.min(WORK.c.not_before)).where(WORK.c.run == RUNS.c.seq, WORK.c.state.in_(_WAITING))
-    begun = [state.value for state in RunState if state not in (RunState.WAITING, RunState.FINISHED)]
+    others = (RunState.WAITING, RunState.PAUSED, RunState.FINISHED)
+    begun = [state.value for state in RunState if state not in others]
     query = select(func.min(first_of_run.scalar_subquery())).where(
-        RUNS.c.state.in_(begun), RUNS.c.finished_at.is_(None)
+        RUNS.c.state.in_(begun), RUNS.c.finished_at.is_(None), ~is_held(stops)
     )
     at = tx.execute(query).scalar_one()
     return None if at is None else from_ms(at)

@@ -166,6 +166,14 @@ def first_waiting_statement(lane: Lane, after: datetime | None) -> Asked:
     return _FIRST_WAITING_AFTER, {"of_lane": lane.value, "after": to_ms(after)}
 
 
+def next_waking(tx: Transaction, stops: Stops) -> datetime | None:
+    """When the first waiting run of all is due, of those that `stops` do not hold."""
+    at = tx.execute(
+        select(func.min(RUNS.c.waits_until)).where(RUNS.c.waits_until.is_not(None), ~is_held(stops))
+    ).scalar_one()
+    return None if at is None else from_ms(at)
+
+
 def due_waiting(
     tx: Transaction, lane: Lane, apps: Sequence[str], stops: Stops, now: datetime, *, limit: int
 ) -> list[int]:

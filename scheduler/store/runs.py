@@ -117,9 +117,11 @@ def open_runs_statement(state: RunState, *, app: str | None, lane: Lane | None, 
     return query.order_by(RUNS.c.seq).limit(limit)
 
 
-def count_open(tx: Transaction, stops: Stops | None = None) -> int:
-    """How many runs are not over; given stops, of those that they hold."""
+def count_open(tx: Transaction, stops: Stops | None = None, *, state: RunState | None = None) -> int:
+    """How many runs are not over; given stops, of those that they hold; given a state, of those that are in it."""
     query = select(func.count()).select_from(RUNS).where(RUNS.c.finished_at.is_(None))
+    if state is not None:
+        query = query.where(RUNS.c.state == state.value)
     return int(tx.execute(query if stops is None else query.where(is_held(stops))).scalar_one())
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from clarion_command import Clarion, Ran
+from support.worlds import World, settings_text
 
+from scheduler.cli.clock import SystemClock
 from scheduler.cli.main import run
 
 
@@ -41,3 +43,19 @@ def workspace(clarion: Clarion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert clarion("init", str(folder)).code == 0
     monkeypatch.chdir(folder)
     return folder
+
+
+@pytest.fixture
+def make_world(clarion: Clarion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], World]]:
+    """`make_world(rule)`: the current folder has this rule `goal`; the commands have the world's clock."""
+    made: list[World] = []
+
+    def make(rule: str) -> World:
+        world = World.make(tmp_path, {"goal": rule}, settings=settings_text(port=1))  # nobody listens there
+        made.append(world)
+        monkeypatch.setattr(SystemClock, "now", lambda _: world.now)
+        return world
+
+    yield make
+    for world in made:
+        world.store.close()

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 from clarion_command import Clarion
 from support.driving import Driver
 from support.worlds import APP, World, event, register, register_many, rule_text, token_of
 
-from scheduler.cli.clock import SystemClock
 from scheduler.domain.stops import StopKind
 from scheduler.runs.pausing import cancel, pause, resume
 from scheduler.runs.stopping import stop
@@ -21,22 +19,6 @@ from scheduler.store.registry_changes import DeviceChange
 MakeWorld = Callable[[str], World]
 CANARY = rule_text(delivery={"canary": {"share": "25%", "wait": "5 minutes", "max_rejects": "20%"}})
 DELAY = json.dumps(json.loads(rule_text(audience={"users": ["anna"]})) | {"timing": {"delay": "2 hours"}})
-
-
-@pytest.fixture
-def make_world(clarion: Clarion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeWorld]:
-    """`make_world(rule)`: the current folder has this rule `goal`; the commands have the world's clock."""
-    made: list[World] = []
-
-    def make(rule: str) -> World:
-        world = World.make(tmp_path, {"goal": rule})
-        made.append(world)
-        monkeypatch.setattr(SystemClock, "now", lambda _: world.now)
-        return world
-
-    yield make
-    for world in made:
-        world.store.close()
 
 
 @pytest.fixture
