@@ -67,10 +67,10 @@ def read_event(
         except msgspec.ValidationError as error:
             return problem_of(error)
     problem = (
-        _problem_of_name("id", fields.id)
-        or _problem_of_name("source", fields.source)
-        or _problem_of_name("type", fields.type)
-        or (_problem_of_name("subject", fields.subject) if fields.subject is not None else None)
+        problem_of_name("id", fields.id)
+        or problem_of_name("source", fields.source)
+        or problem_of_name("type", fields.type)
+        or (problem_of_name("subject", fields.subject) if fields.subject is not None else None)
         or _problem_of_kind(fields)
     )
     if problem is not None:
@@ -90,7 +90,8 @@ def read_event(
     return Event(id=fields.id, source=fields.source, type=fields.type, subject=fields.subject, time=time, data=data)
 
 
-def _problem_of_name(field: str, text: str | None) -> EventProblem | None:
+def problem_of_name(field: str, text: str | None) -> EventProblem | None:
+    """What keeps a text from being a name by which something is found again."""
     if text is None:
         return EventProblem(field, f"{field} is missing")
     if not text:

@@ -14,6 +14,7 @@ from scheduler.rendering.results import Missing
 from scheduler.rendering.texts import TextTemplate
 from scheduler.runs.births import prospective_run
 from scheduler.runs.context import occasion_scope
+from scheduler.runs.event_reading import problem_of_name
 from scheduler.runs.occasions import Occasion
 from scheduler.runs.superseding import supersede
 from scheduler.store import rule_versions
@@ -28,7 +29,8 @@ def fired_occasion(
 ) -> Occasion:
     """The occasion of a firing. Its key: the operator's, else the event's id, else today's date in the default zone.
 
-    OperatorError if the key of supersede or reentry cannot be rendered, or the rule has not started or has ended.
+    OperatorError if the operator's key is empty or cannot be stored, if that of supersede or reentry cannot be
+    rendered, or the rule has not started or has ended.
     """
     if not campaign.is_on(now):
         raise OperatorError(
@@ -37,6 +39,12 @@ def fired_occasion(
         )
     if key is None:
         key = event.id if event is not None else now.astimezone(ZoneInfo(settings.time_zone)).date().isoformat()
+    elif problem := problem_of_name("key", key.strip() and key):
+        raise OperatorError(
+            problem.message,
+            where="--key",
+            hint="name the occasion, for example --key 2026-11; without --key it is the event's id, else today's date",
+        )
     scope = occasion_scope(event, None, now, None if campaign.planned is None else now)
     _rendered(campaign, "limits.reentry.key", campaign.reentry_key, scope)
     return Occasion(key, _rendered(campaign, "delivery.supersede", campaign.supersede, scope))

@@ -248,6 +248,22 @@ def test_firing_says_how_many_and_asks(registry: Path, clarion: Clarion) -> None
     assert again.err.endswith("error: hello was fired with the key k before\n  hint: give another: --key KEY\n")
 
 
+@pytest.mark.parametrize(
+    ("key", "problem"),
+    [
+        ("", "key is empty"),
+        (" ", "key is empty"),
+        ("k" * 1025, "key has more than 1024 characters"),
+        ("a\udcff", "key contains half of a surrogate pair"),  # a byte that is not UTF-8
+    ],
+)
+def test_a_key_that_names_no_occasion_is_refused(registry: Path, clarion: Clarion, key: str, problem: str) -> None:
+    ran = clarion("fire", "hello", "--key", key, "--yes")
+    hint = "name the occasion, for example --key 2026-11; without --key it is the event's id, else today's date"
+    assert (ran.code, ran.out, ran.err) == (2, "", f"error: --key: {problem}\n  hint: {hint}\n")
+    assert clarion("runs", "list").out == ""
+
+
 def test_only_manual_and_enabled_rules_are_fired(registry: Path, clarion: Clarion) -> None:
     ran = clarion("fire", "breaking-news", "--yes")
     assert (ran.code, ran.err) == (
