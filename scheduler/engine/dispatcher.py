@@ -190,9 +190,8 @@ class Dispatcher:
         ]
         unstarted = self._sender.unstarted() if silent else set()
         for window in silent:
-            at_once = now_unsendable or window.run.stopped
             is_queued = window.number in unstarted or window.held
-            if not at_once and is_queued and self._can_send(window.run.app):
+            if is_queued and not (now_unsendable or window.run.stopped) and self._can_send(window.run.app):
                 window.touched = now
             else:
                 self._hand_over(window)

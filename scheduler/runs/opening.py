@@ -12,7 +12,7 @@ from scheduler.runs.audience_max import audience_max_note, exceeds_audience_max
 from scheduler.runs.canary import Postponed, judge_canary
 from scheduler.runs.claiming import contest, take
 from scheduler.runs.context import NoAudience, RunContext
-from scheduler.runs.exits import called_off
+from scheduler.runs.exits import CalledOff, called_off
 from scheduler.runs.fuse import FuseWatch
 from scheduler.runs.parts import next_page
 from scheduler.runs.ranges import ranges
@@ -76,17 +76,14 @@ def start_runs(
             if has_canary:
                 started.sharded.append((_begin(tx, context, shards, highest, now), shards))
                 continue
-            first = shards[0] if shards else None
-            seen = page if first is None else page.up_to(first.last)
-            why = exits.get(context.run.seq, {})
-            window = decide_window(context, first, seen.recipients, end=seen.end, now=now, called_off=why)
+            window = _first_window(context, page, shards, exits.get(context.run.seq, {}), now)
             blown = fuse.blown(context, window.selected, past_fuse=context.run.past_fuse)
             if blown is not None:
                 started.paused.append((context, blown))
                 continue
-            if first is not None:
+            if shards:
                 window.context = _begin(tx, context, shards, highest, now)
-                shard_rows.commit_intent(tx, first, intent=window.end, selected=window.selected)
+                shard_rows.commit_intent(tx, shards[0], intent=window.end, selected=window.selected)
                 started.sharded.append((window.context, shards))
             elif context.limits.one_device:
                 window.context = replace(context, run=replace(context.run, last_device=highest))
@@ -197,6 +194,14 @@ def _cut(context: RunContext, highest: int) -> list[Shard]:
         Shard(context.run.seq, number, last, cursor=after, intent=after, part=part)
         for number, (after, last) in enumerate(ranges(highest))
     ]
+
+
+def _first_window(context: RunContext, page: Page, shards: Sequence[Shard], exits: CalledOff, now: datetime) -> Window:
+    """The only window of a run without shards; else the first of the first shard."""
+    if not shards:
+        return decide_window(context, None, page.recipients, end=page.end, now=now, called_off=exits)
+    seen = page.up_to(shards[0].last)
+    return decide_window(context, shards[0], seen.recipients, end=seen.end, now=now, called_off=exits)
 
 
 def _begin(tx: Transaction, context: RunContext, shards: Sequence[Shard], highest: int, now: datetime) -> RunContext:
