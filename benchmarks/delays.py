@@ -32,6 +32,7 @@ from sqlalchemy import func, select, text
 from scheduler.domain.events import Event
 from scheduler.domain.outcomes import OutcomeKind
 from scheduler.engine.daemon import Daemon
+from scheduler.engine.garbage import seldom_collected
 from scheduler.runs.exits import find_exits_of
 from scheduler.runs.ingest import MAX_EVENTS, ingest
 from scheduler.runs.keys import create_key, read_scopes
@@ -120,7 +121,8 @@ def run_daemon(folder: Path, *, seconds: float, sent: int) -> None:
                 figures.update(send=time.perf_counter() - start, send_cpu=_cpu() - cpu, peak=_memory())
             daemon.stop()
 
-    trio.run(live)
+    with seldom_collected():
+        trio.run(live)
     store.close()
     print(json.dumps(figures))
 

@@ -31,6 +31,7 @@ from sink_process import Sink, WallClock
 from scheduler.api.daemon_intake import serve_daemon
 from scheduler.domain.events import Event
 from scheduler.engine.daemon import Daemon
+from scheduler.engine.garbage import seldom_collected
 from scheduler.runs.ingest import ingest
 from scheduler.runs.keys import create_key, read_scopes
 from scheduler.store.database import Store
@@ -63,7 +64,8 @@ def run_daemon(folder: Path, events: int) -> None:
             figures["cpu"] = _cpu() - cpu
             daemon.stop()
 
-    trio.run(until_done)
+    with seldom_collected():
+        trio.run(until_done)
     store.close()
     with sqlite3.connect(folder / "clarion.db") as connection:
         first, last, accepted = connection.execute(

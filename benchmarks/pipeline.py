@@ -29,6 +29,7 @@ from sink_process import Sink, WallClock
 
 from scheduler.domain.events import Event
 from scheduler.engine.daemon import Daemon, Ending
+from scheduler.engine.garbage import seldom_collected
 from scheduler.runs.ingest import ingest
 from scheduler.runs.reports import report_of
 from scheduler.store import runs as run_rows
@@ -65,7 +66,8 @@ def run_daemon(folder: Path) -> None:
     store = fresh_store(folder)
     daemon = Daemon(store, workspace, WallClock(), reload_workspace=lambda: None)
     before, start = _cpu(), time.perf_counter()
-    ended = trio.run(lambda: daemon.run(until_idle=True))
+    with seldom_collected():
+        ended = trio.run(lambda: daemon.run(until_idle=True))
     seconds, cpu = time.perf_counter() - start, _cpu() - before
     assert ended.ending is Ending.IDLE, ended
     with store.read() as tx:

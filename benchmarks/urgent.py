@@ -33,6 +33,7 @@ from sqlalchemy import text
 from scheduler.api.daemon_intake import serve_daemon
 from scheduler.domain.stops import StopKind
 from scheduler.engine.daemon import Daemon
+from scheduler.engine.garbage import seldom_collected
 from scheduler.runs.keys import create_key, read_scopes
 from scheduler.runs.stopping import start, stop
 
@@ -102,7 +103,8 @@ def run_daemon(folder: Path) -> None:
             await nursery.start(daemon.run)
             print("ready", flush=True)
 
-    trio.run(run)
+    with seldom_collected():
+        trio.run(run)
     store.close()
 
 

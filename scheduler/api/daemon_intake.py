@@ -105,5 +105,7 @@ async def serve_daemon(daemon: Daemon, *, task_status: trio.TaskStatus[list[str]
     intake = DaemonIntake(daemon)
     async with trio.open_nursery() as nursery:
         await nursery.start(intake.run)
-        await serve_api(make_app(intake), str(address), stop=daemon.stopping, task_status=task_status)
+        make_way = daemon.precedence.of_unread
+        app = make_app(intake)
+        await serve_api(app, str(address), stop=daemon.stopping, make_way=make_way, task_status=task_status)
         nursery.cancel_scope.cancel()

@@ -9,7 +9,10 @@ from __future__ import annotations
 import errno
 import logging
 import socket
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import partial
+from typing import Any
 
 import trio
 from hypercorn.config import Config
@@ -30,10 +33,12 @@ async def serve_api(
     listen: str,
     *,
     stop: trio.Event | None = None,
+    make_way: Callable[[], AbstractContextManager[None]] = nullcontext,
     task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve until `stop` is set: then requests in flight have ten seconds to finish. Reports the URLs it answers at.
 
+    `make_way` is entered for each request, and for each new connection until its first request is there.
     `listen` is HOST:PORT, or [HOST]:PORT for IPv6; port 0 takes a free one. OperatorError if the address cannot be had.
     """
     listener = trio.SocketListener(trio.socket.from_stdlib_socket(_bind(listen)))
@@ -42,10 +47,18 @@ async def serve_api(
     wrapped = wrap_app(app, config.wsgi_max_body_size, "asgi")  # type: ignore[arg-type]  # both speak ASGI
 
     async def connection(stream: trio.SocketStream) -> None:
-        try:
-            await TCPServer(wrapped, config, context, ConnectionState({}), stream)  # type: ignore[arg-type]  # no TLS
-        except Exception:
-            _LOG.warning("api.connection_failed", exc_info=True)
+        with ExitStack() as until_the_first:
+            until_the_first.enter_context(make_way())
+
+            async def answer(*call: Any) -> None:
+                until_the_first.close()
+                with make_way():
+                    await wrapped(*call)
+
+            try:
+                await TCPServer(answer, config, context, ConnectionState({}), stream)  # type: ignore[arg-type]  # no TLS
+            except Exception:
+                _LOG.warning("api.connection_failed", exc_info=True)
 
     async with trio.open_nursery() as connections:
         async with trio.open_nursery() as accepting:

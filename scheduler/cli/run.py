@@ -13,6 +13,7 @@ from scheduler.cli.output import Format, counted, local, print_json, remark
 from scheduler.cli.session import InSession, Session
 from scheduler.diagnostics.printers import as_text
 from scheduler.engine.daemon import Daemon, Ended, Ending
+from scheduler.engine.garbage import seldom_collected
 from scheduler.engine.looking import Remaining
 from scheduler.store.database import Store
 from scheduler.workspace.folder import read_folder
@@ -46,7 +47,8 @@ def run(
     workspace = session.to_be_obeyed
     with session.store() as store:
         daemon = make_daemon(session, store, workspace)
-        ended = trio.run(lambda: daemon.run(until_idle=until_idle))
+        with seldom_collected():
+            ended = trio.run(lambda: daemon.run(until_idle=until_idle))
     if format is Format.JSON:
         print_json(_object(ended))
     else:

@@ -98,7 +98,7 @@ class Daemon:
         settings = workspace.settings
         self.versions = Versions(store, workspace.campaigns.values())
         self.work = OpenWork(settings.apps, clock, WaitingRuns(store, settings.apps))
-        precedence = Precedence(clock)
+        precedence = self.precedence = Precedence(clock)
         self.settler = Settler(
             store, self.work, precedence, clock, jitter, process=process, on_settled=lambda: self.dispatcher.wake()
         )

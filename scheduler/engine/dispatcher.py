@@ -190,9 +190,8 @@ class Dispatcher:
         ]
         unstarted = self._sender.unstarted() if silent else set()
         for window in silent:
-            at_once = now_unsendable or window.run.stopped
             is_queued = window.number in unstarted or window.held
-            if not at_once and is_queued and self._can_send(window.run.app):
+            if is_queued and not (now_unsendable or window.run.stopped) and self._can_send(window.run.app):
                 window.touched = now
             else:
                 self._hand_over(window)
@@ -247,6 +246,7 @@ class Dispatcher:
             for app in self.settings.apps:
                 if app not in self._waited_for and await self._start(app, lane, sendable):
                     return True
+            self._precedence.seen(lane)
         return False
 
     def _may_open(self, run: ActiveRun) -> bool:
@@ -397,4 +397,4 @@ class Dispatcher:
         dues = (*self._work.work_due(), *self._work.shards_due(), *self._waiting.due)
         waits = [(due - now).total_seconds() + 0.001 for due in dues if due > now]
         waits += self._held.waits(self._clock.monotonic())
-        return min(_LONGEST_NAP, *waits) if waits else _LONGEST_NAP
+        return min(_LONGEST_NAP, self._precedence.patience, *waits)

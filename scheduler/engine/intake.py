@@ -60,7 +60,8 @@ class EventIntake:
 
     async def _commit(self, events: Sequence[Event]) -> list[bool]:
         room = self._dispatcher.room()
-        with self._work.reserved(room), self._precedence.of(self._lane(events)):
+        lane = self._lane(events)
+        with self._work.reserved(room), self._precedence.of(lane):
             result = await trio.to_thread.run_sync(
                 partial(ingest, self._store, self.workspace, self._namespace, events, self._clock.now(), room=room)
             )
@@ -71,6 +72,7 @@ class EventIntake:
             self._work.waiting.expect(lane, at)
             self._dispatcher.wake()
         if result.pending:
+            self._precedence.expect(lane)
             self._dispatcher.look_again()
         return result.fresh
 

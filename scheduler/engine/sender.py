@@ -150,7 +150,8 @@ class Sender:
             rendering = self._queue.first(self._precedence.lowest)
             if rendering is None:
                 self._wake = trio.Event()
-                await self._wake.wait()
+                with trio.move_on_after(self._precedence.patience):
+                    await self._wake.wait()
                 continue
             self._rendered += self._render_chunk(rendering)
             # Many small windows are rendered before the links get their turn, which then write them together.

@@ -101,7 +101,8 @@ class Settler:
                 if not self._reports and not self._handed_over:
                     self._idle.set()
                 self._wake = trio.Event()
-                await self._wake.wait()
+                with trio.move_on_after(self._precedence.patience):
+                    await self._wake.wait()
                 continue
             self._work.settling = batch.devices
             settled = await trio.to_thread.run_sync(self._settle, batch.settlement)

@@ -267,9 +267,6 @@ class VirtualDaemon:
         in_flight = self._sender.in_flight(run.seq)
         opened = open_window(self._store, run.context, shard, now, limit=limit, in_flight=in_flight)
         if isinstance(opened, Window):
-            rest = [replace(shard, intent=opened.end)] if opened.end < shard.last else []
-            place = run.shards.index(shard)
-            run.shards[place : place + 1] = rest
             self._send(opened)
         elif isinstance(opened, Postponed):
             self._postpone(run, opened, now)
@@ -294,6 +291,8 @@ class VirtualDaemon:
     def _send(self, window: Window) -> None:
         context = window.context
         run = self._agenda.run(context.run.seq) or RunInHand(context, self._bounds(context))
+        if window.shard is not None:
+            run.read(window.shard, up_to=window.end)
         self._rates.take(run.bounds, len(window.recipients))
         self._sender.send(window, run, self._workspace.settings)
         run.expect(window.next_due)

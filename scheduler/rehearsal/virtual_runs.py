@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Hashable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeAlias
 
@@ -57,6 +57,11 @@ class RunInHand:
     @property
     def lane(self) -> Lane:
         return self.context.run.lane
+
+    def read(self, shard: Shard, *, up_to: int) -> None:
+        """A window of a shard was opened, which ends there."""
+        place = self.shards.index(shard)
+        self.shards[place : place + 1] = [replace(shard, intent=up_to)] if up_to < shard.last else []
 
     def expect(self, at: datetime | None) -> None:
         """A work row of it is due at this instant; the earliest is kept."""

@@ -12,7 +12,7 @@ from scheduler.runs.audience_max import audience_max_note, exceeds_audience_max
 from scheduler.runs.canary import Postponed, judge_canary
 from scheduler.runs.claiming import contest, take
 from scheduler.runs.context import NoAudience, RunContext
-from scheduler.runs.exits import called_off
+from scheduler.runs.exits import CalledOff, called_off
 from scheduler.runs.fuse import FuseWatch
 from scheduler.runs.parts import next_page
 from scheduler.runs.ranges import ranges
@@ -29,7 +29,7 @@ from scheduler.store.database import Store, Transaction
 
 @dataclass(slots=True)
 class Started:
-    """Runs that began: the open windows of small ones, the shards of large ones."""
+    """Runs that began: the only windows of small ones, the shards and first windows of large ones."""
 
     windows: list[Window] = field(default_factory=list)
     sharded: list[tuple[RunContext, list[Shard]]] = field(default_factory=list)
@@ -50,8 +50,9 @@ def start_runs(
 ) -> Started:
     """Begin pending runs, given each with its window limit (devices), until about `room` devices are open.
 
-    A run whose audience fits one window is opened at once, any other is cut into shards, and one that can mean nobody
-    ends with a note. Pages are read before the write transaction begins, so that a long scan keeps no writer waiting.
+    A run whose audience fits one window is opened at once, any other is cut into shards, of which the first window is
+    opened unless it begins with a canary; one that can mean nobody ends with a note. Pages are read before the write
+    transaction begins, so that a long scan keeps no writer waiting.
     """
     started = Started()
     with store.read() as tx:
@@ -70,16 +71,21 @@ def start_runs(
             if context.run.seq in too_large:
                 started.paused.append((context, audience_max_note(context)))
                 continue
-            if page.end < highest or (context.campaign.canary is not None and page.recipients):
-                started.sharded.append(_cut(tx, context, highest, now))
+            has_canary = context.campaign.canary is not None and bool(page.recipients)
+            shards = _cut(context, highest) if page.end < highest or has_canary else []
+            if has_canary:
+                started.sharded.append((_begin(tx, context, shards, highest, now), shards))
                 continue
-            why = exits.get(context.run.seq, {})
-            window = decide_window(context, None, page.recipients, end=highest, now=now, called_off=why)
+            window = _first_window(context, page, shards, exits.get(context.run.seq, {}), now)
             blown = fuse.blown(context, window.selected, past_fuse=context.run.past_fuse)
             if blown is not None:
                 started.paused.append((context, blown))
                 continue
-            if context.limits.one_device:
+            if shards:
+                window.context = _begin(tx, context, shards, highest, now)
+                shard_rows.commit_intent(tx, shards[0], intent=window.end, selected=window.selected)
+                started.sharded.append((window.context, shards))
+            elif context.limits.one_device:
                 window.context = replace(context, run=replace(context.run, last_device=highest))
             started.windows.append(window)
         fuse.record()
@@ -89,10 +95,10 @@ def start_runs(
         for note, numbers in ended.items():
             allowed = [number for number in numbers if number in pending]
             run_rows.set_states(tx, allowed, RunState.FINISHED, note=note, now=now)
-        single = [(window.context.run.seq, highest, window.selected) for window in started.windows]
-        run_rows.open_single_windows(tx, single, now)
+        single = [window for window in started.windows if window.shard is None]
+        run_rows.open_single_windows(tx, [(window.context.run.seq, highest, window.selected) for window in single], now)
         record_decided(tx, started.windows, now)
-        rest = run_ends.finish(tx, [window.context.run.seq for window in started.windows if not window.recipients], now)
+        rest = run_ends.finish(tx, [window.context.run.seq for window in single if not window.recipients], now)
         waiting = rest.waiting | run_ends.put_to_wait(tx, [context.run.seq for context, _ in started.sharded], now)
     started.windows = [window for window in started.windows if window.context.run.seq not in waiting]
     started.sharded = [(context, shards) for context, shards in started.sharded if context.run.seq not in waiting]
@@ -182,12 +188,23 @@ def _is_stopped(tx: Transaction, run: Run) -> bool:
     return stop_rows.read(tx).hold(run.rule, run.category)
 
 
-def _cut(tx: Transaction, context: RunContext, highest: int, now: datetime) -> tuple[RunContext, list[Shard]]:
+def _cut(context: RunContext, highest: int) -> list[Shard]:
     part = None if context.campaign.canary is None else Part.CANARY
-    shards = [
+    return [
         Shard(context.run.seq, number, last, cursor=after, intent=after, part=part)
         for number, (after, last) in enumerate(ranges(highest))
     ]
+
+
+def _first_window(context: RunContext, page: Page, shards: Sequence[Shard], exits: CalledOff, now: datetime) -> Window:
+    """The only window of a run without shards; else the first of the first shard."""
+    if not shards:
+        return decide_window(context, None, page.recipients, end=page.end, now=now, called_off=exits)
+    seen = page.up_to(shards[0].last)
+    return decide_window(context, shards[0], seen.recipients, end=seen.end, now=now, called_off=exits)
+
+
+def _begin(tx: Transaction, context: RunContext, shards: Sequence[Shard], highest: int, now: datetime) -> RunContext:
     shard_rows.start_sharded(tx, context.run.seq, shards, last_device=highest, now=now)
     running = replace(context.run, state=RunState.RUNNING, started_at=now, last_device=highest, sharded=True)
-    return replace(context, run=running), shards
+    return replace(context, run=running)

@@ -52,8 +52,8 @@ class Window:
 
     @property
     def is_over(self) -> bool:
-        """Whether every device is final: nobody to send to, and nobody who waits."""
-        return not self.recipients and not self.deferred
+        """Whether nothing is left to do: nobody to send to, nobody who waits, and no shard to advance."""
+        return self.shard is None and not self.recipients and not self.deferred
 
     @property
     def next_due(self) -> datetime | None:

@@ -12,11 +12,9 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-import msgspec
 from sqlalchemy import (
     BindParameter,
     ColumnElement,
-    Row,
     Select,
     Subquery,
     and_,
@@ -35,27 +33,12 @@ from scheduler.store.criteria import lower
 from scheduler.store.database import Asked, Transaction
 from scheduler.store.instants import from_ms
 from scheduler.store.person_zones import person_zones
+from scheduler.store.recipient_rows import COLUMNS, RecipientRow, decoded, read_rows, together
 from scheduler.store.registry_topics import topics_of
 from scheduler.store.tables import DEVICES, MEMBERSHIPS, TOPICS, USERS
 
-_decode = msgspec.json.Decoder().decode
 _MAX_TERMS = 400  # SQLite takes at most 500 in a compound SELECT (sqlite.org: Implementation Limits For SQLite)
 _NO_OPT_OUTS: frozenset[str] = frozenset()
-_RECIPIENT_COLUMNS = (
-    DEVICES.c.id,
-    DEVICES.c.token,
-    DEVICES.c.user,
-    DEVICES.c.locale,
-    DEVICES.c.time_zone,
-    DEVICES.c.attributes,
-    DEVICES.c.registered_at,
-    DEVICES.c.last_seen_at,
-    USERS.c.attributes.label("user_attributes"),
-    USERS.c.locale.label("user_locale"),
-    USERS.c.time_zone.label("user_time_zone"),
-    USERS.c.opt_outs,
-)
-_WIDTH = len(_RECIPIENT_COLUMNS)
 _WITH_USERS = DEVICES.outerjoin(USERS, USERS.c.id == DEVICES.c.user)
 # Statements are made once, of each shape, and run with their values: to make one costs more than to run it.
 _AFTER: BindParameter[Any] = bindparam("after")
@@ -64,7 +47,7 @@ _LIMIT: BindParameter[Any] = bindparam("limit")
 _WANTED = and_(DEVICES.c.app == bindparam("app"), DEVICES.c.active)
 _IN_RANGE = and_(DEVICES.c.id > _AFTER, DEVICES.c.id <= _LAST)
 _OF_USERS = DEVICES.c.user.in_(bindparam("users", expanding=True))
-_DEVICES: Select[Any] = select(*_RECIPIENT_COLUMNS).select_from(_WITH_USERS).where(_WANTED).order_by(DEVICES.c.id)
+_DEVICES: Select[Any] = select(*COLUMNS).select_from(_WITH_USERS).where(_WANTED).order_by(DEVICES.c.id)
 _DEVICES_OF_USERS: Select[Any] = _DEVICES.where(_OF_USERS)
 _DEVICES_BY_ID: Select[Any] = _DEVICES.where(DEVICES.c.id.in_(bindparam("devices", expanding=True)))
 _HIGHEST = select(func.coalesce(func.max(DEVICES.c.id), 0))
@@ -105,6 +88,10 @@ class Page:
     recipients: list[Recipient]
     end: int
 
+    def up_to(self, last: int) -> Page:
+        """What of it is not beyond a device id."""
+        return self if self.end <= last else Page([one for one in self.recipients if one.id <= last], last)
+
 
 def highest_device(tx: Transaction) -> int:
     """The highest device id there is: a run's audience is fixed at its start by it."""
@@ -125,11 +112,8 @@ def page(
     asked = page_statement(tx, audience, after=after, last=last, limit=limit, zones=zones)
     if asked is None:
         return Page([], last)
-    rows = tx.execute(*asked).all()
-    if audience.topics is not None and audience.users is None:
-        passing = [row for row in rows if row.id is not None and row.passes]
-        return Page(_recipients(tx, audience, passing), rows[-1].member if len(rows) == limit else last)
-    return Page(_recipients(tx, audience, rows), rows[-1].id if len(rows) == limit else last)
+    rows, looked_at, end = tx.execute(*asked).one()
+    return Page(_recipients(tx, audience, decoded(rows)), end if looked_at == limit else last)
 
 
 def count_up_to(tx: Transaction, audience: Audience, *, last: int, limit: int) -> int:
@@ -163,7 +147,8 @@ def page_statement(
     limit: int,
     zones: tuple[str, ...] | None = None,
 ) -> Asked | None:
-    """The query of a page and its values, or None where no such topic exists. Public for EXPLAIN QUERY PLAN."""
+    """The query of a page and its values, or None where no such topic exists: the rows together, how many devices were
+    looked at, and the last of them. Public for EXPLAIN QUERY PLAN."""
     values: dict[str, object] = {"app": audience.app, "after": after, "last": last, "limit": limit}
     topics: list[int] | None = None
     if audience.topics is not None:
@@ -191,7 +176,9 @@ class _By(NamedTuple):
 
 
 @lru_cache(maxsize=256)  # the pages of a run ask the same again, and mostly the runs of a rule
-def _page_query(by: _By, where: Condition | None, zones: tuple[str, ...] | None, database: str) -> Select[Any]:
+def _page_query(
+    by: _By, where: Condition | None, zones: tuple[str, ...] | None, database: str
+) -> Select[str, int, Any]:
     wanted = true() if where is None else _lowered(where, database)
     if zones is not None:
         wanted = and_(_in_zones(zones), wanted)
@@ -199,7 +186,8 @@ def _page_query(by: _By, where: Condition | None, zones: tuple[str, ...] | None,
         query = _DEVICES.where(_IN_RANGE, wanted).limit(_LIMIT)
         if by.users:
             query = query.where(_OF_USERS)
-        return query.where(_is_member()) if by.topics else query
+        found = (query.where(_is_member()) if by.topics else query).subquery("rows")
+        return select(together(found, database), func.count(), func.max(found.c.id))
     bounded = _merged(
         [
             select(MEMBERSHIPS.c.device)
@@ -219,11 +207,14 @@ def _page_query(by: _By, where: Condition | None, zones: tuple[str, ...] | None,
     joined = bounded.outerjoin(DEVICES, and_(DEVICES.c.id == bounded.c.device, _WANTED)).outerjoin(
         USERS, USERS.c.id == DEVICES.c.user
     )
-    return (
-        select(*_RECIPIENT_COLUMNS, bounded.c.device.label("member"), wanted.label("passes"))
+    found = (
+        select(*COLUMNS, bounded.c.device.label("member"), wanted.label("passes"))
         .select_from(joined)
         .order_by(bounded.c.device)
+        .subquery("rows")
     )
+    passing = together(found, database, where=and_(found.c.id.is_not(None), found.c.passes))
+    return select(passing, func.count(), func.max(found.c.member))
 
 
 def recipients_named(tx: Transaction, audiences: Sequence[Audience]) -> list[list[Recipient]]:
@@ -239,9 +230,9 @@ def recipients_named(tx: Transaction, audiences: Sequence[Audience]) -> list[lis
         )
         users = list(dict.fromkeys(user for audience in of_app for user in audience.users or ()))
         for start in range(0, len(users), 500):
-            rows = tx.execute(_DEVICES_OF_USERS, {"app": app, "users": users[start : start + 500]}).all()
+            rows = read_rows(tx, _DEVICES_OF_USERS, {"app": app, "users": users[start : start + 500]})
             for row, recipient in zip(rows, _recipients(tx, shared, rows), strict=True):
-                by_user.setdefault((app, row.user), []).append(recipient)
+                by_user.setdefault((app, row.user or ""), []).append(recipient)
     given: set[tuple[str, str]] = set()
     found: list[list[Recipient]] = []
     for audience in audiences:
@@ -259,7 +250,7 @@ def recipients_by_id(tx: Transaction, audience: Audience, devices: Sequence[int]
     found: dict[int, Recipient] = {}
     for start in range(0, len(devices), 500):
         asked = {"app": audience.app, "devices": devices[start : start + 500]}
-        for recipient in _recipients(tx, audience, tx.execute(_DEVICES_BY_ID, asked).all()):
+        for recipient in _recipients(tx, audience, read_rows(tx, _DEVICES_BY_ID, asked)):
             found[recipient.id] = recipient
     return found
 
@@ -274,7 +265,7 @@ def recipients_of(tx: Transaction, audience: Audience, users: Sequence[str], *, 
         asked["topics"] = _topic_ids(tx, audience.app, audience.topics)
     found: list[Recipient] = []
     for start in range(0, len(users), 500):
-        rows = tx.execute(query, {**asked, "users": users[start : start + 500]}).all()
+        rows = read_rows(tx, query, {**asked, "users": users[start : start + 500]})
         found += _recipients(tx, audience, [row for row in rows if last is None or row.id <= last])
     return found
 
@@ -324,49 +315,35 @@ def _topic_ids(tx: Transaction, app: str, names: Sequence[str]) -> list[int]:
     return list(tx.execute(_TOPIC_IDS, {"app": app, "names": names}).scalars())
 
 
-def _recipients(tx: Transaction, audience: Audience, rows: Sequence[Row[Any]]) -> list[Recipient]:
+def _recipients(tx: Transaction, audience: Audience, rows: Sequence[RecipientRow]) -> list[Recipient]:
     topics = topics_of(tx, [row.id for row in rows]) if _uses(audience, "device.topics") else {}
     instants = _uses(audience, "device.registered_at") or _uses(audience, "device.last_seen_at")
     recipients = []
     for row in rows:
-        (
-            number,
-            token,
-            user_id,
-            locale,
-            time_zone,
-            attributes,
-            registered_at,
-            last_seen_at,
-            user_attributes,
-            user_locale,
-            user_time_zone,
-            opted_out,
-        ) = row[:_WIDTH]
-        locale = locale or user_locale
+        locale = row.locale or row.user_locale
         device: dict[str, Any] = {
-            "id": number,
+            "id": row.id,
             "app": audience.app,
             "environment": audience.environment,
             "locale": locale,
             "language": _language(locale) if locale else None,
-            "time_zone": time_zone or user_time_zone,
-            "attributes": _decode(attributes) if attributes != "{}" else {},
+            "time_zone": row.time_zone or row.user_time_zone,
+            "attributes": row.attributes,
         }
         if topics is not None:
-            device["topics"] = topics.get(number, [])
+            device["topics"] = topics.get(row.id, [])
         if instants:
-            device["registered_at"] = None if registered_at is None else from_ms(registered_at)
-            device["last_seen_at"] = from_ms(last_seen_at)
+            device["registered_at"] = None if row.registered_at is None else from_ms(row.registered_at)
+            device["last_seen_at"] = from_ms(row.last_seen_at)
         user: dict[str, Any] = {}
-        opt_outs = _NO_OPT_OUTS
-        if user_id is not None:
-            user = {"id": user_id, "locale": user_locale, "time_zone": user_time_zone, "attributes": {}}
-            if user_attributes is not None and user_attributes != "{}":
-                user["attributes"] = _decode(user_attributes)
-            if opted_out is not None and opted_out != "[]":
-                opt_outs = frozenset(_decode(opted_out))
-        recipients.append(Recipient(number, token, locale, user, device, opt_outs))
+        if row.user is not None:
+            user = {
+                "id": row.user,
+                "locale": row.user_locale,
+                "time_zone": row.user_time_zone,
+                "attributes": row.user_attributes or {},
+            }
+        recipients.append(Recipient(row.id, row.token, locale, user, device, row.opt_outs or _NO_OPT_OUTS))
     if audience.zones:
         for recipient, zone in zip(recipients, person_zones(tx, rows), strict=True):
             recipient.zone = zone

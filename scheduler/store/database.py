@@ -23,7 +23,7 @@ from scheduler.store.tables import META
 Transaction: TypeAlias = Connection
 """What the functions of the store take first: an open transaction, of a reader or of the writer."""
 
-Asked: TypeAlias = tuple[Select[Any], dict[str, object]]
+Asked: TypeAlias = tuple[Select[*tuple[Any, ...]], dict[str, object]]
 """A query that was made once, and its values this time."""
 
 SCHEMA_REVISION = "0004"
@@ -31,6 +31,9 @@ SCHEMA_REVISION = "0004"
 
 BUSY_MS = 30_000
 """How long a transaction waits for another process that has the write lock."""
+
+_CACHED_STATEMENTS = 512
+"""Of a connection, those that SQLite has compiled: bulk statements are there in several sizes."""
 
 
 class Store:
@@ -142,7 +145,7 @@ def _engine(url: str, *, begin: str, pool_size: int, busy_ms: int, synchronous: 
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=2 * busy_ms / 1000 + 30,  # who asks for the writer's connection may find it waiting for the lock
-        connect_args={"timeout": busy_ms / 1000},
+        connect_args={"timeout": busy_ms / 1000, "cached_statements": _CACHED_STATEMENTS},
     )
 
     @event.listens_for(engine, "connect")

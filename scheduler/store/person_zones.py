@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import tzinfo
-from typing import Any
 
-from sqlalchemy import Row, bindparam, func, select
+from sqlalchemy import bindparam, func, select
 
 from scheduler.domain.wall_times import zone_called
 from scheduler.store.database import Asked, Transaction
+from scheduler.store.recipient_rows import RecipientRow
 from scheduler.store.tables import DEVICES
 
 
-def person_zones(tx: Transaction, rows: Sequence[Row[Any]]) -> list[tzinfo | None]:
-    """The zone of the person behind each row: one with `user`, `time_zone` (the device's) and `user_time_zone`."""
+def person_zones(tx: Transaction, rows: Sequence[RecipientRow]) -> list[tzinfo | None]:
+    """The zone of the person behind each row."""
     users = {row.user for row in rows if row.user is not None and zone_called(row.user_time_zone) is None}
     latest: dict[str, tzinfo] = {}
     if users:

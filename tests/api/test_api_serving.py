@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -154,3 +155,29 @@ async def test_a_sender_that_goes_away_leaves_nothing(store: Store) -> None:
         return {"type": "http.disconnect"}
 
     assert await _post(store, receive) == (400, "the connection was closed before the body was there")
+
+
+@pytest.mark.slow
+async def test_others_make_way_for_a_new_connection_and_for_each_of_its_requests(intake: StoreIntake, key: str) -> None:
+    """Until the first request is there, and then while one is answered; not while a connection is silent."""
+    held: list[int] = [0]
+    log: list[str] = []
+
+    @contextmanager
+    def make_way() -> Iterator[None]:
+        held[0] += 1
+        log.append(f"enter {held[0]}")
+        yield
+        held[0] -= 1
+        log.append(f"leave {held[0]}")
+
+    stop = trio.Event()
+    async with trio.open_nursery() as nursery:
+        serve = partial(serve_api, make_app(intake), "127.0.0.1:0", stop=stop, make_way=make_way)
+        [url] = await nursery.start(serve)
+        async with httpx.AsyncClient(base_url=url, headers={"authorization": f"Bearer {key}"}) as client:
+            for number in (1, 2):
+                answer = await client.post("/v1/events", json={"id": str(number), "source": "s", "type": "t"})
+                assert answer.status_code == 202
+        stop.set()
+    assert log == ["enter 1", "leave 0", "enter 1", "leave 0", "enter 1", "leave 0"]

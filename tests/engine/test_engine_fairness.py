@@ -67,7 +67,6 @@ def test_a_run_with_an_answer_outstanding_stays_in_hand_over_pause_and_resume(tm
     driver = Driver(world)
     driver.start(limit=2)
     (run,) = driver.work.runs.values()
-    driver.open(run, limit=2)
     (window,) = driver.work.windows.values()
     pause(world.store, run.context.run.id.hex, world.now)
     run.stopped = True

@@ -83,7 +83,6 @@ def test_a_window_that_would_select_far_more_than_ever_is_not_opened_and_pauses_
     run = world.runs()[1]
     (active,) = driver.work.runs.values()
     assert driver.open(active, limit=500) is not None
-    assert driver.open(active, limit=500) is not None
     found = driver.open_or_pause(active, limit=500)
     note = (
         "fuse: 1300 devices within 15 minutes, more than 10 times 100, the most within 15 minutes in the 30 days "

@@ -13,6 +13,7 @@ from support.worlds import APP, GOAL, NOW, World, event, ids, register, register
 from scheduler.apns.results import Answer, Unanswered, Unsent, UnsentCause
 from scheduler.domain.outcomes import UnknownCause
 from scheduler.domain.runs import RunState
+from scheduler.runs import ranges
 from scheduler.runs.reports import Counts
 from scheduler.store.registry import delete_device
 from scheduler.store.registry_changes import DeviceChange
@@ -266,3 +267,41 @@ def test_work_that_is_due_in_a_moment_is_not_worth_a_wait(make_world: Make) -> N
     early = driver.take_up(run)
     assert early is not None
     assert early.recipients == []
+
+
+def test_a_large_run_begins_with_its_first_window(make_world: Make) -> None:
+    world = make_world()
+    register_many(world.store, 5)
+    world.ingest(event("a"))
+    driver = Driver(world)
+    (window,) = driver.start(limit=2).windows
+    assert (ids(window.recipients), window.end) == ([1, 2], 2)
+    assert world.report(world.runs()[0]).counts.selected == 2
+    driver.finish_everything(limit=2)
+    assert world.report(world.runs()[0]).counts.accepted == 5
+
+
+def test_the_first_window_keeps_to_the_first_shard(make_world: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ranges, "SHARD_DEVICES", 3)
+    world = make_world()
+    register_many(world.store, 9)
+    world.ingest(event("a"))
+    driver = Driver(world)
+    (window,) = driver.start(limit=5).windows
+    assert (ids(window.recipients), window.end) == ([1, 2, 3], 3)
+    driver.finish_everything(limit=5)
+    assert world.report(world.runs()[0]).counts.accepted == 9
+
+
+def test_a_first_window_with_nobody_to_send_to_is_gone_on_from(make_world: Make) -> None:
+    world = make_world()
+    users = ["ann", "ann", "ann", None, None, None]
+    register(world.store, [DeviceChange(app=APP, token=token_of(n), user=user) for n, user in enumerate(users, 1)])
+    set_user(world.store, "ann", opt_outs=["sports"])
+    world.ingest(event("a"))
+    driver = Driver(world)
+    (window,) = driver.start(limit=2).windows
+    assert window.recipients == []
+    driver.finish_everything(limit=2)
+    counts = world.report(world.runs()[0]).counts
+    assert (world.runs()[0].state, counts.suppressed, counts.accepted) == (RunState.FINISHED, 3, 3)

@@ -227,7 +227,6 @@ def test_a_paused_run_sends_nothing_new_and_goes_on_where_it_was(make_world: Mak
     driver = Driver(world)
     driver.start(limit=2)
     (run,) = driver.work.runs.values()
-    driver.open(run, limit=2)
     paused = pause(world.store, world.runs()[0].id.hex, NOW)
     assert (paused.state, paused.note) == ("paused", "paused by hand")
     assert driver.open(run, limit=2) is None
@@ -344,7 +343,6 @@ def test_a_crash_makes_unknown_exactly_what_had_no_row(make_world: Make) -> None
     driver = Driver(world)
     driver.start(limit=3)
     (run,) = driver.work.runs.values()
-    driver.open(run, limit=3)
     driver.open(run, limit=3)
     first, second = driver.work.windows.values()
     driver.report(second, [(device, ACCEPTED_ANSWER) for device in (4, 5, 6)])

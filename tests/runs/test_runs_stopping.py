@@ -46,7 +46,6 @@ def test_while_it_is_stopped_nothing_opens_and_started_again_everything_goes_on(
     driver = Driver(world)
     driver.start(limit=2, room=1)
     (run,) = driver.work.runs.values()
-    driver.open(run, limit=2)
     (window,) = driver.work.windows.values()
     driver.report(window, [(1, Answer(503, "ServiceUnavailable")), (2, Answer(200))])
     driver.settle()

@@ -72,7 +72,6 @@ def test_a_newer_run_stops_what_waits_of_the_older_and_what_is_in_flight_gets_it
     driver = Driver(world)
     driver.start(limit=2)
     (run,) = driver.work.runs.values()
-    driver.open(run, limit=2)
     (window,) = driver.work.windows.values()
     driver.report(window, [(1, Answer(503, "ServiceUnavailable"))])
     driver.settle()

@@ -57,11 +57,14 @@ def _plan(tx: Transaction, asked: Asked) -> list[str]:
 
 
 def _page_plan(store: Store, **audience: Any) -> list[str]:
+    """The steps that find the rows, which are put together as they come."""
     with store.read() as tx:
         whole = Audience(app=APP, environment="sandbox", **audience)
         asked = page_statement(tx, whole, after=1000, last=9000, limit=50)
         assert asked is not None
-        return _plan(tx, asked)
+        first, *steps, last = _plan(tx, asked)
+    assert (first, last) == ("CO-ROUTINE rows", "SCAN rows")
+    return [step.removeprefix("CO-ROUTINE rows / ") for step in steps]
 
 
 def _where(words: str) -> Condition:
