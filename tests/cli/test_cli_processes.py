@@ -145,8 +145,8 @@ def test_a_dead_token_is_shown_with_apples_reason_and_retired(workspace: Path, c
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout) == {
         "ending": "idle", "detail": None, "outcomes": {"accepted": 1, "rejected": 1}, "retired": 1,
-        "recovered": {"resend": 0, "dropped": 0}, "remaining": {"runs": 0, "next_due": None, "stopped": []},
-        "next_slot": None,
+        "recovered": {"resend": 0, "dropped": 0}, "next_slot": None,
+        "remaining": {"runs": 0, "paused": 0, "next_due": None, "stopped": []},
     }  # fmt: skip
     (run,) = json.loads(clarion("runs", "list", "--format", "json").out)
     shown = clarion("runs", "show", run["run"]).out
