@@ -33,6 +33,7 @@ class WaitingRuns:
     def look_again(self, next_at: Mapping[Lane, datetime | None]) -> None:
         """The store was read: the first waiting run of each lane is due at this time."""
         self._next_at.update(next_at)
+        self._without_link.update(dict.fromkeys(next_at, frozenset()))  # it may have been paused: to be found anew
 
     def expect(self, lane: Lane, at: datetime | None) -> None:
         """A run of a lane waits until this time."""

@@ -142,6 +142,28 @@ async def test_until_idle_gives_up_what_is_due_and_gets_no_link(nursery: trio.Nu
         assert (ended[0].ending, ended[0].exit_code, ended[0].remaining.runs) == (Ending.NO_LINK, 1, 1)
 
 
+async def test_until_idle_does_not_wait_for_the_link_of_what_was_paused_meanwhile(
+    nursery: trio.Nursery, tmp_path: Path
+) -> None:
+    async with place(nursery, tmp_path, {"goal": rule()}, listening=False) as at:
+        registered(at)
+        at.world.ingest(of_user(at, "b", 1))
+        at.clock.shift += 2 * HOURS + 1
+        daemon = at.daemon()
+        ended: list[Ended] = []
+        async with trio.open_nursery() as own:
+
+            async def run() -> None:
+                ended.append(await daemon.run(until_idle=True))
+
+            own.start_soon(run)
+            await until(lambda: has_looked(daemon))
+            pause(at.world.store, at.world.runs()[0].id.hex, at.clock.now())
+            await daemon.dispatcher.load()  # as after what another process commits
+            await until(lambda: bool(ended))
+        assert (ended[0].ending, ended[0].remaining.runs, ended[0].remaining.paused) == (Ending.IDLE, 1, 1)
+
+
 async def test_rules_that_are_read_again_find_the_exit_events_of_before(nursery: trio.Nursery, tmp_path: Path) -> None:
     async with place(nursery, tmp_path, {"goal": rule()}) as at:
         registered(at)
