@@ -1,0 +1,184 @@
+"""One device a user is one that the run selects: what it never reaches is not chosen, so that nobody is left out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.digests import got, ruled, utc
+from support.driving import Driver
+from support.globe import Globe
+from support.limits import ledger, limited, waiting
+from support.worlds import APP, NOW, World, event, register, settings_text, token_of
+
+from scheduler.planning.canaries import canaries
+from scheduler.runs import ranges
+from scheduler.store.registry_changes import DeviceChange
+
+SEEN = NOW - timedelta(days=1)
+NIGHT = settings_text(limits={"quiet_hours": {"from": "22:00", "to": "08:00"}})
+VIP: Any = {"where": "device.attributes.vip == true"}
+LATEST = {"per_user": "latest"}
+
+
+def put(world: World, device: int, *, seen: int = 0, **fields: Any) -> None:
+    """A device of ann, seen so many hours after the others."""
+    change = DeviceChange(app=APP, **{"token": token_of(device), "user": "ann", **fields})
+    register(world.store, [change], now=SEEN + timedelta(hours=seen))
+
+
+def vip(world: World, device: int, is_one: bool, *, seen: int = 0, **fields: Any) -> None:
+    put(world, device, seen=seen, attributes={"vip": is_one}, **fields)
+
+
+def made(folder: Path, *, settings: str | None = None, **rule: Any) -> World:
+    """A rule for one device of a user."""
+    return World.make(folder, {"goal": limited(LATEST, **rule)}, settings=settings)
+
+
+def delayed(folder: Path, timing: Any = None, **rule: Any) -> World:
+    text = json.dumps({**json.loads(limited(LATEST, **rule)), "timing": {"delay": "2 hours", **(timing or {})}})
+    return World.make(folder, {"goal": text})
+
+
+def outcomes(world: World) -> dict[int, str]:
+    return {device: became for (_, device), became in ledger(world).items()}
+
+
+def shards_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ranges, "SHARD_DEVICES", 1)
+
+
+@pytest.mark.parametrize("windows", [1, 1_000])
+def test_who_did_not_match_when_the_event_came_is_not_the_one_when_the_delay_is_over(
+    tmp_path: Path, windows: int
+) -> None:
+    world = delayed(tmp_path, audience=VIP)
+    vip(world, 1, True)
+    vip(world, 2, False, seen=1)
+    world.ingest(event("a"))
+    driver = Driver(world)
+    driver.start(limit=windows)
+    vip(world, 2, True, seen=2)
+    driver.finish_everything(limit=windows)
+    # With windows of one device the second was not read yet when it came to match.
+    assert outcomes(world) == ({1: "accepted"} if windows > 1 else {1: "not_latest", 2: "accepted"})
+
+
+@pytest.mark.parametrize("recheck", [True, False])
+@pytest.mark.parametrize("room", [1, 1_000])
+def test_who_matches_no_more_when_the_delay_is_over_is_the_one_only_if_nobody_asks(
+    tmp_path: Path, recheck: bool, room: int
+) -> None:
+    world = delayed(tmp_path, {"recheck": recheck}, audience=VIP)
+    vip(world, 1, True)
+    vip(world, 2, True, seen=1)
+    world.ingest(event("a"))
+    driver = Driver(world)
+    driver.start()
+    vip(world, 2, False, seen=2)
+    world.advance(2 * 3600)
+    driver.wake()
+    (run,) = driver.work.runs.values()
+    for _ in range(2):
+        driver.take_up(run, limit=room)
+    driver.finish_everything()
+    second = {1: "accepted", 2: "no_longer_matches"} if recheck else {1: "not_latest", 2: "accepted"}
+    assert outcomes(world) == second
+
+
+def test_who_joins_the_topic_in_the_night_is_not_the_one_in_the_morning(tmp_path: Path) -> None:
+    world = made(tmp_path, audience={"topics": ["news"]}, settings=NIGHT)
+    put(world, 1, topics=["news"], time_zone="Pacific/Auckland")
+    put(world, 2, seen=1, topics=["other"], time_zone="Pacific/Auckland")
+    world.ingest(event("a"))
+    driver = Driver(world)
+    driver.start()
+    assert waiting(world).keys() == {1}
+    put(world, 2, seen=2, topics=["news"])
+    driver.finish_everything()
+    assert outcomes(world) == {1: "accepted"}
+
+
+def test_who_leaves_the_topic_in_the_night_stays_the_one(tmp_path: Path) -> None:
+    """Nobody asks for topics again, so it would have been sent to all the same."""
+    world = made(tmp_path, audience={"topics": ["news"]}, settings=NIGHT)
+    put(world, 1, topics=["news"], time_zone="Pacific/Auckland")
+    put(world, 2, seen=1, topics=["news"], time_zone="Australia/Sydney")
+    world.ingest(event("a"))
+    driver = Driver(world)
+    driver.start()
+    assert waiting(world).keys() == {1, 2}
+    put(world, 2, seen=2, topics=["other"])
+    driver.finish_everything()
+    assert outcomes(world) == {1: "not_latest", 2: "accepted"}
+
+
+@pytest.mark.parametrize(("number", "became"), [(1, {2: "accepted"}), (3, {2: "not_latest", 3: "accepted"})])
+def test_a_shard_reads_no_device_twice_and_some_are_still_to_come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, became: dict[int, str]
+) -> None:
+    """Device 1 was read before it came to match, device 3 comes to match before it is read."""
+    shards_of_one(monkeypatch)
+    world = made(tmp_path, audience=VIP)
+    for device in (1, 2, 3):
+        vip(world, device, device == 2)
+    world.ingest(event("a"))
+    driver = Driver(world)
+    driver.start(limit=1)
+    vip(world, number, True, seen=2)
+    driver.finish_everything(limit=1)
+    assert outcomes(world) == became
+
+
+def test_the_rest_of_a_canary_reads_again_who_did_not_match_when_the_canary_was_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shards_of_one(monkeypatch)
+    canary = {"share": "50%", "wait": "1 minute", "max_rejects": "20%"}
+    world = made(tmp_path, audience=VIP, delivery={"canary": canary})
+    ann = {"user": ""}
+    for device in (1, 2):
+        vip(world, device, device == 2)
+    world.ingest(event("a"))
+    (run,) = world.runs()
+    names = [f"user{n}" for n in range(50)]
+    drawn = zip(names, canaries(0.5, run.id, [f"user:{name}" for name in names]), strict=True)
+    ann["user"] = next(name for name, is_one in drawn if is_one)
+    for device in (1, 2):
+        vip(world, device, device == 2, **ann)
+    driver = Driver(world)
+    driver.start(limit=1)
+    (active,) = driver.work.runs.values()
+    driver.open(active, limit=1)
+    vip(world, 1, True, seen=2, **ann)
+    driver.finish_everything(limit=1)
+    assert outcomes(world) == {1: "accepted", 2: "not_latest"}
+
+
+Make = Callable[..., Globe]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("zone", "received"),
+    [
+        ("Asia/Tokyo", [(3, "30 08:00")]),  # nine o'clock was over there when the rule came
+        ("America/New_York", [(6, "30 14:00")]),
+    ],
+)
+def test_a_device_in_a_zone_whose_time_is_over_is_not_the_one(
+    make_globe: Make, zone: str, received: list[tuple[int, str]]
+) -> None:
+    globe = make_globe("30 07:00", rules={"digest": ruled(limits=LATEST)})
+    world = globe.world
+    register(world.store, [DeviceChange(app=APP, token=token_of(3), user="ann")], now=world.now)
+    one = DeviceChange(app=APP, token=token_of(6), user="ann", time_zone=zone)
+    register(world.store, [one], now=world.now + timedelta(hours=1))
+    globe.up()
+    globe.run_until(utc("30 23:00"))
+    assert [one for one in got(globe) if one[0] in (3, 6)] == received
