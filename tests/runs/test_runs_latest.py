@@ -13,6 +13,7 @@ from support.digests import got, ruled, utc
 from support.driving import Driver
 from support.globe import Globe
 from support.limits import ledger, limited, waiting
+from support.markdown_page import Row, read_page
 from support.worlds import APP, NOW, World, event, register, settings_text, token_of
 
 from scheduler.planning.canaries import canaries
@@ -69,53 +70,56 @@ def test_who_did_not_match_when_the_event_came_is_not_the_one_when_the_delay_is_
     assert outcomes(world) == ({1: "accepted"} if windows > 1 else {1: "not_latest", 2: "accepted"})
 
 
-@pytest.mark.parametrize("recheck", [True, False])
-@pytest.mark.parametrize("room", [1, 1_000])
-def test_who_matches_no_more_when_the_delay_is_over_is_the_one_only_if_nobody_asks(
-    tmp_path: Path, recheck: bool, room: int
-) -> None:
-    world = delayed(tmp_path, {"recheck": recheck}, audience=VIP)
+def of_a_delay(folder: Path, at_first: bool, then: bool, *, recheck: bool = True, room: int = 1_000) -> dict[int, str]:
+    """What becomes of device 1, which matches, and of 2, which was seen last and matches at first and then or not."""
+    world = delayed(folder, {"recheck": recheck}, audience=VIP)
     vip(world, 1, True)
-    vip(world, 2, True, seen=1)
+    vip(world, 2, at_first, seen=1)
     world.ingest(event("a"))
     driver = Driver(world)
     driver.start()
-    vip(world, 2, False, seen=2)
+    vip(world, 2, then, seen=2)
     world.advance(2 * 3600)
     driver.wake()
     (run,) = driver.work.runs.values()
     for _ in range(2):
         driver.take_up(run, limit=room)
     driver.finish_everything()
+    return outcomes(world)
+
+
+@pytest.mark.parametrize("recheck", [True, False])
+@pytest.mark.parametrize("room", [1, 1_000])
+def test_who_matches_no_more_when_the_delay_is_over_is_the_one_only_if_nobody_asks(
+    tmp_path: Path, recheck: bool, room: int
+) -> None:
+    """Also where the two are taken up one after the other."""
     second = {1: "accepted", 2: "no_longer_matches"} if recheck else {1: "not_latest", 2: "accepted"}
-    assert outcomes(world) == second
+    assert of_a_delay(tmp_path, True, False, recheck=recheck, room=room) == second
 
 
-def test_who_joins_the_topic_in_the_night_is_not_the_one_in_the_morning(tmp_path: Path) -> None:
-    world = made(tmp_path, audience={"topics": ["news"]}, settings=NIGHT)
+def of_a_night(folder: Path, at_first: str, then: str) -> dict[int, str]:
+    """Of a message to the topic `news` that both devices would have in their morning, the first one earlier. Device 2,
+    which was seen last, is in one topic at first and in another then."""
+    world = made(folder, audience={"topics": ["news"]}, settings=NIGHT)
     put(world, 1, topics=["news"], time_zone="Pacific/Auckland")
-    put(world, 2, seen=1, topics=["other"], time_zone="Pacific/Auckland")
+    put(world, 2, seen=1, topics=[at_first], time_zone="Australia/Sydney")
     world.ingest(event("a"))
     driver = Driver(world)
     driver.start()
-    assert waiting(world).keys() == {1}
-    put(world, 2, seen=2, topics=["news"])
+    assert waiting(world).keys() == ({1, 2} if at_first == "news" else {1})
+    put(world, 2, seen=2, topics=[then])
     driver.finish_everything()
-    assert outcomes(world) == {1: "accepted"}
+    return outcomes(world)
+
+
+def test_who_joins_the_topic_in_the_night_is_not_the_one_in_the_morning(tmp_path: Path) -> None:
+    assert of_a_night(tmp_path, "other", "news") == {1: "accepted"}
 
 
 def test_who_leaves_the_topic_in_the_night_stays_the_one(tmp_path: Path) -> None:
     """Nobody asks for topics again, so it would have been sent to all the same."""
-    world = made(tmp_path, audience={"topics": ["news"]}, settings=NIGHT)
-    put(world, 1, topics=["news"], time_zone="Pacific/Auckland")
-    put(world, 2, seen=1, topics=["news"], time_zone="Australia/Sydney")
-    world.ingest(event("a"))
-    driver = Driver(world)
-    driver.start()
-    assert waiting(world).keys() == {1, 2}
-    put(world, 2, seen=2, topics=["other"])
-    driver.finish_everything()
-    assert outcomes(world) == {1: "not_latest", 2: "accepted"}
+    assert of_a_night(tmp_path, "news", "other") == {1: "not_latest", 2: "accepted"}
 
 
 @pytest.mark.parametrize(("number", "became"), [(1, {2: "accepted"}), (3, {2: "not_latest", 3: "accepted"})])
@@ -163,22 +167,59 @@ def test_the_rest_of_a_canary_reads_again_who_did_not_match_when_the_canary_was_
 Make = Callable[..., Globe]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("zone", "received"),
-    [
-        ("Asia/Tokyo", [(3, "30 08:00")]),  # nine o'clock was over there when the rule came
-        ("America/New_York", [(6, "30 14:00")]),
-    ],
-)
-def test_a_device_in_a_zone_whose_time_is_over_is_not_the_one(
-    make_globe: Make, zone: str, received: list[tuple[int, str]]
-) -> None:
-    globe = make_globe("30 07:00", rules={"digest": ruled(limits=LATEST)})
+def of_a_slot(make: Make, zone: str) -> list[tuple[int, str]]:
+    """Who gets a weekly digest of Monday at nine when, of two devices of ann: 3 in Berlin, and 6 in a zone, which was
+    seen last. The rule was loaded at eight in Berlin."""
+    globe = make("30 07:00", rules={"digest": ruled(limits=LATEST)})
     world = globe.world
     register(world.store, [DeviceChange(app=APP, token=token_of(3), user="ann")], now=world.now)
     one = DeviceChange(app=APP, token=token_of(6), user="ann", time_zone=zone)
     register(world.store, [one], now=world.now + timedelta(hours=1))
     globe.up()
     globe.run_until(utc("30 23:00"))
-    assert [one for one in got(globe) if one[0] in (3, 6)] == received
+    return [one for one in got(globe) if one[0] in (3, 6)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("zone", "received"), [("Asia/Tokyo", [(3, "30 08:00")]), ("America/New_York", [(6, "30 14:00")])]
+)
+def test_a_device_in_a_zone_whose_time_is_over_is_not_the_one(
+    make_globe: Make, zone: str, received: list[tuple[int, str]]
+) -> None:
+    assert of_a_slot(make_globe, zone) == received
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "semantics.md"
+OTHER = "the user's other device, seen last"
+(SECTION,) = (one for one in read_page(PAGE.read_text("utf-8")) if one.title == "One device a user")
+PLAYED: dict[str, Callable[[Path, Make], bool]] = {
+    "did not match when the event came, and does when the delay is over": lambda folder, _: (
+        of_a_delay(folder, False, True) != {1: "accepted"}
+    ),
+    "matched when the event came, and does not when the delay is over": lambda folder, _: (
+        of_a_delay(folder, True, False)[1] != "accepted"
+    ),
+    "the same, with recheck: false": lambda folder, _: of_a_delay(folder, True, False, recheck=False)[1] != "accepted",
+    "joined the topic while the first one was held for the morning": lambda folder, _: (
+        of_a_night(folder, "other", "news") != {1: "accepted"}
+    ),
+    "left the topic while both were held for the morning": lambda folder, _: (
+        of_a_night(folder, "news", "other")[2] == "accepted"
+    ),
+    "is in a zone whose time was over when the rule was loaded": lambda _, make: (
+        of_a_slot(make, "Asia/Tokyo") != [(3, "30 08:00")]
+    ),
+    "is in a zone whose time is still to come": lambda _, make: of_a_slot(make, "America/New_York")[0][0] == 6,
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("row", SECTION.rows(OTHER), ids=lambda row: f"line {row.line}")
+def test_the_other_device_is_the_one_where_the_page_says_so(tmp_path: Path, make_globe: Make, row: Row) -> None:
+    is_the_one = PLAYED[row.cells[OTHER].replace("`", "")](tmp_path, make_globe)
+    assert is_the_one is {"yes": True, "no": False}[row.cells["is it the one?"]]
+
+
+def test_every_line_of_the_page_is_played() -> None:
+    assert {row.cells[OTHER].replace("`", "") for row in SECTION.rows(OTHER)} == PLAYED.keys()
