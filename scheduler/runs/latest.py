@@ -46,14 +46,12 @@ def _others(tx: Transaction, window: Window, of_users: Sequence[Recipient]) -> l
     if not is_only_window:
         known = known | ledger.with_rows(tx, run.seq, [one.id for one in theirs if one.id not in known])
     selected = [one for one in theirs if one.id in known]
-    if context.campaign.delay:
-        called_off = no_longer_matching(context, selected)
-        selected = [one for one in selected if one.id not in called_off]
     to_come = set() if is_only_window else _to_come(tx, window, [one for one in theirs if one.id not in known])
     if to_come:
         found = audiences.recipients_of(tx, context.audience, users, last=last)
         selected += matching(context, [one for one in found if one.id in to_come])
-    return selected
+    called_off = no_longer_matching(context, selected) if context.campaign.delay else {}
+    return [one for one in selected if one.id not in called_off]
 
 
 def _to_come(tx: Transaction, window: Window, devices: Sequence[Recipient]) -> Collection[int]:

@@ -6,9 +6,13 @@ import json
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from support.digests import got, ruled, utc
 from support.driving import Driver
 from support.globe import Globe
@@ -36,9 +40,9 @@ def vip(world: World, device: int, is_one: bool, *, seen: int = 0, **fields: Any
     put(world, device, seen=seen, attributes={"vip": is_one}, **fields)
 
 
-def made(folder: Path, *, settings: str | None = None, **rule: Any) -> World:
+def made(folder: Path, *, night: bool = False, **rule: Any) -> World:
     """A rule for one device of a user."""
-    return World.make(folder, {"goal": limited(LATEST, **rule)}, settings=settings)
+    return World.make(folder, {"goal": limited(LATEST, **rule)}, settings=NIGHT if night else None)
 
 
 def delayed(folder: Path, timing: Any = None, **rule: Any) -> World:
@@ -101,7 +105,7 @@ def test_who_matches_no_more_when_the_delay_is_over_is_the_one_only_if_nobody_as
 def of_a_night(folder: Path, at_first: str, then: str) -> dict[int, str]:
     """Of a message to the topic `news` that both devices would have in their morning, the first one earlier. Device 2,
     which was seen last, is in one topic at first and in another then."""
-    world = made(folder, audience={"topics": ["news"]}, settings=NIGHT)
+    world = made(folder, audience={"topics": ["news"]}, night=True)
     put(world, 1, topics=["news"], time_zone="Pacific/Auckland")
     put(world, 2, seen=1, topics=[at_first], time_zone="Australia/Sydney")
     world.ingest(event("a"))
@@ -188,6 +192,65 @@ def test_a_device_in_a_zone_whose_time_is_over_is_not_the_one(
     make_globe: Make, zone: str, received: list[tuple[int, str]]
 ) -> None:
     assert of_a_slot(make_globe, zone) == received
+
+
+@pytest.mark.slow
+@settings(max_examples=settings.default.max_examples // 6)
+@given(seed=st.integers(0, 2**32))
+def test_every_user_of_a_run_gets_it_on_one_device(seed: int) -> None:
+    """Whoever is seen and comes to match while it goes, whatever it waits for, in windows and shards of any size."""
+    chance = Random(seed)
+    life = {"max_age": "2 days", "expires_after": "2 days"}
+    kinds: dict[str, Any] = {
+        "now": {},
+        "canary": {"delivery": life | {"canary": {"share": "40%", "wait": "1 minute", "max_rejects": "20%"}}},
+        "delay": {"timing": {"delay": "2 hours"}},
+        "night": {"timing": {"quiet_hours": {"from": "10:00", "to": "20:00", "then": "hold"}}},
+    }
+    audience = {"topics": ["news"], "where": "device.attributes.vip == true"}
+    rule = {**json.loads(limited(LATEST, audience=audience, delivery=life)), **chance.choice(list(kinds.values()))}
+    zones = [None, "Europe/Berlin", "America/New_York", "Asia/Tokyo"]
+    users = {number: chance.choice(["ann", "ben", "eve"]) for number in range(1, 9)}
+
+    def be_seen(device: int, **fields: Any) -> None:
+        put(world, device, seen=chance.randint(1, 20), user=users[device], **fields)
+
+    with pytest.MonkeyPatch.context() as patch, TemporaryDirectory() as folder:
+        patch.setattr(ranges, "SHARD_DEVICES", chance.choice([1, 2, 3, 100]))
+        world = World.make(Path(folder), {"goal": json.dumps(rule)})
+        for device in users:
+            topics, vip = ["news"] if chance.getrandbits(1) else ["other"], bool(chance.getrandbits(1))
+            be_seen(device, topics=topics, time_zone=chance.choice(zones), attributes={"vip": vip})
+        world.ingest(event("a"))
+        driver = Driver(world)
+        for _ in range(chance.randint(0, 20)):
+            limit = chance.choice([1, 2, 1_000])
+            runs = list(driver.work.runs.values())
+            match chance.choice(["start", "open", "take up", "settle", "joins", "matches", "seen", "time"]):
+                case "start":
+                    driver.start(limit=limit)
+                case "open" if runs and runs[0].shard_to_read(world.now) is not None:
+                    driver.open(runs[0], limit=limit)
+                case "take up" if runs:
+                    driver.take_up(runs[0], limit=limit)
+                case "settle":
+                    driver.accept_all()
+                    driver.settle()
+                case "joins":
+                    be_seen(chance.randint(1, 8), topics=["news"])
+                case "matches":
+                    be_seen(chance.randint(1, 8), attributes={"vip": True})
+                case "seen":
+                    be_seen(chance.randint(1, 8))
+                case "time":
+                    world.advance(chance.choice([1, 60, 7200]))
+                    driver.wake()
+        driver.finish_everything(limit=chance.choice([1, 2, 1_000]))
+        became = outcomes(world)
+        world.store.close()
+    got_it = sorted(users[device] for device, outcome in became.items() if outcome == "accepted")
+    assert got_it == sorted({users[device] for device in became})
+    assert set(became.values()) <= {"accepted", "not_latest"}
 
 
 PAGE = Path(__file__).parents[2] / "docs" / "semantics.md"
