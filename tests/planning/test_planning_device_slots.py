@@ -22,6 +22,7 @@ from scheduler.planning.device_slots import (
     device_slots_after,
     due_in,
     fate_of,
+    is_among,
     times_in,
     zone_groups,
     zone_names,
@@ -124,6 +125,9 @@ def test_each_zone_is_in_one_group_and_devices_without_one_are_with_the_default(
     assert [group.at for group in groups] == sorted(group.at for group in groups)
     assert all(due_in(monday, name, BERLIN) == one.at for one in groups if one is not rest for name in one.zones)
     assert (len(groups), groups[0].at, groups[-1].at) == (38, utc("2026-11-29 19:00"), utc("2026-11-30 21:00"))
+    for name in (None, "", "Mars/Olympus", BERLIN, *named):
+        (mine,) = [group for group in groups if is_among(group.zones, name)]
+        assert (mine is rest) is (name not in named)
 
 
 def test_a_name_that_is_no_zone_goes_by_the_default() -> None:
