@@ -141,6 +141,27 @@ def test_who_waited_in_a_run_that_a_renamed_rule_superseded_may_have_the_newer_o
     assert world.report(world.runs()[2]).reasons == {"suppressed": {"reentry": 3}}
 
 
+def test_a_run_of_before_the_rename_that_is_due_later_knows_who_had_the_rule_since(tmp_path: Path) -> None:
+    def late(*earlier: str, delay: str) -> str:
+        return ruled(*earlier, delivery={}, limits={"reentry": "never"}, timing={"delay": delay})
+
+    world = _world(tmp_path, late(delay="3 hours"))
+    world.ingest(_goal("a"), room={APP: 100})
+    Driver(world).start()
+    rename(world, "old", "newer", late("old", delay="2 hours"))
+    world.ingest(_goal("b"), room={APP: 100})
+    Driver(world).start()
+    rename(world, "newer", "newest", late("old", "newer", delay="1 hour"))
+    world.ingest(_goal("c"), room={APP: 100})
+    Driver(world).finish_everything()
+    reports = {run.rule: world.report(run) for run in world.runs()}
+    assert {rule: (one.counts.accepted, one.reasons) for rule, one in reports.items()} == {
+        "newest": (3, {}),
+        "newer": (0, {"suppressed": {"reentry": 3}}),
+        "old": (0, {"suppressed": {"reentry": 3}}),
+    }
+
+
 def _scopes(world: World, runs: Sequence[Run]) -> list[list[tuple[str, Rate]]]:
     app = world.workspace.settings.apps[APP]
     return [rate_bounds(Driver(world).context(run), app) for run in runs]
