@@ -148,9 +148,10 @@ class _Book:
         context, limits = window.context, window.context.limits
         run, device = context.run, recipient.id
         if limits.reentry is not None:
-            at = to_ms(run.occasion_at)
-            self._entries.setdefault((person, context.campaign.name, limits.key), {})[run.seq] = at
-            self.taken.append(Claim(person, ClaimKind.REENTRY, context.campaign.name, limits.key, run.seq, device, at))
+            # By its first name, which runs of before a rename know too.
+            at, rule = to_ms(run.occasion_at), context.campaign.first_name
+            self._entries.setdefault((person, rule, limits.key), {})[run.seq] = at
+            self.taken.append(Claim(person, ClaimKind.REENTRY, rule, limits.key, run.seq, device, at))
         if not recipient.held_out:
             for cap in limits.caps:
                 at = self._places.setdefault((person, cap.name), {}).setdefault(run.seq, self._at)
