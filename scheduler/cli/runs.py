@@ -308,7 +308,9 @@ def _canary(found: RunReport, waits_for: str | None, now: datetime) -> str | Non
         rest = "; the rest gets nothing"
     elif canary.rest_at is not None or waits_for is not None:
         rest = f"; {_to_come('the rest', 'begins', canary.rest_at, waits_for, now)}"
-    return f"{devices}, {said_of(canary.counts)}{rest}"
+    held = sum(found.deferred.values())
+    said = said_of(canary.counts) if canary.counts.answered or not held else "none has an answer"
+    return f"{devices}, {said}{f', {held:,} held, who hold nobody up' if held else ''}{rest}"
 
 
 def _canary_object(found: CanaryReport | None) -> dict[str, Any] | None:
