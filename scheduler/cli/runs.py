@@ -83,8 +83,7 @@ def list_runs(
     for stop in stops.in_force:
         remark(f"stopped since {local(stop.since)}: {stop}; 'clarion start {stop.option}' lets it go on")
     for name, reason, detail, count, last in misses:
-        what = "slot" if reason == MissReason.SLOT_MISSED else "event"
-        remark(f"{name}: {counted(count, what)} without a run: {reason}, {detail} (last {local(last)})")
+        remark(f"{name}: {_missed(reason, count)}: {reason}, {detail} (last {local(last)})")
     return 0
 
 
@@ -169,6 +168,16 @@ def rate_run(run: str, rate: str, /, *, session: InSession) -> int:
         changed = pausing.set_rate(store, run, wanted)
     remark(f"run {changed.id} of {changed.rule} sends at most {format_rate(wanted.per_second)}")
     return 0
+
+
+def _missed(reason: str, count: int) -> str:
+    match reason:
+        case MissReason.ZONES_MISSED:
+            return f"{counted(count, 'slot')} not run in some zones"
+        case MissReason.SLOT_MISSED:
+            return f"{counted(count, 'slot')} without a run"
+        case _:
+            return f"{counted(count, 'event')} without a run"
 
 
 def _move(session: InSession, move: Callable[[Store, str, datetime], Run], run: str) -> int:

@@ -22,7 +22,7 @@ from scheduler.planning.slots import Slot, due_slots, has_several_on
 from scheduler.runs.births import prospective_run
 from scheduler.runs.occasions import Miss, MissReason, Occasion, occasion_of_slot
 from scheduler.runs.superseding import supersede
-from scheduler.runs.zone_shards import TOO_LATE, WHILE_DOWN, WHY, Cut, cut_by_zone, is_too_large, missed_at
+from scheduler.runs.zone_shards import TOO_LATE, WHILE_DOWN, WHY, Cut, Lost, cut_by_zone, is_too_large, missed_zones
 from scheduler.store import in_flight as in_flight_rows
 from scheduler.store import misses as miss_rows
 from scheduler.store import rule_versions
@@ -32,6 +32,7 @@ from scheduler.store import shards as shard_rows
 from scheduler.store import zone_shards as zone_rows
 from scheduler.store.database import Store, Transaction
 from scheduler.store.schedules import Remembered
+from scheduler.store.zones_in_use import zones_in_use
 from scheduler.workspace.campaign import Campaign
 from scheduler.workspace.loading import Workspace
 from scheduler.workspace.planned import Planned
@@ -94,11 +95,13 @@ def open_due(
     with store.read() as tx:
         to_come = zone_rows.next_at(tx)
         too_large = _too_large(tx, workspace, namespace, due, now)
+        apps = {look.campaign.app for look in due if any(one.lost for one in look.start)}
+        in_use = {app: zones_in_use(tx, app) for app in apps}
     born: list[Cut] = []
     superseded: frozenset[int] = frozenset()
     if due or (to_come is not None and to_come <= now):
         with store.write() as tx:
-            born = _born(tx, workspace, namespace, due, now, too_large)
+            born = _born(tx, workspace, namespace, due, now, too_large, in_use)
             decided = supersede(tx, [one.run for one in born], now)
             superseded = decided.older
             for one in born:
@@ -154,8 +157,8 @@ class _Start:
 
     slot: Slot
     groups: tuple[ZoneGroup, ...] | None = None
-    missed: tuple[str, ...] = ()
-    """Why each of its other groups is missed."""
+    lost: tuple[Lost, ...] = ()
+    """Its other groups that are missed."""
 
 
 @dataclass(slots=True)
@@ -229,11 +232,11 @@ def _decide_by_device(
             for group in zone_groups(planned.timetable, campaign.zone.key, slot.wall)
         ]  # fmt: skip
         groups = tuple(group for group, fate in fates if fate in (Fate.STARTS, Fate.TO_COME))
-        lost = [(group, WHY[fate]) for group, fate in fates if fate in WHY]
+        lost = tuple(Lost(WHY[fate], group.at, group.zones) for group, fate in fates if fate in WHY)
         if groups:
-            starts.append(_Start(slot, groups, tuple(missed_at(why, slot.wall, group.at) for group, why in lost)))
+            starts.append(_Start(slot, groups, lost))
         elif lost:
-            missed.append((slot, lost[-1][1]))
+            missed.append((slot, lost[-1].why))
     return starts, missed
 
 
@@ -258,6 +261,7 @@ def _born(
     looks: Sequence[_Look],
     now: datetime,
     too_large: Collection[tuple[str, str]],
+    in_use: Mapping[str, Collection[str | None]],
 ) -> list[Cut]:
     """The runs of what is due, each occasion once, also under the names that a rule had. Misses are counted."""
     born: list[Cut] = []
@@ -281,7 +285,8 @@ def _born(
                             too_large=(campaign.name, one.slot.key) in too_large,
                         )
                     )  # fmt: skip
-                    misses.update((campaign.name, MissReason.SLOT_MISSED, why) for why in one.missed)
+                    missed = missed_zones(one.slot.wall, one.lost, in_use.get(campaign.app, ()))
+                    misses.update((campaign.name, MissReason.ZONES_MISSED, line) for line in missed)
                 case Miss(reason, detail):
                     misses[campaign.name, reason, detail] += 1
     miss_rows.count(tx, misses, now)
