@@ -41,34 +41,60 @@ async def serve_api(
     `make_way` is entered for each request, and for each new connection until its first request is there.
     `listen` is HOST:PORT, or [HOST]:PORT for IPv6; port 0 takes a free one. OperatorError if the address cannot be had.
     """
-    listener = trio.SocketListener(trio.socket.from_stdlib_socket(_bind(listen)))
+    listener = _Listener(trio.SocketListener(trio.socket.from_stdlib_socket(_bind(listen))), make_way)
     config = _config()
     context = WorkerContext(max_requests=None)
     wrapped = wrap_app(app, config.wsgi_max_body_size, "asgi")  # type: ignore[arg-type]  # both speak ASGI
 
-    async def connection(stream: trio.SocketStream) -> None:
-        with ExitStack() as until_the_first:
-            until_the_first.enter_context(make_way())
+    async def serve(connection: _Connection) -> None:
+        async def answer(*call: Any) -> None:
+            connection.until_the_first.close()
+            with make_way():
+                await wrapped(*call)
 
-            async def answer(*call: Any) -> None:
-                until_the_first.close()
-                with make_way():
-                    await wrapped(*call)
-
-            try:
-                await TCPServer(answer, config, context, ConnectionState({}), stream)  # type: ignore[arg-type]  # no TLS
-            except Exception:
-                _LOG.warning("api.connection_failed", exc_info=True)
+        try:
+            await TCPServer(answer, config, context, ConnectionState({}), connection.stream)  # type: ignore[arg-type]
+        except Exception:
+            _LOG.warning("api.connection_failed", exc_info=True)
 
     async with trio.open_nursery() as connections:
         async with trio.open_nursery() as accepting:
-            accepting.start_soon(partial(trio.serve_listeners, connection, [listener], handler_nursery=connections))
-            host, port = listener.socket.getsockname()[:2]
+            accepting.start_soon(partial(trio.serve_listeners, serve, [listener], handler_nursery=connections))
+            host, port = listener.accepting.socket.getsockname()[:2]
             task_status.started([f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"])
             await (trio.Event() if stop is None else stop).wait()
             accepting.cancel_scope.cancel()
         await context.terminated.set()
         connections.cancel_scope.deadline = trio.current_time() + _GRACE_SECONDS
+
+
+class _Connection(trio.abc.AsyncResource):
+    """A connection that was accepted, and what others do for it until its first request is there."""
+
+    def __init__(self, stream: trio.SocketStream, until_the_first: ExitStack) -> None:
+        self.stream = stream
+        self.until_the_first = until_the_first
+
+    async def aclose(self) -> None:
+        self.until_the_first.close()
+        await self.stream.aclose()
+
+
+class _Listener(trio.abc.Listener[_Connection]):
+    """Accepts, and has others make way from that moment: the task that serves a connection has its turn only after
+    everybody else's."""
+
+    def __init__(self, accepting: trio.SocketListener, make_way: Callable[[], AbstractContextManager[None]]) -> None:
+        self.accepting = accepting
+        self._make_way = make_way
+
+    async def accept(self) -> _Connection:
+        stream, until_the_first = await self.accepting.accept(), ExitStack()
+        until_the_first.enter_context(self._make_way())
+        return _Connection(stream, until_the_first)
+
+    async def aclose(self) -> None:
+        await self.accepting.aclose()
 
 
 def _config() -> Config:

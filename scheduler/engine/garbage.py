@@ -22,7 +22,6 @@ def seldom_collected() -> Iterator[None]:
     meanwhile stay: the rules of the start, after a reload."""
     before = gc.get_threshold()
     gc.set_threshold(*_THRESHOLDS)
-    gc.collect()
     gc.freeze()
     try:
         yield

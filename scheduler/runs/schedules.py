@@ -17,7 +17,9 @@ from uuid import UUID
 
 from scheduler.domain.ids import run_id
 from scheduler.domain.runs import Run
+from scheduler.domain.wall_times import Moment
 from scheduler.planning.device_slots import SPAN, Fate, ZoneGroup, fate_of, zone_groups
+from scheduler.planning.second_sends import is_second_in, may_be_second
 from scheduler.planning.slots import Slot, due_slots, has_several_on
 from scheduler.runs.births import prospective_run
 from scheduler.runs.occasions import Miss, MissReason, Occasion, occasion_of_slot
@@ -189,16 +191,39 @@ def _look(campaign: Campaign, planned: Planned, row: Remembered, now: datetime, 
     wanted = due[:MAX_OPENED]
     more = len(wanted) < len(due)
     handled = wanted[-1].slot.at if more else slots[-1].at if slots else in_grace if late else row.handled
-    start = [one for one in wanted if row.blocked_on is None or one.slot.wall.date() > row.blocked_on]
+    start = _without_second_sends(wanted, planned, row.blocked_on)
     counted = Counter(why for slot, why in missed if slot.at <= handled)
     counted[TOO_LATE] += len(late)
     counted[BLOCKED] = len(wanted) - len(start)
     row = replace(row, handled=handled)
     if start:
-        day = start[-1].slot.wall.date()
-        row = replace(row, ran_on=day, several=has_several_on(planned.timetable, planned.zone, day))
+        last = start[-1].slot
+        day = last.wall.date()
+        row = replace(
+            row,
+            ran_on=day if planned.by_device else last.at.astimezone(planned.zone),
+            several=has_several_on(planned.timetable, planned.zone, day),
+        )
     following = next(planned.slots_after(now), None)
     return _Look(campaign, start, +counted, row, more, None if following is None else following.at)
+
+
+def _without_second_sends(starts: Sequence[_Start], planned: Planned, last: Moment | None) -> Sequence[_Start]:
+    """Without what would be a second send on a date to anybody because the schedule was edited after its last one."""
+    if last is None:
+        return starts
+    left: list[_Start] = []
+    for start in starts:
+        if start.groups is None:
+            if not may_be_second(start.slot, planned.zone, last=last):
+                left.append(start)
+            continue
+        second = [group for group in start.groups if is_second_in(start.slot, group, last=last)]
+        if len(second) < len(start.groups):
+            lost = tuple(Lost(BLOCKED, group.at, group.zones) for group in second)
+            groups = tuple(group for group in start.groups if group not in second)
+            left.append(replace(start, groups=groups, lost=(*start.lost, *lost)))
+    return left
 
 
 @lru_cache(maxsize=4_096)  # the slots of one rule come, and all others are asked when theirs do

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Row, delete, insert, select
 
+from scheduler.domain.wall_times import Moment
 from scheduler.store.database import Transaction
 from scheduler.store.instants import from_ms, to_ms
 from scheduler.store.tables import SCHEDULES
@@ -21,9 +22,9 @@ class Remembered:
     rule: str
     signature: str | None
     handled: datetime
-    ran_on: date | None = None
+    ran_on: Moment | None = None
     several: bool = False
-    blocked_on: date | None = None
+    blocked_on: Moment | None = None
     since: datetime | None = None
 
 
@@ -53,8 +54,14 @@ def _remembered(row: Row[Any]) -> Remembered:
         rule=row.rule,
         signature=row.signature,
         handled=from_ms(row.handled),
-        ran_on=None if row.ran_on is None else date.fromisoformat(row.ran_on),
+        ran_on=_moment(row.ran_on),
         several=row.several,
-        blocked_on=None if row.blocked_on is None else date.fromisoformat(row.blocked_on),
+        blocked_on=_moment(row.blocked_on),
         since=None if row.since is None else from_ms(row.since),
     )
+
+
+def _moment(text: str | None) -> Moment | None:
+    if text is None:
+        return None
+    return datetime.fromisoformat(text) if "T" in text else date.fromisoformat(text)

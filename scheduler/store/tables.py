@@ -296,8 +296,9 @@ class StopRow(SQLModel, table=True):
 
 class ScheduleRow(SQLModel, table=True):
     """What is remembered of a rule's schedule: which one it is (`signature`; None while the rule is disabled or gone),
-    and up to when its slots were handled. `ran_on` is the local date of the last slot that ran, `several` whether the
-    schedule by which it ran had more of them on that date; up to `blocked_on` none runs: it had one before an edit.
+    and up to when its slots were handled. `ran_on` is the last slot that ran: its instant with the offset of its zone,
+    or a date where it came to each device at its own time; `several`, whether the schedule by which it ran had more of
+    them on that date. `blocked_on` is that of before an edit: nobody gets another on that date.
     `since` is when the schedule was first seen as it is."""
 
     __tablename__ = "schedules"
