@@ -21,6 +21,7 @@ from scheduler.runs.event_reading import HORIZON, EventProblem, read_event
 from scheduler.runs.exits import find_exits_of
 from scheduler.runs.firing import fire, fired_occasion
 from scheduler.runs.ingest import MAX_EVENTS, ingest
+from scheduler.runs.stopping import stop_under_all_names
 
 EventFile: TypeAlias = Annotated[Path, Parameter(allow_leading_hyphen=True)]
 """The type of a parameter that names a file of events, or - for the standard input."""
@@ -51,6 +52,7 @@ def emit(
     accepted = duplicates = runs = refused = 0
     with session.store() as store:
         find_exits_of(store, workspace)
+        stop_under_all_names(store, workspace)
         namespace = store.namespace()
         batch: list[Event] = []
 
@@ -130,6 +132,7 @@ def fire_rule(
             remark("nothing was started")
             return 1
         find_exits_of(store, workspace)
+        stop_under_all_names(store, workspace)
         run = fire(store, campaign, occasion, given, now)
     if run is None:
         raise OperatorError(f"{rule} was fired with the key {occasion.key} before", hint="give another: --key KEY")

@@ -80,7 +80,7 @@ def list_runs(
             ],
             texts=("occasion", "note"),
         )
-    for stop in stops.in_force:
+    for stop in stops.told_once(session.rule_names).in_force if stops.in_force else ():
         remark(f"stopped since {local(stop.since)}: {stop}; 'clarion start {stop.option}' lets it go on")
     for name, reason, detail, count, last in misses:
         remark(f"{name}: {_missed(reason, count)}: {reason}, {detail} (last {local(last)})")

@@ -15,6 +15,7 @@ from scheduler.cli.clock import SystemClock
 from scheduler.domain.errors import OperatorError
 
 if TYPE_CHECKING:  # these take a third of a second to import, and --help needs none of them
+    from scheduler.domain.rule_names import RuleNames
     from scheduler.store.database import Store
     from scheduler.workspace.campaign import Campaign
     from scheduler.workspace.checks.credentials import CredentialFiles
@@ -94,6 +95,14 @@ class Session:
         sources = read_folder(self.root)
         kept = {path: sources[path] for path in (SETTINGS_FILE, SCHEMA_PATH) if path in sources}
         return _without_errors(load(kept, self.root, os.environ))
+
+    @cached_property
+    def rule_names(self) -> RuleNames:
+        """What the rules are and were called, by their files alone."""
+        from scheduler.workspace.folder import read_folder
+        from scheduler.workspace.rule_names import names_in
+
+        return names_in(read_folder(self.root))
 
     @contextmanager
     def store(self) -> Iterator[Store]:

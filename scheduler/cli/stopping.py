@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -10,9 +9,9 @@ from cyclopts import Parameter
 from scheduler.cli.output import local, remark
 from scheduler.cli.session import InSession, Session
 from scheduler.domain.errors import OperatorError
+from scheduler.domain.rule_names import RuleNames
 from scheduler.domain.stops import StopKind
 from scheduler.runs.stopping import start, stop
-from scheduler.workspace.folder import read_folder
 
 Everything = Annotated[bool, Parameter(name="--all")]
 
@@ -30,16 +29,18 @@ def stop_sending(
     everything
         Everything.
     rule
-        A rule, by its name.
+        A rule, by its name or one that it had (`renamed_from`): all of them are stopped.
     category
         All rules of a category.
     """
     kind, name = _meant("stop", everything=everything, rule=rule, category=category)
-    now = session.clock.now()
+    now, names = session.clock.now(), session.rule_names
     with session.store() as store:
-        done = stop(store, kind, name, now, known=lambda: _known(session, kind))
+        done = stop(store, kind, name, now, known=lambda: _known(session, kind, names), names=names)
     since = "" if done.since == now else f" since {local(done.since)}"
-    remark(f"{done} is stopped{since}; 'clarion start {done.option}' lets it go on")
+    others = sorted(names.of_the_rule(name) - {name}) if kind is StopKind.RULE else []
+    also = f", and with it {' and '.join(others)}" if others else ""
+    remark(f"{done} is stopped{since}{also}; 'clarion start {done.option}' lets it go on")
     return 0
 
 
@@ -55,13 +56,14 @@ def start_sending(
     everything
         What `stop --all` stopped; rules and categories that were stopped by themselves stay so.
     rule
-        A rule, by its name.
+        A rule, by its name or one that it had.
     category
         A category.
     """
     kind, name = _meant("start", everything=everything, rule=rule, category=category)
+    names = session.rule_names
     with session.store() as store:
-        left = start(store, kind, name)
+        left = start(store, kind, name, names=names).told_once(names)
     remark(f"{'everything' if kind is StopKind.ALL else f'{kind} {name}'} goes on")
     for one in left.in_force:
         remark(f"still stopped: {one} (since {local(one.since)})")
@@ -86,12 +88,11 @@ def _meant(command: str, *, everything: bool, rule: str | None, category: str | 
     return given[0]
 
 
-def _known(session: Session, kind: StopKind) -> set[str]:
+def _known(session: Session, kind: StopKind, names: RuleNames) -> set[str]:
     """The rules or categories of the workspace. A broken rule must not keep an operator from stopping another: then
     rules go by their files, and categories by clarion.yaml."""
-    loaded = session.loaded.workspace
     if kind is StopKind.RULE:
-        paths = [PurePosixPath(path) for path in read_folder(session.root)]
-        return {path.stem for path in paths if path.parts[0] == "rules" and path.suffix == ".yaml"}
+        return {name for had in names.had for name in had}
+    loaded = session.loaded.workspace
     declared = session.without_rules.settings.opt_outs or {}
     return {*declared, *(() if loaded is None else (one.category for one in loaded.campaigns.values()))}

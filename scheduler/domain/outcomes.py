@@ -43,6 +43,8 @@ class SuppressReason(StrEnum):
     """It fell into the quiet hours of the device, and the rule drops such. Of what is held it is the reason too."""
     NO_LONGER_MATCHES = "no_longer_matches"
     """It matched `where` when the event came, and not any more when the delay was over."""
+    USER_CHANGED = "user_changed"
+    """The rule named the user who had the device when it was selected; by now it is another's, or nobody's."""
     EXIT_EVENT = "exit_event"
     """An event of `timing.unless` came."""
     REENTRY = "reentry"

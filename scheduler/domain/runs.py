@@ -91,6 +91,11 @@ class Run:
     past_canary: bool = False
     """Its canary was good enough, or a hand let it go on all the same."""
 
+    @property
+    def is_born(self) -> bool:
+        """Whether it has its number: that of a preview has none."""
+        return self.seq > 0
+
 
 @dataclass(frozen=True, slots=True)
 class Shard:

@@ -114,9 +114,15 @@ class ActiveRun:
 
     @property
     def key(self) -> tuple[str, str] | None:
-        """What the run supersedes by: its rule and its key."""
+        """What the run is superseded by: its rule and its key."""
         run = self.context.run
         return None if run.supersede is None else (run.rule, run.supersede)
+
+    @property
+    def rival_keys(self) -> list[tuple[str, str]]:
+        """The keys of those that it supersedes: its own, and under the names that its rule had."""
+        key = self.context.run.supersede
+        return [] if key is None else [(name, key) for name in self.context.campaign.names_had]
 
     @property
     def rank(self) -> tuple[datetime, int]:

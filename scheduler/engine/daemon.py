@@ -18,7 +18,7 @@ from scheduler.domain.clock import Clock
 from scheduler.domain.errors import OperatorError
 from scheduler.engine.dispatcher import Dispatcher
 from scheduler.engine.intake import EventIntake
-from scheduler.engine.looking import Remaining
+from scheduler.engine.looking import Remaining, read_remaining
 from scheduler.engine.open_work import OpenWork
 from scheduler.engine.precedence import Precedence
 from scheduler.engine.sender import Sender
@@ -29,6 +29,7 @@ from scheduler.engine.waiting_runs import WaitingRuns
 from scheduler.runs.exits import find_exits_of
 from scheduler.runs.pausing import pause_what_cannot_run
 from scheduler.runs.recovery import Recovered, recover
+from scheduler.runs.stopping import stop_under_all_names
 from scheduler.runs.versions import Versions
 from scheduler.runs.zone_shards import skip_missed_zones
 from scheduler.store.database import Store
@@ -144,13 +145,14 @@ class Daemon:
                 task_status.started()
                 ending, detail = await (self._wait_until_idle() if until_idle else self._wait_for_stop())
                 await self._drain()
-                remaining = await self.dispatcher.remaining()
+                remaining = await trio.to_thread.run_sync(read_remaining, self.store, self.workspace.names)
                 nursery.cancel_scope.cancel()
         return Ended(ending, detail, self.settler.progress, recovered, remaining, self.ticker.next_slot)
 
     def _prepare(self) -> Recovered:
         now = self.clock.now()
         pause_what_cannot_run(self.store, self.workspace, self.versions)
+        stop_under_all_names(self.store, self.workspace)
         find_exits_of(self.store, self.workspace)
         recovered = recover(self.store, self.versions, self.workspace.settings, now, process=self._process)
         skip_missed_zones(self.store, self.versions, now, awake_since=now)
@@ -253,5 +255,6 @@ class Daemon:
             return None
         self.versions.keep(workspace.campaigns.values())
         pause_what_cannot_run(self.store, workspace, self.versions)
+        stop_under_all_names(self.store, workspace)
         find_exits_of(self.store, workspace)
         return workspace

@@ -20,7 +20,7 @@ from scheduler.engine.active import MAX_OPEN_WINDOWS, ActiveRun, OpenWindow
 from scheduler.engine.alarms import runs_paused
 from scheduler.engine.clearing import Clearing
 from scheduler.engine.held_back import HeldBack
-from scheduler.engine.looking import Remaining, read_remaining, read_running
+from scheduler.engine.looking import read_running
 from scheduler.engine.open_work import OpenWork
 from scheduler.engine.pending_runs import PendingRuns
 from scheduler.engine.precedence import Precedence
@@ -195,10 +195,6 @@ class Dispatcher:
                 window.touched = now
             else:
                 self._hand_over(window)
-
-    async def remaining(self) -> Remaining:
-        """What is not over, from the store."""
-        return await trio.to_thread.run_sync(read_remaining, self._store)
 
     def is_idle(self, now: datetime, within: timedelta, *, given_up: Collection[str] = ()) -> bool:
         """Whether no window is open, nothing waits to be opened or for a link, and nothing is due within this time.

@@ -8,8 +8,9 @@ from datetime import datetime
 
 from scheduler.domain.lanes import Lane
 from scheduler.domain.quantities import Rate
+from scheduler.domain.rule_names import RuleNames
 from scheduler.domain.runs import RunState
-from scheduler.domain.stops import Stop, Stops
+from scheduler.domain.stops import Stop
 from scheduler.runs.waiting import Begun, begun, first_waking, let_wait
 from scheduler.store import ledger, run_ends
 from scheduler.store import runs as run_rows
@@ -66,11 +67,14 @@ def read_running(store: Store, in_hand: set[int], apps: Collection[str], now: da
         return Running(found, others - over, rates, any_superseded, first_waking(tx))
 
 
-def read_remaining(store: Store) -> Remaining:
-    """What is not over."""
+def read_remaining(store: Store, names: RuleNames) -> Remaining:
+    """What is not over. A rule that is stopped under several of its names is told of once, with the runs of all."""
     with store.read() as tx:
         stops = stop_rows.read(tx)
-        stopped = tuple(StoppedRuns(stop, run_rows.count_open(tx, Stops((stop,)))) for stop in stops.in_force)
+        told = stops.told_once(names).in_force
+        stopped = tuple(
+            StoppedRuns(stop, run_rows.count_open(tx, stops.of(stop.kind, stop.name, names))) for stop in told
+        )
         dues = (ledger.next_due(tx, stops), run_ends.next_waking(tx, stops))
         next_due = min((due for due in dues if due is not None), default=None)
         paused = run_rows.count_open(tx, state=RunState.PAUSED)

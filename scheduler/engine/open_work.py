@@ -91,8 +91,8 @@ class OpenWork:
         run.grants = self.grants(run.context)
 
     def older_with_key(self, run: ActiveRun) -> list[ActiveRun]:
-        """The runs in hand that this one supersedes."""
-        rivals = () if run.key is None else self.by_key.get(run.key, {}).values()
+        """The runs in hand that this one supersedes, also under the names that its rule had."""
+        rivals = (one for key in run.rival_keys for one in self.by_key.get(key, {}).values())
         return [one for one in rivals if one.rank < run.rank]
 
     @contextmanager

@@ -57,6 +57,11 @@ def zone_of(name: str | None, default: str) -> ZoneInfo:
     return ZoneInfo(name if name in zone_names() and name is not None else default)
 
 
+def is_among(zones: tuple[str, ...], name: str | None) -> bool:
+    """Whether a device whose zone has this name is in a group with these zones."""
+    return name not in zones[1:] if zones[0] == ALL_BUT else name in zones
+
+
 @lru_cache(maxsize=4096)
 def due_in(wall: datetime, name: str | None, default: str) -> datetime:
     """When a wall time comes to a device of this zone, in UTC."""

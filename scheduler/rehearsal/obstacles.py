@@ -12,6 +12,7 @@ from scheduler.runs.superseding import superseded_by
 from scheduler.store import audience as audiences
 from scheduler.store import stops as stop_rows
 from scheduler.store.database import Transaction
+from scheduler.workspace.loading import Workspace
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +40,14 @@ class Obstacles:
 NO_OBSTACLES = Obstacles()
 
 
-def obstacles(tx: Transaction, context: RunContext, *, had: bool) -> Obstacles:
+def obstacles(tx: Transaction, workspace: Workspace, context: RunContext, *, had: bool) -> Obstacles:
     """What would keep this run back. One of an occasion that was had is not compared with the newer runs of its key:
     what is shown is a new one."""
     campaign, run = context.campaign, context.run
     is_too_large = exceeds_audience_max(tx, context, last=audiences.highest_device(tx))
     return Obstacles(
         is_disabled=not campaign.enabled,
-        stops=stop_rows.read(tx).holding(run.rule, run.category),
-        superseded_by=None if had else superseded_by(tx, run),
+        stops=stop_rows.read(tx).with_all_names(workspace.names).holding(run.rule, run.category),
+        superseded_by=None if had else superseded_by(tx, run, campaign.names_had),
         audience_max=context.audience_max if is_too_large else None,
     )

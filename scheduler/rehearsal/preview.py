@@ -148,7 +148,7 @@ def preview(
         if isinstance(context, NoAudience):
             shown.note = str(context)
             return shown
-        shown.obstacles = obstacles(tx, context, had=had)
+        shown.obstacles = obstacles(tx, workspace, context, had=had)
         _walk(tx, workspace, context, now, shown, device=device, samples=samples, on_progress=on_progress)
         if context.fuse is not None and device is None:
             shown.fuse = fuse_standing(tx, context.fuse, campaign.names_had, shown.selected, now)

@@ -34,6 +34,7 @@ from scheduler.runs.opening import open_window, start_runs
 from scheduler.runs.pausing import pause_what_cannot_run
 from scheduler.runs.recovery import recover
 from scheduler.runs.schedules import open_due, watch
+from scheduler.runs.stopping import stop_under_all_names
 from scheduler.runs.taking_up import take_up_work
 from scheduler.runs.versions import Versions
 from scheduler.runs.waiting import Begun, begun, first_waking, wake_due
@@ -77,6 +78,7 @@ class VirtualDaemon:
         self._awake_since = clock.now()
         self._next_slot: datetime | None = None
         pause_what_cannot_run(store, workspace, self._versions)
+        stop_under_all_names(store, workspace)
         self.recovered = recover(store, self._versions, workspace.settings, clock.now(), process=process)
         skip_missed_zones(store, self._versions, clock.now(), awake_since=clock.now())
         self._watch()
@@ -116,6 +118,7 @@ class VirtualDaemon:
         """Go by another workspace from now on, as after a reload."""
         self._versions.keep(workspace.campaigns.values())
         pause_what_cannot_run(self._store, workspace, self._versions)
+        stop_under_all_names(self._store, workspace)
         self._workspace = workspace
         for run in self._agenda.runs:
             run.context = under(workspace.settings, run.context)

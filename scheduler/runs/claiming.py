@@ -15,8 +15,8 @@ from scheduler.domain.runs import LedgerEntry, Recipient
 from scheduler.planning.caps import Cap, CapAction, at_least_since, counted_since, room_at
 from scheduler.planning.decisions import DeferUntil, decide_run
 from scheduler.runs.context import Sending
-from scheduler.runs.windows import Deferred, Window, entry_of, matching
-from scheduler.store import audience as audiences
+from scheduler.runs.latest import latest_devices
+from scheduler.runs.windows import Deferred, Window, entry_of
 from scheduler.store import claims as claim_rows
 from scheduler.store.claims import Claim, ClaimKind
 from scheduler.store.database import Transaction
@@ -148,9 +148,10 @@ class _Book:
         context, limits = window.context, window.context.limits
         run, device = context.run, recipient.id
         if limits.reentry is not None:
-            at = to_ms(run.occasion_at)
-            self._entries.setdefault((person, context.campaign.name, limits.key), {})[run.seq] = at
-            self.taken.append(Claim(person, ClaimKind.REENTRY, context.campaign.name, limits.key, run.seq, device, at))
+            # By its first name, which runs of before a rename know too.
+            at, rule = to_ms(run.occasion_at), context.campaign.first_name
+            self._entries.setdefault((person, rule, limits.key), {})[run.seq] = at
+            self.taken.append(Claim(person, ClaimKind.REENTRY, rule, limits.key, run.seq, device, at))
         if not recipient.held_out:
             for cap in limits.caps:
                 at = self._places.setdefault((person, cap.name), {}).setdefault(run.seq, self._at)
@@ -180,24 +181,10 @@ class _Book:
         for window in windows:
             run = window.context.run.seq
             of_users = [one for one in window.recipients if one.user and (one.person, run) not in self._chosen]
-            for person, device in _latest(tx, window, of_users).items():
+            for person, device in latest_devices(tx, window, of_users).items():
                 self._chosen[person, run] = device
                 self.taken.append(Claim(person, ClaimKind.LATEST, "", "", run, device, self._at))
 
 
 def _persons(windows: Sequence[Window]) -> list[str]:
     return list(dict.fromkeys(recipient.person for window in windows for recipient in window.recipients))
-
-
-def _latest(tx: Transaction, window: Window, of_users: Sequence[Recipient]) -> dict[str, int]:
-    """By person, the device of a window's run that was seen last; of those seen at once the one with the highest
-    number. The devices of the window are in the run; of the others those that match."""
-    if not of_users:
-        return {}
-    context = window.context
-    users = sorted({str(recipient.user["id"]) for recipient in of_users})
-    last = context.run.last_device or window.end or None
-    others = matching(context, audiences.recipients_of(tx, context.audience, users, last=last))
-    devices = {recipient.id: recipient for recipient in (*others, *of_users)}
-    in_order = sorted(devices.values(), key=lambda one: (one.device["last_seen_at"], one.id))
-    return {recipient.person: recipient.id for recipient in in_order}

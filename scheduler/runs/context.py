@@ -204,9 +204,11 @@ def under(settings: Settings, context: RunContext) -> RunContext:
 
 def rate_bounds(context: RunContext, app: App) -> list[tuple[str, Rate]]:
     """The rates that bound a run, each with the name of what it bounds: its app, its lane there, and its rule; or, in
-    place of the rule's, the one that a hand gave to the run."""
+    place of the rule's, the one that a hand gave to the run. A rule goes by its first name: its runs of before a rename
+    and those of after it are bounded together."""
     run, lane = context.run, context.run.lane
-    own = (f"rule:{run.rule}", context.campaign.rate) if run.rate is None else (f"run:{run.id}", run.rate)
+    campaign = context.campaign
+    own = (f"rule:{campaign.first_name}", campaign.rate) if run.rate is None else (f"run:{run.id}", run.rate)
     bounds = [
         (f"app:{app.name}", app.rate),
         (f"lane:{app.name}:{lane}", app.lane_rates.get(lane)),

@@ -71,6 +71,6 @@ def fire(store: Store, campaign: Campaign, occasion: Occasion, event: Event | No
             return None
         rule_versions.keep(tx, campaign.version, campaign.name, campaign.sources, now)
         born = replace(run, seq=run_rows.next_seq(tx))
-        born = supersede(tx, [born], now).late.get(born.seq, born)
+        born = supersede(tx, [born], {campaign.name: campaign}, now).late.get(born.seq, born)
         run_rows.add(tx, [run_rows.NewRun(born, None, None)])
     return born

@@ -87,7 +87,7 @@ def ingest(
         users = users_of(new, types, first_seq=first_seq)
         event_rows.add(tx, new, first_seq=first_seq, arrived_at=now, users=users)
         births = _births(tx, workspace, namespace, new, first_seq, now)
-        superseded = supersede(tx, [birth.new.run for birth in births], now)
+        superseded = supersede(tx, [birth.new.run for birth in births], workspace.campaigns, now)
         for birth in births:
             birth.new = replace(birth.new, run=superseded.late.get(birth.new.run.seq, birth.new.run))
         windows = _open_at_once(tx, workspace, births, now, dict(room or {}))

@@ -104,7 +104,7 @@ def open_due(
     if due or (to_come is not None and to_come <= now):
         with store.write() as tx:
             born = _born(tx, workspace, namespace, due, now, too_large, in_use)
-            decided = supersede(tx, [one.run for one in born], now)
+            decided = supersede(tx, [one.run for one in born], workspace.campaigns, now)
             superseded = decided.older
             for one in born:
                 late = decided.late.get(one.run.seq)

@@ -1,13 +1,14 @@
 """The newest run of a key stops what is unsent of the older ones (`delivery.supersede`).
 
 Newer is: by the time of the occasion, then by arrival. Only runs of the same rule supersede each other, whatever
-version of it they are pinned to. A run that comes late begins superseded. All of it is decided in the transaction in
-which the runs are born: whoever opens a window or takes up a work row afterwards reads the state there.
+version of it they are pinned to and whichever of its names they were born under. A run that comes late begins
+superseded. All of it is decided in the transaction in which the runs are born: whoever opens a window or takes up a
+work row afterwards reads the state there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
@@ -16,6 +17,7 @@ from scheduler.domain.runs import Run, RunState
 from scheduler.store import run_ends, run_keys
 from scheduler.store import runs as run_rows
 from scheduler.store.database import Transaction
+from scheduler.workspace.campaign import Campaign
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +29,9 @@ class Superseded:
     late: dict[int, Run] = field(default_factory=dict)
 
 
-def supersede(tx: Transaction, newborn: Sequence[Run], now: datetime) -> Superseded:
+def supersede(tx: Transaction, newborn: Sequence[Run], campaigns: Mapping[str, Campaign], now: datetime) -> Superseded:
     """Decide between runs that are about to be written and those of the same keys; the older ones are marked here.
+    `campaigns` are those of the newborn runs, by the names of their rules.
 
     What waits in them follows by `clear_superseded`, what is open by their windows.
     """
@@ -40,9 +43,10 @@ def supersede(tx: Transaction, newborn: Sequence[Run], now: datetime) -> Superse
     late: dict[int, Run] = {}
     for (rule, key), rivals in by_key.items():
         newest = max(rivals, key=lambda run: (run.occasion_at, run.seq))
-        before = superseded_by(tx, newest)
+        names = campaigns[rule].names_had
+        before = superseded_by(tx, newest, names)
         if before is None:
-            marked = run_keys.open_with_key(tx, rule, key)
+            marked = run_keys.open_with_key(tx, names, key)
             run_rows.set_states(tx, marked, RunState.SUPERSEDED, note=_note(newest.id), now=now)
             run_ends.end_called_off(tx, marked, now)
             older.update(marked)
@@ -53,11 +57,12 @@ def supersede(tx: Transaction, newborn: Sequence[Run], now: datetime) -> Superse
     return Superseded(frozenset(older), late)
 
 
-def superseded_by(tx: Transaction, run: Run) -> UUID | None:
-    """The run of before that one which is about to be written gives way to; None where it is the newest of its key."""
+def superseded_by(tx: Transaction, run: Run, names: Sequence[str]) -> UUID | None:
+    """The run of before that one which is about to be written gives way to; None where it is the newest of its key.
+    `names` are those that its rule had."""
     if run.supersede is None:
         return None
-    before = run_keys.newest_with_key(tx, run.rule, run.supersede)
+    before = run_keys.newest_with_key(tx, names, run.supersede)
     return before.id if before is not None and run.occasion_at < before.occasion_at else None
 
 

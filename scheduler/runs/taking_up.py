@@ -61,11 +61,15 @@ def take_up_work(
 
 @dataclass(slots=True)
 class _DueWork:
-    """Due work rows of a run by device, and those of their devices that are still there."""
+    """Due work rows of a run by device, and those of their devices that are still there and may still be meant.
+
+    `changed_hands` are there, but the rule names its users, and theirs is none of these any more.
+    """
 
     context: RunContext
     entries: dict[int, WorkEntry]
     recipients: list[Recipient] = field(default_factory=list)
+    changed_hands: set[int] = field(default_factory=set)
 
 
 def _due_work(tx: Transaction, contexts: Sequence[tuple[RunContext, int]], now: datetime, room: int) -> list[_DueWork]:
@@ -83,7 +87,11 @@ def _due_work(tx: Transaction, contexts: Sequence[tuple[RunContext, int]], now: 
         audience = replace(alike[0].context.audience, zones=any(one.context.audience.zones for one in alike))
         active = audiences.recipients_by_id(tx, audience, sorted({device for one in alike for device in one.entries}))
         for one in alike:
+            users = None if one.context.audience.users is None else frozenset(one.context.audience.users)
             for device in sorted(one.entries.keys() & active.keys()):
+                if users is not None and active[device].user.get("id") not in users:
+                    one.changed_hands.add(device)
+                    continue
                 recipient = copy(active[device])  # a device may be in several runs
                 recipient.attempts = one.entries[device].attempts
                 recipient.maybe_repeated = one.entries[device].maybe_repeated
@@ -102,19 +110,19 @@ def _decide_again(due: _DueWork, now: datetime, exits: CalledOff) -> Window:
 
 
 def _gone(due: _DueWork) -> list[LedgerEntry]:
-    """What becomes of the devices that are not there any more."""
-    active = {recipient.id for recipient in due.recipients}
+    """What becomes of the devices that are not there any more, or not the users' whom the rule names."""
+    left = {recipient.id for recipient in due.recipients}
     return [
         LedgerEntry(
             entry.run,
             entry.device,
             OutcomeKind.SUPPRESSED,
-            SuppressReason.TOKEN_RETIRED,
+            SuppressReason.USER_CHANGED if entry.device in due.changed_hands else SuppressReason.TOKEN_RETIRED,
             entry.attempts,
             entry.maybe_repeated,
         )
         for entry in due.entries.values()
-        if entry.device not in active
+        if entry.device not in left
     ]
 
 

@@ -44,6 +44,12 @@ def canary_shards(tx: Transaction, run: int) -> CanaryShards | None:
     )
 
 
+def has_rest(tx: Transaction, run: int) -> bool:
+    """Whether a run that has a canary has come to its rest."""
+    query = select(SHARDS.c.number).where(SHARDS.c.run == run, SHARDS.c.part == Part.REST.value).limit(1)
+    return tx.execute(query).first() is not None
+
+
 def rest_of(tx: Transaction, run: int, not_before: datetime) -> list[Shard]:
     """Shards of the rest, over the ranges of the canary's; not written yet."""
     query = select(SHARDS.c.last).where(SHARDS.c.run == run, SHARDS.c.part == Part.CANARY.value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -20,10 +21,16 @@ class KeyHolder:
 
     id: UUID
     occasion_at: datetime
+    seq: int
+
+    @property
+    def rank(self) -> tuple[datetime, int]:
+        """Newer runs have more."""
+        return self.occasion_at, self.seq
 
 
 _NEWEST_WITH_KEY = (
-    select(RUNS.c.id, RUNS.c.occasion_at)
+    select(RUNS.c.id, RUNS.c.occasion_at, RUNS.c.seq)
     .where(RUNS.c.rule == bindparam("rule"), RUNS.c.supersede == bindparam("key"))
     .order_by(RUNS.c.occasion_at.desc(), RUNS.c.seq.desc())
     .limit(1)
@@ -36,12 +43,15 @@ _OPEN_WITH_KEY = select(RUNS.c.seq).where(
 )
 
 
-def newest_with_key(tx: Transaction, rule: str, key: str) -> KeyHolder | None:
-    """The newest run of a rule with a supersede key: by the time of its occasion, then by arrival."""
-    row = tx.execute(_NEWEST_WITH_KEY, {"rule": rule, "key": key}).first()
-    return None if row is None else KeyHolder(UUID(bytes=row.id), from_ms(row.occasion_at))
+def newest_with_key(tx: Transaction, rules: Sequence[str], key: str) -> KeyHolder | None:
+    """The newest run of a rule with a supersede key: by the time of its occasion, then by arrival. `rules` are the
+    names that the rule had; each is looked up by itself, so that a key with many runs behind it costs the same."""
+    rows = (tx.execute(_NEWEST_WITH_KEY, {"rule": rule, "key": key}).first() for rule in rules)
+    found = (KeyHolder(UUID(bytes=row.id), from_ms(row.occasion_at), row.seq) for row in rows if row is not None)
+    return max(found, key=lambda one: one.rank, default=None)
 
 
-def open_with_key(tx: Transaction, rule: str, key: str) -> list[int]:
-    """The runs of a rule with a supersede key that are not over and were not called off."""
-    return list(tx.execute(_OPEN_WITH_KEY, {"rule": rule, "key": key}).scalars())
+def open_with_key(tx: Transaction, rules: Sequence[str], key: str) -> list[int]:
+    """The runs of a rule, by the names that it had, with a supersede key that are not over and were not called off."""
+    found = (tx.execute(_OPEN_WITH_KEY, {"rule": rule, "key": key}).scalars() for rule in rules)
+    return [number for numbers in found for number in numbers]

@@ -114,6 +114,12 @@ class Campaign:
         """What it is called and was called: an occasion of any of these is not had again."""
         return (self.name, *self.renamed_from)
 
+    @property
+    def first_name(self) -> str:
+        """What it was called first, as experiments draw by it: the same for all versions of a rule, whatever each was
+        called."""
+        return self.renamed_from[0] if self.renamed_from else self.name
+
     def is_on(self, instant: datetime) -> bool:
         """Whether an instant lies between `starts` and `ends`."""
         started = self.starts_at is None or instant >= self.starts_at

@@ -12,6 +12,7 @@ from scheduler.conditions.types import Schema
 from scheduler.diagnostics.diagnostic import Diagnostic, Severity, error, has_errors, in_reading_order
 from scheduler.diagnostics.source import Source
 from scheduler.diagnostics.yaml_reader import read_yaml, readable
+from scheduler.domain.rule_names import RuleNames
 from scheduler.rules.fields import root_mapping
 from scheduler.rules.timing import ExitMatch
 from scheduler.workspace.campaign import Campaign, is_refused
@@ -46,6 +47,11 @@ class Workspace:
     """By what stands before the `*`."""
     _lengths: tuple[int, ...]
     """Of the prefixes, each once."""
+
+    @property
+    def names(self) -> RuleNames:
+        """What its rules are and were called, disabled ones too."""
+        return RuleNames(tuple(campaign.names_had for campaign in self.campaigns.values()))
 
     def is_enabled(self, rule: str) -> bool:
         """Whether a rule is there and enabled, by this name or by the one that it has now."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.limits import limited
 from support.worlds import APP, World, register, rule_text, set_user, settings_text, token_of
 
 from scheduler.rehearsal.preview import Preview, preview
@@ -81,3 +82,20 @@ def test_each_is_shown_what_its_own_slot_says(world: World) -> None:
 
 def test_one_device_is_asked_about_by_its_own_time(world: World) -> None:
     assert places(shown_at(world, "2026-11-27", device=4)) == [("30 14:00", 1, {"America/New_York"})]
+
+
+def test_of_a_users_devices_one_whose_time_has_gone_by_is_not_the_one(world: World) -> None:
+    """Ann has one in Berlin and one in Nairobi, which was seen last."""
+    world.rewrite(
+        {"digest": limited({"per_user": "latest"}, trigger=MONDAY, template="digest", audience={"everyone": True})},
+        templates=TEMPLATE,
+        settings=settings_text(defaults={"time_zone": "Europe/Berlin"}),
+    )
+    anns = [(3, "Europe/Berlin", 27), (9, "Africa/Nairobi", 28)]
+    for number, zone, day in anns:
+        change = DeviceChange(app=APP, token=token_of(number), user="ann", time_zone=zone)
+        register(world.store, [change], now=datetime(2026, 11, day, tzinfo=UTC))
+    for_all = shown_at(world, "2026-11-29")
+    assert (for_all.selected, for_all.reasons) == (7, {"not_latest": 1})
+    later = shown_at(world, "2026-11-30 07:00")
+    assert (later.selected, later.gone_by, later.reasons) == (4, 3, {})

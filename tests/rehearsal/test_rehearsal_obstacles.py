@@ -100,6 +100,20 @@ def test_an_event_is_superseded_in_a_preview_exactly_where_its_run_is(tmp_path: 
     assert (shown.would_send, shown.kept_back) == ((0, 12) if minutes < 0 else (12, 0))
 
 
+def test_what_holds_a_rule_under_an_earlier_name_is_known_before_the_rules_are_read_again(tmp_path: Path) -> None:
+    world = made(tmp_path, rule_text(delivery=KEYED))
+    world.ingest(event("first", subject="match-1"))
+    stop(world.store, StopKind.RULE, "goal", NOW, known=lambda: ["goal"])
+    world.advance(120)
+    (tmp_path / "rules/goal.yaml").unlink()
+    world.rewrite({"score": rule_text(delivery=KEYED).replace("{", '{"renamed_from": ["goal"],', 1)})
+    late = event("late", subject="match-1", at=NOW - timedelta(minutes=1))
+    shown = preview(world.store, world.workspace, world.workspace.campaigns["score"], late, world.now)
+    assert shown.obstacles.words == ("stopped", "superseded")
+    assert [(one.name, one.since) for one in shown.obstacles.stops] == [("score", NOW)]
+    assert shown.obstacles.superseded_by == world.runs()[0].id
+
+
 def test_an_occasion_that_was_had_is_not_compared_with_what_came_after_it(tmp_path: Path) -> None:
     world = made(tmp_path, rule_text(delivery=KEYED))
     world.ingest(event("e-5", subject="match-1", at=NOW - timedelta(minutes=5)), event("new", subject="match-1"))

@@ -22,6 +22,7 @@ from scheduler.store.registry_changes import DeviceChange
 PAGE = Path(__file__).parents[2] / "docs" / "semantics.md"
 SECTIONS = [section for section in read_page(PAGE.read_text("utf-8")) if section.chapter == "Delays"]
 BASKET, ORDER = "com.example.basket.updated", "com.example.order.placed"
+HANDS = "A device that changes hands"
 HAPPENED = "what happened while it waited"
 CHANGED, REMINDED = "baskets of one user changed at", "reminded at"
 
@@ -43,6 +44,7 @@ def made(folder: Path, **changes: Any) -> World:
     rule = value_of(block.text)
     rule["timing"] |= changes.pop("timing", {})
     rule["audience"] |= {"app": APP, **changes.pop("audience", {})}
+    rule["audience"] = {key: value for key, value in rule["audience"].items() if value is not None}
     rule["message"] = {"template": "goal"}
     world = World.make(folder, {"basket-reminder": json.dumps(rule | changes)})
     register(world.store, [DeviceChange(app=APP, token=token_of(1), user="ann")])
@@ -83,6 +85,12 @@ def happen(world: World, what: str) -> None:
                 set_user(world.store, "ann", opt_outs=[])
             case "registered another token":
                 register(world.store, [DeviceChange(app=APP, token=token_of(9), replaces=token_of(1), user="ann")])
+            case "logged out":
+                register(world.store, [DeviceChange(app=APP, token=token_of(1), user=None)])
+            case "somebody else logged in":
+                register(world.store, [DeviceChange(app=APP, token=token_of(1), user="ben")])
+            case "the first again":
+                register(world.store, [DeviceChange(app=APP, token=token_of(1), user="ann")])
             case "uninstalled the app":
                 with world.store.write() as tx:
                     delete_device(tx, APP, token_of(1))
@@ -102,6 +110,23 @@ def test_what_happened_meanwhile_has_the_outcome_of_the_table(tmp_path: Path, ro
     Driver(world).finish_everything()
     (column,) = [head for head in row.cells if head.startswith(f"recheck: {str(recheck).lower()}")]
     assert outcome(world) == row.cells[column]
+
+
+@pytest.mark.parametrize("row", section(HANDS).rows("when it is due"), ids=lambda row: f"line {row.line}")
+def test_a_device_that_changes_hands_has_the_outcome_of_the_table(tmp_path: Path, row: Row) -> None:
+    world = made(tmp_path, audience={"users": None, **value_of(f"it: {row.cells['audience'].strip('`')}")["it"]})
+    world.ingest(basket("a", NOW))
+    driver = Driver(world)
+    driver.start()
+    (waits,) = world.runs()
+    assert world.report(waits).counts.pending == 1
+    user = {"ben has it": "ben", "nobody has it": None}[row.cells["when it is due"]]
+    register(world.store, [DeviceChange(app=APP, token=token_of(1), user=user)])
+    for name in ("ann", "ben"):
+        if row.cells[f"an order of {name}'s"] == "yes":
+            world.ingest(event(name, type_=ORDER, at=NOW, user_id=name))
+    driver.finish_everything()
+    assert outcome(world) == row.cells["what happens"]
 
 
 @pytest.mark.parametrize("row", section("Exit events").rows("an order"), ids=lambda row: f"line {row.line}")
@@ -158,6 +183,7 @@ def accepted(world: World) -> int:
 
 
 def test_the_page_has_its_tables() -> None:
-    assert len(section("Delays").rows(HAPPENED)) == 8
+    assert len(section("Delays").rows(HAPPENED)) == 11
+    assert len(section(HANDS).rows("when it is due")) == 6
     assert len(section("Exit events").rows("an order")) == 11
     assert len(section("Exit events").rows(CHANGED)) == 4
