@@ -11,6 +11,7 @@ from typing import Annotated, BinaryIO, TypeAlias
 import msgspec
 from cyclopts import Parameter
 
+from scheduler.cli.obstacles import said_of_fuse, said_of_obstacles
 from scheduler.cli.output import Format, confirmed, counted, local, print_json, remark
 from scheduler.cli.session import InSession
 from scheduler.domain.errors import OperatorError
@@ -118,13 +119,15 @@ def fire_rule(
     with session.store() as store:
         occasion = fired_occasion(campaign, key, given, workspace.settings, now)
         shown = preview(store, workspace, campaign, given, now, key=occasion.key, samples=0, as_fired=True)
-        if shown.note:
-            remark(shown.note)
+        for note in (*([shown.note] if shown.note else []), *said_of_obstacles(shown, campaign)):
+            remark(note)
+        if shown.fuse is not None and shown.fuse.blows:
+            remark(f"fuse: {said_of_fuse(shown.fuse)}")
+        kept = f": {shown.kept_back:,} kept back ({', '.join(shown.obstacles.words)})" if shown.kept_back else ""
         at_least = f", in {timedelta(seconds=round(shown.seconds))} at least" if shown.seconds else ""
         when = "" if shown.due is None else f" at {local(shown.due)}"
-        remark(
-            f"{rule} ({occasion.key}) reaches {shown.would_send} of {shown.selected} selected devices{when}{at_least}"
-        )
+        counts = f"{shown.would_send} of {shown.selected} selected devices"
+        remark(f"{rule} ({occasion.key}) reaches {counts}{when}{at_least}{kept}")
         if not yes and not confirmed("start it?"):
             remark("nothing was started")
             return 1

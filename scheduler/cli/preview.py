@@ -11,14 +11,13 @@ from cyclopts import Parameter, Token
 from cyclopts.validators import Number
 
 from scheduler.cli.emit import EventFile, read_one_event
-from scheduler.cli.output import Format, counted, local, one_line, print_json, remark
+from scheduler.cli.obstacles import said_of_canaries, said_of_fuse, said_of_obstacles
+from scheduler.cli.output import Format, local, one_line, print_json, remark
 from scheduler.cli.runs import SHORT_ID
 from scheduler.cli.session import InSession
 from scheduler.cli.tables import print_table, progress_bar
-from scheduler.domain.quantities import format_duration
 from scheduler.rehearsal.not_selected import why_not_selected
 from scheduler.rehearsal.preview import Preview, Sample, latest_event, preview
-from scheduler.runs.fuse import FuseStanding
 from scheduler.store.audience import highest_device
 
 _NAMES_SHOWN = 3
@@ -82,23 +81,29 @@ def preview_rule(
             with store.read() as tx:
                 why = why_not_selected(tx, campaign, device, gone_by=shown.gone_by > 0)
             shown.note = why if shown.note is None else f"{shown.note}; {why}"
+        notes = [*([shown.note] if shown.note else []), *said_of_obstacles(shown, campaign)]
     if format is Format.JSON:
-        print_json(_object(shown))
+        print_json(_object(shown, "; ".join(notes) or None))
     else:
+        for note in notes:
+            remark(note)
         _print(shown)
     return 0
 
 
-def _object(shown: Preview) -> dict[str, Any]:
+def _object(shown: Preview, note: str | None) -> dict[str, Any]:
     return {
         "rule": shown.rule,
         "version": shown.version,
         "occasion": shown.occasion,
         "due": shown.due,
-        "note": shown.note,
+        "note": note,
+        "kept_back_by": shown.obstacles.words,
+        "superseded_by": shown.obstacles.superseded_by,
         "counts": {
             "selected": shown.selected,
             "would_send": shown.would_send,
+            "kept_back": shown.kept_back,
             "held": shown.held,
             "suppressed": shown.suppressed,
             "expired": shown.expired,
@@ -117,6 +122,7 @@ def _object(shown: Preview) -> dict[str, Any]:
         ],
         "gone_by": shown.gone_by,
         "canaries": shown.canaries,
+        "canaries_held": shown.canaries_held,
         "fuse": None
         if shown.fuse is None
         else {"total": shown.fuse.total, "peak": shown.fuse.peak, "limit": shown.fuse.limit, "blows": shown.fuse.blows},
@@ -135,8 +141,6 @@ def _object(shown: Preview) -> dict[str, Any]:
 
 
 def _print(shown: Preview) -> None:
-    if shown.note:
-        remark(shown.note)
     if shown.occasion is None:
         return
     print(f"{shown.rule} (version {shown.version}), occasion {one_line(shown.occasion)}")
@@ -151,6 +155,7 @@ def _print(shown: Preview) -> None:
         [
             ("selected", shown.selected, None),
             ("would be sent", shown.would_send, None),
+            *([("kept back", shown.kept_back, ", ".join(shown.obstacles.words))] if shown.kept_back else []),
             *([("held", shown.held, None)] if shown.held else []),
             *(("", count, reason) for reason, count in shown.held_for.most_common()),
             *(("", count, f"until {local(until)}") for until, count in sorted(shown.held_until.items())),
@@ -173,9 +178,9 @@ def _print(shown: Preview) -> None:
     if shown.seconds:
         print(f"duration: {timedelta(seconds=round(shown.seconds))} at least, by the rates")
     if shown.canaries is not None:
-        print(f"canary: {counted(shown.canaries, 'device')}, before all others")
+        print(f"canary: {said_of_canaries(shown.canaries, shown.canaries_held)}")
     if shown.fuse is not None:
-        print(f"fuse: {_fuse(shown.fuse)}")
+        print(f"fuse: {said_of_fuse(shown.fuse)}")
     for sample in shown.samples:
         _print_sample(sample)
 
@@ -198,15 +203,6 @@ def _names(zones: Collection[str | None]) -> str:
     words = [*named[:_NAMES_SHOWN], *(["no zone of their own"] if len(named) < len(zones) else [])]
     more = len(named) - _NAMES_SHOWN
     return ", ".join(words) + (f" and {more} more" if more > 0 else "")
-
-
-def _fuse(found: FuseStanding) -> str:
-    within = format_duration(found.fuse.within)
-    had = f"{counted(found.total, 'device')} in the last {within}"
-    if found.limit is None:
-        return f"{had}; the rule has no history of three days yet, so nothing blows it"
-    then = "this run would blow it and be paused" if found.blows else "this run would not blow it"
-    return f"{had}, at most {found.peak} in {within} before; it blows above {found.limit}: {then}"
 
 
 def _print_sample(sample: Sample) -> None:

@@ -83,8 +83,7 @@ def list_runs(
     for stop in stops.told_once(session.rule_names).in_force if stops.in_force else ():
         remark(f"stopped since {local(stop.since)}: {stop}; 'clarion start {stop.option}' lets it go on")
     for name, reason, detail, count, last in misses:
-        what = "slot" if reason == MissReason.SLOT_MISSED else "event"
-        remark(f"{name}: {counted(count, what)} without a run: {reason}, {detail} (last {local(last)})")
+        remark(f"{name}: {_missed(reason, count)}: {reason}, {detail} (last {local(last)})")
     return 0
 
 
@@ -169,6 +168,16 @@ def rate_run(run: str, rate: str, /, *, session: InSession) -> int:
         changed = pausing.set_rate(store, run, wanted)
     remark(f"run {changed.id} of {changed.rule} sends at most {format_rate(wanted.per_second)}")
     return 0
+
+
+def _missed(reason: str, count: int) -> str:
+    match reason:
+        case MissReason.ZONES_MISSED:
+            return f"{counted(count, 'slot')} not run in some zones"
+        case MissReason.SLOT_MISSED:
+            return f"{counted(count, 'slot')} without a run"
+        case _:
+            return f"{counted(count, 'event')} without a run"
 
 
 def _move(session: InSession, move: Callable[[Store, str, datetime], Run], run: str) -> int:
@@ -308,7 +317,9 @@ def _canary(found: RunReport, waits_for: str | None, now: datetime) -> str | Non
         rest = "; the rest gets nothing"
     elif canary.rest_at is not None or waits_for is not None:
         rest = f"; {_to_come('the rest', 'begins', canary.rest_at, waits_for, now)}"
-    return f"{devices}, {said_of(canary.counts)}{rest}"
+    held = sum(found.deferred.values())
+    said = said_of(canary.counts) if canary.counts.answered or not held else "none has an answer"
+    return f"{devices}, {said}{f', {held:,} held, who hold nobody up' if held else ''}{rest}"
 
 
 def _canary_object(found: CanaryReport | None) -> dict[str, Any] | None:

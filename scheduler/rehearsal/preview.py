@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from operator import itemgetter
 from uuid import UUID
 
 from scheduler.domain.errors import OperatorError
@@ -17,6 +18,7 @@ from scheduler.domain.ids import run_id
 from scheduler.domain.outcomes import OutcomeKind
 from scheduler.domain.runs import LedgerEntry, Recipient, Run
 from scheduler.planning.canaries import canaries
+from scheduler.rehearsal.obstacles import NO_OBSTACLES, Obstacles, obstacles
 from scheduler.rehearsal.slots import PlaceCount, ShownSlot, next_slots, parts_by_slot
 from scheduler.runs.births import prospective_run
 from scheduler.runs.claiming import contest
@@ -54,10 +56,11 @@ class Sample:
 class Preview:
     """Counts, reasons and samples. `note` says why nobody would get anything, where that is so.
 
-    selected = would_send + held + suppressed + expired; `held_for` counts the held by reason, `held_until` by instant.
-    `earlier`, of one device that was asked about: what counts against its person. `variants` shares out
-    `would_send` by the variant that they get. Sizes are bytes. `seconds` is the shortest time that the rates allow; of
-    a slot at each device's own time, in the fullest of its zones.
+    selected = would_send + kept_back + held + suppressed + expired; `held_for` counts the held by reason, `held_until`
+    by instant. Where anything keeps the whole run back (`obstacles`), nobody would be sent or held: all these are
+    `kept_back`. `earlier`, of one device that was asked about: what counts against its person. `variants` shares out
+    those that would be sent at once, but for the obstacles, by the variant that they get. Sizes are bytes. `seconds` is
+    the shortest time that the rates allow; of a slot at each device's own time, in the fullest of its zones.
     """
 
     rule: str
@@ -66,6 +69,7 @@ class Preview:
     note: str | None = None
     selected: int = 0
     would_send: int = 0
+    kept_back: int = 0
     held: int = 0
     suppressed: int = 0
     expired: int = 0
@@ -90,6 +94,9 @@ class Preview:
     known now who is called off or matches no more."""
     canaries: int | None = None
     """Of those that would be sent or are held, the canaries; None without `delivery.canary`."""
+    canaries_held: int = 0
+    """Of the canaries, those that are held: nobody waits for their answers."""
+    obstacles: Obstacles = NO_OBSTACLES
     fuse: FuseStanding | None = None
     """None where no fuse watches the rule."""
 
@@ -132,7 +139,8 @@ def preview(
         if run is None:
             return shown
         shown.occasion = run.occasion
-        if run_rows.existing(tx, [run_id(namespace, name, run.occasion) for name in campaign.names_had]):
+        had = bool(run_rows.existing(tx, [run_id(namespace, name, run.occasion) for name in campaign.names_had]))
+        if had:
             shown.note = (
                 "this occasion was had already and would notify nobody again; these are the counts of a new one"
             )
@@ -140,6 +148,7 @@ def preview(
         if isinstance(context, NoAudience):
             shown.note = str(context)
             return shown
+        shown.obstacles = obstacles(tx, workspace, context, had=had)
         _walk(tx, workspace, context, now, shown, device=device, samples=samples, on_progress=on_progress)
         if context.fuse is not None and device is None:
             shown.fuse = fuse_standing(tx, context.fuse, campaign.names_had, shown.selected, now)
@@ -147,7 +156,16 @@ def preview(
     if rates:
         at_once = max((place.devices for place in shown.places.values()), default=shown.would_send)
         shown.seconds = max(max(0, at_once - rate.burst) / rate.per_second for rate in rates)
+    if shown.obstacles.words:
+        _keep_back(shown)
     return shown
+
+
+def _keep_back(shown: Preview) -> None:
+    """Promise nobody anything."""
+    shown.kept_back, shown.would_send, shown.held, shown.seconds = shown.would_send + shown.held, 0, 0, None
+    shown.held_for.clear()
+    shown.held_until.clear()
 
 
 def _run_of_slot(campaign: Campaign, now: datetime, namespace: UUID, shown: Preview) -> Run | None:
@@ -233,7 +251,7 @@ def _walk(
     if is_delayed:
         shown.due = now = context.run.due
     canary = context.campaign.canary
-    drawn = 0
+    shown.canaries = None if canary is None else 0
     highest = audiences.highest_device(tx)
     context = replace(context, run=replace(context.run, last_device=highest))
     after, last = (0, highest) if device is None else (device - 1, device)
@@ -253,17 +271,21 @@ def _walk(
                     shown.earlier = [one for recipient in recipients for one in earlier(tx, context, recipient, at)]
                 persons = _show(shown, window, preparation, samples, at)
                 if canary is not None:
-                    drawn += sum(canaries(canary.share, context.run.id, persons))
+                    drawn = canaries(canary.share, context.run.id, list(map(itemgetter(0), persons)))
+                    held = [is_held for is_drawn, (_, is_held) in zip(drawn, persons, strict=True) if is_drawn]
+                    shown.canaries = (shown.canaries or 0) + len(held)
+                    shown.canaries_held += sum(held)
                 if context.run.wall is not None and window.selected:
                     shown.places.setdefault(at, PlaceCount()).add(window, recipients)
         after = page.end
         on_progress(after)
-    shown.canaries = None if canary is None else drawn
     shown.places = dict(sorted(shown.places.items()))
 
 
-def _show(shown: Preview, window: Window, preparation: Preparation, samples: int, now: datetime) -> list[str]:
-    """Count a window; returns the persons that have a payload."""
+def _show(
+    shown: Preview, window: Window, preparation: Preparation, samples: int, now: datetime
+) -> list[tuple[str, bool]]:
+    """Count a window; returns the persons that have a payload, each with whether it is held."""
     shown.selected += window.selected
     for entry in window.suppressed:
         _count(shown, entry)
@@ -287,7 +309,7 @@ def _show(shown: Preview, window: Window, preparation: Preparation, samples: int
         _measure(shown, len(request.payload))
         if len(shown.samples) < samples:
             shown.samples.append(_sample(recipient, request.payload))
-    return [by_id[request.device].person for request in requests]
+    return [(by_id[request.device].person, request.device in held) for request in requests]
 
 
 def _count(shown: Preview, entry: LedgerEntry) -> None:

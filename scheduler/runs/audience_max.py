@@ -35,6 +35,17 @@ def audience_max_note(context: RunContext) -> str:
     )
 
 
+def would_be_paused(most: int, matching: int, *, by_the_rule: bool) -> str:
+    """What a preview says of a run with more devices than it may start with. `matching`: as many match; 0: nobody has
+    counted them all."""
+    counted = f"{matching:,} devices match, more than {most:,}" if matching else f"more than {most:,} devices match"
+    where = "the rule" if by_the_rule else "clarion.yaml"
+    return (
+        f"{_WORD}{counted}: the run would be paused in place of starting; 'clarion runs resume' would start it then, "
+        f"or raise `limits.audience_max` of {where} before"
+    )
+
+
 def is_audience_max_note(note: str | None) -> bool:
     """Whether a run is paused because of its audience."""
     return note is not None and note.startswith(_WORD)

@@ -17,6 +17,8 @@ from scheduler.store import shards as shard_rows
 from scheduler.store.database import Transaction
 
 _WORD = "canary: "
+UNTESTED = "the canary was no test: nobody of it had an answer when the rest was let follow"
+"""The note of a run whose canaries were held, or got nothing."""
 _AGAIN = timedelta(seconds=30)
 """At the earliest after so long it is asked again whether any canary has its answer."""
 
@@ -57,7 +59,9 @@ def judge_canary(tx: Transaction, context: RunContext, now: datetime) -> Postpon
             f"'clarion runs show {run.id}' has the reasons, 'clarion runs resume {run.id}' sends to the rest all the "
             "same, 'cancel' ends it"
         )
-    run_rows.let_past_canary(tx, run.seq)
+    shards = part_rows.canary_shards(tx, run.seq) if not counts.answered else None
+    untested = shards is not None and shards.selected > 0
+    run_rows.let_past_canary(tx, run.seq, note=UNTESTED if untested else None)
     return None
 
 

@@ -23,6 +23,8 @@ class MissReason(StrEnum):
     KEY_MISSING = "key_missing"
     RENDER_ERROR = "render_error"
     SLOT_MISSED = "slot_missed"
+    ZONES_MISSED = "zones_missed"
+    """The slot has its run, and some zones are not in it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from scheduler.planning.slots import Slot, due_slots, has_several_on
 from scheduler.runs.births import prospective_run
 from scheduler.runs.occasions import Miss, MissReason, Occasion, occasion_of_slot
 from scheduler.runs.superseding import supersede
-from scheduler.runs.zone_shards import TOO_LATE, WHILE_DOWN, WHY, Cut, cut_by_zone, is_too_large, missed_at
+from scheduler.runs.zone_shards import TOO_LATE, WHILE_DOWN, WHY, Cut, Lost, cut_by_zone, is_too_large, missed_zones
 from scheduler.store import in_flight as in_flight_rows
 from scheduler.store import misses as miss_rows
 from scheduler.store import rule_versions
@@ -34,6 +34,7 @@ from scheduler.store import shards as shard_rows
 from scheduler.store import zone_shards as zone_rows
 from scheduler.store.database import Store, Transaction
 from scheduler.store.schedules import Remembered
+from scheduler.store.zones_in_use import zones_in_use
 from scheduler.workspace.campaign import Campaign
 from scheduler.workspace.loading import Workspace
 from scheduler.workspace.planned import Planned
@@ -96,11 +97,13 @@ def open_due(
     with store.read() as tx:
         to_come = zone_rows.next_at(tx)
         too_large = _too_large(tx, workspace, namespace, due, now)
+        apps = {look.campaign.app for look in due if any(one.lost for one in look.start)}
+        in_use = {app: zones_in_use(tx, app) for app in apps}
     born: list[Cut] = []
     superseded: frozenset[int] = frozenset()
     if due or (to_come is not None and to_come <= now):
         with store.write() as tx:
-            born = _born(tx, workspace, namespace, due, now, too_large)
+            born = _born(tx, workspace, namespace, due, now, too_large, in_use)
             decided = supersede(tx, [one.run for one in born], workspace.campaigns, now)
             superseded = decided.older
             for one in born:
@@ -156,8 +159,8 @@ class _Start:
 
     slot: Slot
     groups: tuple[ZoneGroup, ...] | None = None
-    missed: tuple[str, ...] = ()
-    """Why each of its other groups is missed."""
+    lost: tuple[Lost, ...] = ()
+    """Its other groups that are missed."""
 
 
 @dataclass(slots=True)
@@ -217,9 +220,9 @@ def _without_second_sends(starts: Sequence[_Start], planned: Planned, last: Mome
             continue
         second = [group for group in start.groups if is_second_in(start.slot, group, last=last)]
         if len(second) < len(start.groups):
-            lost = tuple(missed_at(BLOCKED, start.slot.wall, group.at) for group in second)
+            lost = tuple(Lost(BLOCKED, group.at, group.zones) for group in second)
             groups = tuple(group for group in start.groups if group not in second)
-            left.append(replace(start, groups=groups, missed=(*start.missed, *lost)))
+            left.append(replace(start, groups=groups, lost=(*start.lost, *lost)))
     return left
 
 
@@ -254,11 +257,11 @@ def _decide_by_device(
             for group in zone_groups(planned.timetable, campaign.zone.key, slot.wall)
         ]  # fmt: skip
         groups = tuple(group for group, fate in fates if fate in (Fate.STARTS, Fate.TO_COME))
-        lost = [(group, WHY[fate]) for group, fate in fates if fate in WHY]
+        lost = tuple(Lost(WHY[fate], group.at, group.zones) for group, fate in fates if fate in WHY)
         if groups:
-            starts.append(_Start(slot, groups, tuple(missed_at(why, slot.wall, group.at) for group, why in lost)))
+            starts.append(_Start(slot, groups, lost))
         elif lost:
-            missed.append((slot, lost[-1][1]))
+            missed.append((slot, lost[-1].why))
     return starts, missed
 
 
@@ -283,6 +286,7 @@ def _born(
     looks: Sequence[_Look],
     now: datetime,
     too_large: Collection[tuple[str, str]],
+    in_use: Mapping[str, Collection[str | None]],
 ) -> list[Cut]:
     """The runs of what is due, each occasion once, also under the names that a rule had. Misses are counted."""
     born: list[Cut] = []
@@ -306,7 +310,8 @@ def _born(
                             too_large=(campaign.name, one.slot.key) in too_large,
                         )
                     )  # fmt: skip
-                    misses.update((campaign.name, MissReason.SLOT_MISSED, why) for why in one.missed)
+                    missed = missed_zones(one.slot.wall, one.lost, in_use.get(campaign.app, ()))
+                    misses.update((campaign.name, MissReason.ZONES_MISSED, line) for line in missed)
                 case Miss(reason, detail):
                     misses[campaign.name, reason, detail] += 1
     miss_rows.count(tx, misses, now)

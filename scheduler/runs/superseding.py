@@ -44,18 +44,26 @@ def supersede(tx: Transaction, newborn: Sequence[Run], campaigns: Mapping[str, C
     for (rule, key), rivals in by_key.items():
         newest = max(rivals, key=lambda run: (run.occasion_at, run.seq))
         names = campaigns[rule].names_had
-        before = run_keys.newest_with_key(tx, names, key)
-        wins = before is None or newest.occasion_at >= before.occasion_at
-        if wins:
+        before = superseded_by(tx, newest, names)
+        if before is None:
             marked = run_keys.open_with_key(tx, names, key)
             run_rows.set_states(tx, marked, RunState.SUPERSEDED, note=_note(newest.id), now=now)
             run_ends.end_called_off(tx, marked, now)
             older.update(marked)
-        winner = newest.id if before is None or wins else before.id
+        winner = newest.id if before is None else before
         for run in rivals:
             if run.id != winner:
                 late[run.seq] = replace(run, state=RunState.SUPERSEDED, note=_note(winner), finished_at=now)
     return Superseded(frozenset(older), late)
+
+
+def superseded_by(tx: Transaction, run: Run, names: Sequence[str]) -> UUID | None:
+    """The run of before that one which is about to be written gives way to; None where it is the newest of its key.
+    `names` are those that its rule had."""
+    if run.supersede is None:
+        return None
+    before = run_keys.newest_with_key(tx, names, run.supersede)
+    return before.id if before is not None and run.occasion_at < before.occasion_at else None
 
 
 def _note(by: UUID) -> str:

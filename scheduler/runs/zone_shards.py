@@ -7,7 +7,7 @@ while the daemon runs (the shard is released), or while it is down, and then gra
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -26,19 +26,52 @@ from scheduler.store import run_ends
 from scheduler.store import runs as run_rows
 from scheduler.store import zone_shards as zone_rows
 from scheduler.store.database import Store, Transaction
+from scheduler.store.zones_in_use import zones_in_use
 from scheduler.workspace.campaign import Campaign
 from scheduler.workspace.settings import Settings
 
 TOO_LATE = "later than the grace"
 WHILE_DOWN = "came while the daemon was down"
+_MANY = 3
+"""Zones are named singly below that."""
 WHY = {Fate.TOO_LATE: TOO_LATE, Fate.WHILE_DOWN: WHILE_DOWN}
 
 
-def missed_at(why: str, wall: datetime, at: datetime) -> str:
-    """Of a group of zones, why it was missed: with its distance from UTC, of which there are few."""
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A group of zones that a slot misses, with its instant there, and why."""
+
+    why: str
+    at: datetime
+    zones: tuple[str, ...]
+
+    def is_of_any(self, names: Collection[str | None]) -> bool:
+        """Whether a device whose zone has one of these names is in the group."""
+        if self.zones[0] != ALL_BUT:
+            return not set(self.zones).isdisjoint(names)
+        return not set(names) <= set(self.zones[1:])
+
+
+def missed_zones(wall: datetime, lost: Iterable[Lost], in_use: Collection[str | None]) -> list[str]:
+    """What a slot misses of the zones in which anybody is, as a line for each reason: with the distances from UTC."""
+    by_reason: dict[str, list[datetime]] = {}
+    for one in lost:
+        if one.is_of_any(in_use):
+            by_reason.setdefault(one.why, []).append(one.at)
+    return [f"{why}, {_where(wall, instants)}" for why, instants in by_reason.items()]
+
+
+def _where(wall: datetime, instants: Collection[datetime]) -> str:
+    distances = [_distance(wall, at) for at in sorted(set(instants))]
+    if len(distances) < _MANY:
+        return f"at {' and '.join(distances)}"
+    return f"in {len(distances)} zones from {distances[0]} to {distances[-1]}"
+
+
+def _distance(wall: datetime, at: datetime) -> str:
     minutes = round((wall - at.replace(tzinfo=None)) / timedelta(minutes=1))
     sign, (hours, rest) = "-" if minutes < 0 else "+", divmod(abs(minutes), 60)
-    return f"{why}, at UTC{sign}{hours}:{rest:02}"
+    return f"UTC{sign}{hours}:{rest:02}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +130,15 @@ class Skipped:
 
 def skip_missed_zones(store: Store, versions: Versions, now: datetime, *, awake_since: datetime) -> Skipped:
     """Decide the zones whose time came while the daemon was down: those that start are left as they are, the others
-    are closed and counted."""
+    are closed, and counted if anybody is there: each slot once."""
     closed: set[tuple[int, int]] = set()
+    lost: dict[int, list[Lost]] = {}
+    with store.read() as tx:  # a long look, and nobody waits for it
+        waiting, runs = _waiting(tx, awake_since)
+        apps = {runs[one.run].app for one in waiting if _why_missed(runs[one.run], one, versions, now, awake_since)}
+        in_use = {app: zones_in_use(tx, app) for app in apps}
     with store.write() as tx:
-        waiting = zone_rows.due_by(tx, awake_since)
-        runs = run_rows.by_seq(tx, sorted({one.run for one in waiting}))
+        waiting, runs = _waiting(tx, awake_since)
         misses: Counter[tuple[str, str, str]] = Counter()
         for one in waiting:
             run = runs[one.run]
@@ -109,12 +146,22 @@ def skip_missed_zones(store: Store, versions: Versions, now: datetime, *, awake_
             if why is not None and run.wall is not None:
                 zone_rows.close(tx, run.seq, one.numbers)
                 closed.update((run.seq, number) for number in one.numbers)
-                misses[run.rule, MissReason.SLOT_MISSED, missed_at(why, run.wall, one.at)] += 1
+                lost.setdefault(run.seq, []).append(Lost(why, one.at, one.zones))
+        for run in (runs[number] for number in lost):
+            assert run.wall is not None
+            for line in missed_zones(run.wall, lost[run.seq], in_use.get(run.app, ())):
+                misses[run.rule, MissReason.ZONES_MISSED, line] += 1
         miss_rows.count(tx, misses, now)
         touched = sorted({run for run, _ in closed})
         zone_rows.wake(tx, touched)
         rest = run_ends.finish(tx, touched, now)
     return Skipped(frozenset(closed), frozenset(rest.over | rest.waiting.keys()))
+
+
+def _waiting(tx: Transaction, awake_since: datetime) -> tuple[list[zone_rows.ZoneShards], dict[int, Run]]:
+    """The zones whose time came while the daemon was down, and their runs by number."""
+    found = zone_rows.due_by(tx, awake_since)
+    return found, run_rows.by_seq(tx, sorted({one.run for one in found}))
 
 
 def _why_missed(

@@ -182,9 +182,9 @@ def let_past_fuse(tx: Transaction, run: int) -> None:
     tx.execute(update(RUNS).where(RUNS.c.seq == run).values(past_fuse=True))
 
 
-def let_past_canary(tx: Transaction, run: int) -> None:
-    """The rest of the run may go on: its canary was good enough, or a hand says so."""
-    tx.execute(update(RUNS).where(RUNS.c.seq == run).values(past_canary=True))
+def let_past_canary(tx: Transaction, run: int, *, note: str | None = None) -> None:
+    """The rest of the run may go on: its canary was good enough, or a hand says so. `note`: where it has none."""
+    tx.execute(update(RUNS).where(RUNS.c.seq == run).values(past_canary=True, note=func.coalesce(RUNS.c.note, note)))
 
 
 @dataclass(frozen=True, slots=True)

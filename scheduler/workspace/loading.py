@@ -20,6 +20,7 @@ from scheduler.workspace.checks.attribution import findings_of_rules
 from scheduler.workspace.checks.credentials import CredentialFiles, check_auth
 from scheduler.workspace.checks.ignoring import ignore_lists, without_ignored
 from scheduler.workspace.checks.links import check_links
+from scheduler.workspace.checks.names import check_earlier_names
 from scheduler.workspace.checks.overlays import check_overlays
 from scheduler.workspace.checks.secrets import check_secrets
 from scheduler.workspace.checks.unused import check_unread, check_unused
@@ -136,6 +137,7 @@ class _Whole:
         """All findings in reading order, without those that a rule ignores."""
         found = [*self._findings, *self._of_files(), *self._same_names()]
         found.extend(findings_of_rules(rules, self.rules.templates))
+        found.extend(check_earlier_names(rule.renamed_from for rule in rules))
         if not has_errors(found):
             found.extend(check_unused(self.rules.templates, rules, self.sources))
         lists = ignore_lists(rules, self.rules.templates)

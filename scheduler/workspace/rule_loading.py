@@ -15,7 +15,7 @@ from scheduler.diagnostics.yaml_reader import read_yaml
 from scheduler.rendering.fusing import fuse
 from scheduler.rendering.unfused import unfused
 from scheduler.rules.compiler import compile_rule
-from scheduler.rules.rule import Ignored, Rule
+from scheduler.rules.rule import EarlierName, Ignored, Rule
 from scheduler.workspace.campaign import Campaign, Parts, Surroundings, compile_parts, is_refused, join
 from scheduler.workspace.checks.caps import check_caps
 from scheduler.workspace.checks.credentials import check_topic
@@ -40,6 +40,7 @@ class LoadedRule:
     templates: frozenset[str] = frozenset()
     macro_paths: frozenset[str] = frozenset()
     ignored: tuple[Ignored, ...] = ()
+    renamed_from: tuple[EarlierName, ...] = ()
     campaign: Campaign | None = None
 
 
@@ -74,7 +75,7 @@ class RuleLoader:
             return LoadedRule(path, tuple(findings))
         named = frozenset(message.template for message in rule.messages)
         if self.settings is None:
-            return LoadedRule(path, tuple(findings), named, ignored=rule.ignored)
+            return LoadedRule(path, tuple(findings), named, ignored=rule.ignored, renamed_from=rule.renamed_from)
         app = _app(rule, self.settings, findings)
         _check_category(rule, self.settings, findings)
         findings.extend(check_quiet_hours(rule, self.settings))
@@ -91,13 +92,15 @@ class RuleLoader:
             findings.extend(check_superseded_zones(rule, parts.supersede, around))
         findings = list(dict.fromkeys([*findings, *more]))  # variants may share what is wrong with a template
         if parts is None or app is None:
-            return LoadedRule(path, tuple(findings), named, ignored=rule.ignored)
+            return LoadedRule(path, tuple(findings), named, ignored=rule.ignored, renamed_from=rule.renamed_from)
         if not any(map(is_refused, more)):
             for message, payload in parts.payloads.items():
                 files = self.templates.by_name[message.template]
                 findings.extend(check_payloads(rule, message, payload, self.schema, files))
         campaign = self._campaign(path, rule, parts, around) if self.to_run else None
-        return LoadedRule(path, tuple(dict.fromkeys(findings)), named, parts.macro_paths, rule.ignored, campaign)
+        macros = parts.macro_paths
+        findings = list(dict.fromkeys(findings))
+        return LoadedRule(path, tuple(findings), named, macros, rule.ignored, rule.renamed_from, campaign)
 
     def _surroundings(self, settings: Settings, app: App | None, category: str) -> Surroundings:
         name = app.name if app is not None else ""

@@ -129,7 +129,7 @@ def test_a_preview_counts_and_shows_payloads(registry: Path, clarion: Clarion) -
 def test_a_preview_as_json_is_alone_on_stdout_and_writes_nothing(registry: Path, clarion: Clarion) -> None:
     sent = ndjson(article())
     shown = json.loads(clarion("preview", "breaking-news", "--event", "-", "--format", "json", stdin=sent).out)
-    assert shown["counts"] == {"selected": 2, "would_send": 2, "held": 0, "suppressed": 0, "expired": 0}
+    assert shown["counts"] == {"selected": 2, "would_send": 2, "kept_back": 0, "held": 0, "suppressed": 0, "expired": 0}
     assert (shown["rule"], shown["occasion"], shown["note"]) == ("breaking-news", "/newsroom\na1", None)
     assert shown["sizes"]["limit"] == 4096
     sample = shown["samples"][0]

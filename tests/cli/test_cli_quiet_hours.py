@@ -46,7 +46,7 @@ def test_a_preview_counts_who_would_be_held_until_when(at_night: Path, clarion: 
         ["1", "until", *f"{MORNING:%Y-%m-%d %H:%M:%S}".split()],
     ]
     shown = json.loads(clarion(*words, "--format", "json").out)
-    assert shown["counts"] == {"selected": 2, "would_send": 1, "held": 1, "suppressed": 0, "expired": 0}
+    assert shown["counts"] == {"selected": 2, "would_send": 1, "kept_back": 0, "held": 1, "suppressed": 0, "expired": 0}
     assert shown["held_until"] == [{"until": f"{MORNING:%Y-%m-%dT%H:%M:%SZ}", "devices": 1}]
 
 

@@ -8,9 +8,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from support.digests import ROUND, TEMPLATES, counts, digest_settings, got, ruled, the_run, utc
 from support.globe import Globe
-from support.worlds import APP
+from support.worlds import APP, register, set_user, token_of
 
 from scheduler.domain.runs import RunState
+from scheduler.store.registry_changes import DeviceChange
 
 pytestmark = pytest.mark.slow
 
@@ -46,9 +47,10 @@ def test_zones_that_were_missed_go_by_grace_and_catch_up(
     globe.up(utc("30 08:30"))
     globe.run_until(utc("30 23:00"))
     assert got(globe) == [ROUND[0], *late, ROUND[4]]
-    details = {detail for _, reason, detail, _ in globe.world.misses() if reason == "slot_missed"}
-    assert "later than the grace, at UTC+5:45" in details
-    assert ("came while the daemon was down, at UTC+1:00" in details) is (catch_up == "skip")
+    lines = ["later than the grace, at UTC+5:45"]
+    if catch_up == "skip":
+        lines.insert(0, "came while the daemon was down, at UTC+1:00")
+    assert globe.world.misses() == [("digest", "zones_missed", line, 1) for line in lines]
     assert the_run(globe).state is RunState.FINISHED
 
 
@@ -59,10 +61,47 @@ def test_a_daemon_that_comes_up_late_makes_the_run_of_the_zones_that_are_left(ma
     globe.up(utc("30 08:30"))
     globe.run_until(utc("30 23:00"))
     assert got(globe) == [(3, "30 08:30"), (5, "30 08:30"), (4, "30 14:00")]
+    missed = ("digest", "zones_missed", "later than the grace, at UTC+14:00 and UTC+5:45", 1)
+    assert globe.world.misses() == [missed]
     globe.down()
     globe.up()
     globe.run_until(utc("30 23:30"))
     assert len(globe.world.runs()) == 1
+
+
+def test_zones_in_which_nobody_is_are_not_missed(make_globe: Make) -> None:
+    """The daemon is down while it is nine between Chatham, at UTC+13:45, and Pakistan, at UTC+5."""
+    globe = make_globe()
+    globe.up()
+    globe.run_until(utc("29 19:05"))
+    globe.down()
+    globe.up(utc("30 03:10"))
+    globe.run_until(utc("30 23:00"))
+    assert got(globe) == ROUND
+    assert globe.world.misses() == []
+
+
+def test_a_user_without_a_zone_on_the_device_is_where_the_user_is(make_globe: Make) -> None:
+    globe = make_globe()
+    set_user(globe.world.store, "anna", time_zone="Asia/Tokyo")
+    register(globe.world.store, [DeviceChange(app=APP, token=token_of(5), user="anna")])
+    globe.up()
+    globe.run_until(utc("29 19:05"))
+    globe.down()
+    globe.up(utc("30 03:10"))
+    assert globe.world.misses() == [("digest", "zones_missed", "later than the grace, at UTC+9:00", 1)]
+
+
+def test_a_slot_that_misses_many_zones_is_one_line(make_globe: Make) -> None:
+    globe = make_globe()
+    register(globe.world.store, [DeviceChange(app=APP, token=token_of(6), time_zone="Asia/Tokyo")])
+    globe.up()
+    globe.down()
+    globe.up(utc("30 12:00"))
+    globe.run_until(utc("30 12:01"))
+    assert globe.world.misses() == [
+        ("digest", "zones_missed", "later than the grace, in 4 zones from UTC+14:00 to UTC+1:00", 1)
+    ]
 
 
 def test_a_slot_that_is_over_everywhere_is_missed_once(make_globe: Make) -> None:
