@@ -22,7 +22,6 @@ SOUND = sound_workspace(REPOSITORY)
 EXAMPLES = [(code, number) for code, one in CHECKS.items() for number in range(len(one.examples))]
 IGNORABLE = {
     "constant-key", "unused-anchor", "missing-hazard", "may-be-missing", "render-error", "overlay-texts", "no-scheme",
-    "contradiction",
 }  # fmt: skip
 HOW = "run: python -m scheduler.workspace.reference"
 PACKAGES = ("diagnostics", "conditions", "rules", "rendering", "workspace")

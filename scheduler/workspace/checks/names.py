@@ -1,12 +1,12 @@
-"""Names that a rule says it had: none of them may still be one, or the two would take each other's occasions; and two
-rules that say the same one are most likely a slip."""
+"""Names that a rule says it had: none of them may still be one, or be said by another rule too, or the two would take
+each other's occasions."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import PurePosixPath
 
-from scheduler.diagnostics.diagnostic import Diagnostic, error, warning
+from scheduler.diagnostics.diagnostic import Diagnostic, error
 from scheduler.rules.rule import EarlierName, Rule
 
 
@@ -23,19 +23,18 @@ def check_names(rule: Rule, paths: Iterable[str]) -> Iterator[Diagnostic]:
 
 
 def check_earlier_names(rules: Iterable[Sequence[EarlierName]]) -> Iterator[Diagnostic]:
-    """Names that two rules say they had, given those of each. Each counts what ran under them as its own: right where a
-    rule was split, and else a slip that nobody sees."""
+    """Names that two rules say they had, given those of each: both would count what ran under them as their own."""
     first: dict[str, tuple[int, EarlierName]] = {}
     for number, names in enumerate(rules):
         for one in names:
             owner, other = first.setdefault(one.name, (number, one))
             if owner != number:
                 message = (
-                    f"two rules say that they were called '{one.name}', and both count what ran under that name as "
-                    f"their own; the other is {other.span}"
+                    f"two rules say that they were called '{one.name}', and both would count what ran under that name "
+                    f"as their own; the other is {other.span}"
                 )
-                hint = "leave it out of the one that never had this name, or `ignore` this if that rule was split"
-                yield warning("contradiction", message, one.span, hint)
+                hint = "leave it out of all but one; where the rule was split, of the part that is new"
+                yield error("contradiction", message, one.span, hint)
 
 
 def _is_rule(path: PurePosixPath) -> bool:
