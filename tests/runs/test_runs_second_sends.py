@@ -41,6 +41,7 @@ def _lived(folder: Path, before: dict[str, str], after: dict[str, str], edited: 
 
 @pytest.mark.parametrize(("old", "new", "was", "is_"), CHANGES)
 @pytest.mark.parametrize("edited", ["26 10:30", "26 19:10", "27 04:00"])
+@pytest.mark.slow
 def test_no_device_gets_two_on_one_of_its_dates(
     tmp_path: Path, old: str, new: str, was: str, is_: str, edited: str
 ) -> None:
