@@ -184,6 +184,7 @@ def _cases() -> Iterator[bytes]:
 CASES = list(_cases())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("state", STATES, ids=lambda state: state.__name__.strip("_"))
 def test_every_frame_in_every_state_is_an_event_or_a_failure(state: Callable[[Watched], None]) -> None:
     for number, said in enumerate(CASES):

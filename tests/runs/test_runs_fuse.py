@@ -231,6 +231,7 @@ def test_another_time_to_count_over_begins_the_history_anew(make_world: MakeWorl
         assert usage_of(tx, names, Fuse(10, timedelta(minutes=20)), world.now) == Usage(0, None, None)
 
 
+@pytest.mark.slow
 def test_a_busy_rule_leaves_few_rows(make_world: MakeWorld) -> None:
     world = _world(make_world)
     world.ingest(event("seed"))

@@ -57,7 +57,7 @@ def settle_in(week: Week, folder: Path) -> tuple[Workspace, Store]:
     write_workspace(
         folder, {rule.name: rule.text() for rule in week.rules}, settings=settings_text(), templates=TEMPLATES
     )
-    store = new_store(folder / "clarion.db", is_scratch=True)
+    store = new_store(folder / "clarion.db")
     namespace = UUID(bytes=hashlib.md5(str(week.seed).encode()).digest())
     with store.write() as tx:
         tx.execute(update(META).where(META.c.key == "namespace").values(value=str(namespace)))

@@ -85,6 +85,7 @@ def test_good_file_has_no_finding_but_what_is_not_built(case: str) -> None:
     assert [finding for finding in findings if finding.code != "not-yet"] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["bad", "good"])
 def test_check_finds_without_making_code_what_loading_finds_that_makes_it(kind: str) -> None:
     for case in cases(kind):
