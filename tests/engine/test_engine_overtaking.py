@@ -35,9 +35,9 @@ from scheduler.simulator.sink import FrameWalker, serve_sink
 from scheduler.store.registry_changes import DeviceChange
 
 pytestmark = pytest.mark.slow
-DEVICES = 30_000
-FANS = 1_500
-GOALS = 5
+DEVICES = 40_000
+FANS = 2_000
+GOALS = 3
 RULES = {
     "sale": rule_text(trigger={"event": "com.example.sale"}, delivery={"lane": "bulk"}),
     "goal": rule_text(audience={"topics": ["team"]}, delivery={"lane": "urgent"}),
@@ -98,7 +98,7 @@ async def test_an_urgent_event_overtakes_a_bulk_send_at_full_speed(nursery: trio
             told.append((len(reads), clock.monotonic()))
             await daemon.intake.take([event(f"goal-{number}", at=moment, title="GOAL")])
             await until(lambda wanted=fans * (number + 1): sum(read.goals for read in reads) == wanted, within=20)
-            await trio.sleep(0.1)
+            await trio.sleep(0.05)
         assert sum(read.sale for read in reads) < DEVICES, "the sale was still under way"
         await until(lambda: len(world.runs(RunState.FINISHED)) == 1 + GOALS, within=60)
         daemon.stop()
