@@ -226,9 +226,11 @@ def main() -> None:
                 assert child.stdout is not None
                 child.stdout.readline()
                 scene = Scene(folder, port, secret)
-                measure(scene, options.urgent, options.times)
-                accepted = scene.accepted()
-                child.terminate()
+                try:
+                    measure(scene, options.urgent, options.times)
+                    accepted = scene.accepted()
+                finally:
+                    child.terminate()
     goals = scene.goals
     failures = []
     expected = options.devices + sum(goal.size for goal in goals)
