@@ -19,6 +19,7 @@ from scheduler.diagnostics.yaml_reader import read_yaml
 from scheduler.store.registry import delete_device
 from scheduler.store.registry_changes import DeviceChange
 
+pytestmark = pytest.mark.slow  # the page is played in make test
 PAGE = Path(__file__).parents[2] / "docs" / "semantics.md"
 SECTIONS = [section for section in read_page(PAGE.read_text("utf-8")) if section.chapter == "Delays"]
 BASKET, ORDER = "com.example.basket.updated", "com.example.order.placed"

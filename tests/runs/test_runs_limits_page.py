@@ -27,6 +27,7 @@ from scheduler.runs.calling_off import clear_superseded
 from scheduler.runs.pausing import cancel
 from scheduler.store.registry_changes import DeviceChange
 
+pytestmark = pytest.mark.slow  # the page is played in make test
 PAGE = Path(__file__).parents[2] / "docs" / "semantics.md"
 ALL = read_page(PAGE.read_text("utf-8"))
 LIFE = {"max_age": "399 days", "expires_after": "399 days"}

@@ -32,6 +32,7 @@ from scheduler.domain.clock import VirtualClock
 from scheduler.store.registry_changes import DeviceChange
 from scheduler.workspace.planned import Planned
 
+pytestmark = pytest.mark.slow  # the page is played in make test
 PAGE = Path(__file__).parents[2] / "docs" / "semantics.md"
 SECTIONS = [section for section in read_page(PAGE.read_text("utf-8")) if section.chapter == "Schedules"]
 TEMPLATES = {"digest": "aps: {alert: digest}"}
